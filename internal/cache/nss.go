@@ -1,0 +1,301 @@
+package cache
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+)
+
+// Buckets of nss.db.
+const (
+	bucketMeta       = "meta"
+	bucketPasswdName = "passwd.name"
+	bucketPasswdUID  = "passwd.uid"
+	bucketGroupName  = "group.name"
+	bucketGroupGID   = "group.gid"
+	bucketInitgroups = "initgroups"
+)
+
+// nssMode lets every process read nss.db.
+const nssMode = 0o644
+
+// Meta describes a published nss.db.
+type Meta struct {
+	Range      accounts.Range
+	Generation uint64    // one more with every publication that changed something
+	Written    time.Time // when this generation was written
+	Digest     [sha256.Size]byte
+}
+
+// A pair is one key of a bucket with its value.
+type pair struct{ key, value []byte }
+
+// A bucket is a named bucket with its pairs in the order of their keys.
+type bucket struct {
+	name  string
+	pairs []pair
+}
+
+// PublishNSS makes dir/nss.db serve t, and reports whether that changed
+// anything: where the file already holds exactly t, nothing is written. A
+// record that no reader would serve is an error that names it, and the file
+// stays as it was.
+func PublishNSS(dir string, t accounts.Tables, now time.Time) (changed bool, err error) {
+	buckets, err := encode(t)
+	if err != nil {
+		return false, fmt.Errorf("publish %q: %w, keeping the previous file", filepath.Join(dir, NSSFile), err)
+	}
+	next := Meta{Range: t.Range, Generation: 1, Written: now, Digest: digest(buckets)}
+	path := filepath.Join(dir, NSSFile)
+	if served, err := ReadMeta(dir); err == nil {
+		if served.Digest == next.Digest && served.Range == next.Range && hasMode(path, nssMode) && Verify(dir) == nil {
+			return false, nil
+		}
+		next.Generation = served.Generation + 1
+	}
+	buckets = append(buckets, bucket{bucketMeta, next.pairs()})
+	fill := func(tx *bolt.Tx) error { return put(tx, buckets) }
+	verify := func(tx *bolt.Tx) error { return same(tx, buckets) }
+	return true, publish(path, nssMode, -1, fill, verify)
+}
+
+// encode turns t into the buckets of nss.db but meta.
+func encode(t accounts.Tables) ([]bucket, error) {
+	byName, byUID := bucket{name: bucketPasswdName}, bucket{name: bucketPasswdUID}
+	groupName, groupGID := bucket{name: bucketGroupName}, bucket{name: bucketGroupGID}
+	memberships := bucket{name: bucketInitgroups}
+	for _, u := range t.Users {
+		record, err := appendUser(nil, u, t.Range)
+		if err != nil {
+			return nil, err
+		}
+		byName.add([]byte(u.Name), record)
+		byUID.add(idKey(u.UID), record)
+		if len(u.Groups) == 0 {
+			continue
+		}
+		if record, err = appendGIDs(nil, u.Name, u.Groups); err != nil {
+			return nil, err
+		}
+		memberships.add([]byte(u.Name), record)
+	}
+	for _, g := range t.Groups {
+		record, err := appendGroup(nil, g, t.Range)
+		if err != nil {
+			return nil, err
+		}
+		groupName.add([]byte(g.Name), record)
+		groupGID.add(idKey(g.GID), record)
+	}
+	buckets := []bucket{byName, byUID, groupName, groupGID, memberships}
+	for i := range buckets {
+		if err := buckets[i].sort(); err != nil {
+			return nil, err
+		}
+	}
+	return buckets, nil
+}
+
+func (b *bucket) add(key, value []byte) { b.pairs = append(b.pairs, pair{key, value}) }
+
+// sort orders the pairs and refuses two with one key: two principals would
+// share a name or a number.
+func (b *bucket) sort() error {
+	slices.SortFunc(b.pairs, func(x, y pair) int { return bytes.Compare(x.key, y.key) })
+	for i := 1; i < len(b.pairs); i++ {
+		if bytes.Equal(b.pairs[i-1].key, b.pairs[i].key) {
+			return fmt.Errorf("bucket %q: key %q twice", b.name, b.pairs[i].key)
+		}
+	}
+	return nil
+}
+
+// digest is the SHA-256 of every bucket's name, keys and values, each behind
+// its length.
+func digest(buckets []bucket) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	write := func(b []byte) {
+		_ = binary.Write(h, binary.LittleEndian, uint64(len(b)))
+		_, _ = h.Write(b)
+	}
+	sorted := slices.Clone(buckets)
+	slices.SortFunc(sorted, func(x, y bucket) int { return cmp.Compare(x.name, y.name) })
+	for _, b := range sorted {
+		write([]byte(b.name))
+		_ = binary.Write(h, binary.LittleEndian, uint64(len(b.pairs)))
+		for _, p := range b.pairs {
+			write(p.key)
+			write(p.value)
+		}
+	}
+	h.Sum(sum[:0])
+	return sum
+}
+
+func (m Meta) pairs() []pair {
+	le := binary.LittleEndian
+	return []pair{
+		{[]byte("digest"), m.Digest[:]},
+		{[]byte("generation"), le.AppendUint64(nil, m.Generation)},
+		{[]byte("range"), le.AppendUint32(le.AppendUint32(nil, m.Range.Low), m.Range.High)},
+		{[]byte("version"), le.AppendUint32(nil, Version)},
+		{[]byte("written"), le.AppendUint64(nil, uint64(m.Written.Unix()))},
+	}
+}
+
+// put writes the buckets; keys come in order, so pages are filled to the brim.
+func put(tx *bolt.Tx, buckets []bucket) error {
+	for _, want := range buckets {
+		b, err := tx.CreateBucket([]byte(want.name))
+		if err != nil {
+			return err
+		}
+		b.FillPercent = 1
+		for _, p := range want.pairs {
+			if err := b.Put(p.key, p.value); err != nil {
+				return fmt.Errorf("bucket %q: key %q: %w", want.name, p.key, err)
+			}
+		}
+	}
+	return nil
+}
+
+// same compares the file with what was to be written, pair by pair.
+func same(tx *bolt.Tx, buckets []bucket) error {
+	for _, want := range buckets {
+		b := tx.Bucket([]byte(want.name))
+		if b == nil {
+			return fmt.Errorf("%w: no bucket %q", ErrDamaged, want.name)
+		}
+		c := b.Cursor()
+		k, v := c.First()
+		for _, p := range want.pairs {
+			if !bytes.Equal(k, p.key) || !bytes.Equal(v, p.value) {
+				return fmt.Errorf("%w: bucket %q: key %q does not hold what was written", ErrDamaged, want.name, p.key)
+			}
+			k, v = c.Next()
+		}
+		if k != nil {
+			return fmt.Errorf("%w: bucket %q: unexpected key %q", ErrDamaged, want.name, k)
+		}
+	}
+	return nil
+}
+
+// ReadMeta reads what dir/nss.db says of itself. The error is ErrDamaged,
+// ErrForeign, or wraps fs.ErrNotExist or fs.ErrPermission.
+func ReadMeta(dir string) (m Meta, err error) {
+	err = view(filepath.Join(dir, NSSFile), func(tx *bolt.Tx) error {
+		m, err = readMeta(tx)
+		return err
+	})
+	return m, err
+}
+
+func readMeta(tx *bolt.Tx) (m Meta, err error) {
+	b := tx.Bucket([]byte(bucketMeta))
+	if b == nil {
+		return m, fmt.Errorf("%w: no bucket %q", ErrDamaged, bucketMeta)
+	}
+	get := func(key string, size int) []byte {
+		v := b.Get([]byte(key))
+		if len(v) != size {
+			err = errors.Join(err, fmt.Errorf("%w: meta %q has %d bytes, want %d", ErrDamaged, key, len(v), size))
+			return make([]byte, size)
+		}
+		return v
+	}
+	le := binary.LittleEndian
+	if v := le.Uint32(get("version", 4)); err == nil && v != Version {
+		return m, fmt.Errorf("%w: format version %d, want %d", ErrDamaged, v, Version)
+	}
+	r := get("range", 8)
+	m.Range = accounts.Range{Low: le.Uint32(r), High: le.Uint32(r[4:])}
+	m.Generation = le.Uint64(get("generation", 8))
+	m.Written = time.Unix(int64(le.Uint64(get("written", 8))), 0)
+	copy(m.Digest[:], get("digest", sha256.Size))
+	return m, err
+}
+
+// Verify reads all of dir/nss.db and compares it with its own digest.
+func Verify(dir string) error {
+	return view(filepath.Join(dir, NSSFile), func(tx *bolt.Tx) error {
+		m, err := readMeta(tx)
+		if err != nil {
+			return err
+		}
+		var buckets []bucket
+		for _, name := range []string{bucketPasswdName, bucketPasswdUID, bucketGroupName, bucketGroupGID, bucketInitgroups} {
+			b := tx.Bucket([]byte(name))
+			if b == nil {
+				return fmt.Errorf("%w: no bucket %q", ErrDamaged, name)
+			}
+			read := bucket{name: name}
+			c := b.Cursor()
+			for k, v := c.First(); k != nil; k, v = c.Next() {
+				read.add(k, v)
+			}
+			buckets = append(buckets, read)
+		}
+		if digest(buckets) != m.Digest {
+			return fmt.Errorf("%w: contents do not match their digest", ErrDamaged)
+		}
+		return nil
+	})
+}
+
+// ReadNSS reads all that dir/nss.db serves. IAM ids are not in the file and
+// stay empty.
+func ReadNSS(dir string) (t accounts.Tables, m Meta, err error) {
+	err = view(filepath.Join(dir, NSSFile), func(tx *bolt.Tx) error {
+		if m, err = readMeta(tx); err != nil {
+			return err
+		}
+		t.Range = m.Range
+		memberships := tx.Bucket([]byte(bucketInitgroups))
+		if err := each(tx, bucketPasswdUID, func(_, v []byte) error {
+			u, err := decodeUser(v)
+			if err != nil {
+				return err
+			}
+			if memberships != nil {
+				if record := memberships.Get([]byte(u.Name)); record != nil {
+					if u.Groups, err = decodeGIDs(record); err != nil {
+						return err
+					}
+				}
+			}
+			t.Users = append(t.Users, u)
+			return nil
+		}); err != nil {
+			return err
+		}
+		return each(tx, bucketGroupGID, func(_, v []byte) error {
+			g, err := decodeGroup(v)
+			t.Groups = append(t.Groups, g)
+			return err
+		})
+	})
+	return t, m, err
+}
+
+func each(tx *bolt.Tx, name string, fn func(k, v []byte) error) error {
+	b := tx.Bucket([]byte(name))
+	if b == nil {
+		return fmt.Errorf("%w: no bucket %q", ErrDamaged, name)
+	}
+	if err := b.ForEach(fn); err != nil {
+		return fmt.Errorf("%w: bucket %q: %w", ErrDamaged, name, err)
+	}
+	return nil
+}
