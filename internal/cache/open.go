@@ -20,9 +20,9 @@ var ErrDamaged = errors.New("damaged cache file")
 // running user) owns or may write, or that is not a regular file.
 var ErrForeign = errors.New("cache file that others may have written")
 
-// view runs fn over the bbolt file at path, opened read only. bbolt trusts the
-// lengths it finds in a file; the panics and faults that damaged ones cause
-// become ErrDamaged here. fn runs in the calling goroutine and must not start others.
+// view runs fn over the bbolt file at path, opened read only, after its pages
+// were checked. Should somebody cut the file off while it is read, the fault
+// becomes ErrDamaged: fn runs in the calling goroutine and must not start others.
 func view(path string, fn func(*bolt.Tx) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -44,7 +44,8 @@ func view(path string, fn func(*bolt.Tx) error) (err error) {
 	return db.View(fn)
 }
 
-// openTrusted opens a file that only root or the running user can have written.
+// openTrusted opens a file that only root or the running user can have written,
+// and whose pages bbolt can read.
 func openTrusted(name string, flag int, mode os.FileMode) (*os.File, error) {
 	f, err := os.OpenFile(name, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
 	if err != nil {
@@ -56,6 +57,9 @@ func openTrusted(name string, flag int, mode os.FileMode) (*os.File, error) {
 	info, err := f.Stat()
 	if err == nil {
 		err = checkTrusted(info)
+	}
+	if err == nil {
+		err = checkPages(f)
 	}
 	if err != nil {
 		_ = f.Close()
