@@ -59,7 +59,7 @@ func openTrusted(name string, flag int, mode os.FileMode) (*os.File, error) {
 		err = checkTrusted(info)
 	}
 	if err == nil {
-		err = checkPages(f)
+		err = CheckPages(f)
 	}
 	if err != nil {
 		_ = f.Close()

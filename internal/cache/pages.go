@@ -25,12 +25,12 @@ const (
 	maxDepth     = 16
 )
 
-// checkPages reads all of f and reports whether bbolt can read it without
+// CheckPages reads all of f and reports whether bbolt can read it without
 // leaving it. bbolt believes every offset and length in a file's pages; here
 // they are proved first: one page size, a root below the high-water mark below
 // the file's end, every page reached once and of the kind its place demands,
 // every element inside its page, keys ascending.
-func checkPages(f *os.File) error {
+func CheckPages(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err

@@ -1,0 +1,55 @@
+# The commands of nss-iam. README.md names the two that matter: make demo, make test.
+
+GO      ?= go
+CC      ?= cc
+BUILD   ?= build
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+PREFIX  ?= /usr
+LIBDIR  ?= $(PREFIX)/lib/$(shell $(CC) -print-multiarch 2>/dev/null)
+DESTDIR ?=
+
+# Where the programs look at run time: compiled in, because neither the module
+# nor the key helper reads the environment.
+CACHEDIR ?= /var/lib/nss-iam
+SOCKET   ?= /run/nss-iam/cachefill.sock
+
+GOFLAGS_STATIC = -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.cacheDir=$(CACHEDIR) -X main.socketPath=$(SOCKET)"
+
+.PHONY: build test demo bench fuzz lint install deb rpm clean programs
+
+build: $(BUILD)/libnss_iam.so.2 programs
+
+# go build knows itself what is out of date.
+programs:
+	@mkdir -p $(BUILD)
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/iam-cachefill ./cachefill
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/authkeys ./authkeys
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/iam-emulator ./tests/emulator
+
+include nss/build.mk
+
+demo: build
+	tests/demo/demo.sh
+
+# Everything: what is missing from the machine is installed (root) or named.
+test:
+	tests/run.sh
+
+bench: build
+	tests/bench.sh
+
+fuzz: nss-fuzz
+
+lint: nss-lint
+	tests/lint.sh
+
+install: build
+	install -D -m 0755 $(BUILD)/libnss_iam.so.2 $(DESTDIR)$(LIBDIR)/libnss_iam.so.2
+	install -D -m 0755 $(BUILD)/iam-cachefill $(DESTDIR)$(PREFIX)/sbin/iam-cachefill
+	install -D -m 0755 $(BUILD)/authkeys $(DESTDIR)$(PREFIX)/libexec/nss-iam/authkeys
+	test -e $(DESTDIR)/etc/nss-iam/config.toml || install -D -m 0644 packaging/config.toml $(DESTDIR)/etc/nss-iam/config.toml
+	install -d -m 0755 $(DESTDIR)$(CACHEDIR)
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,237 @@
+// Package state owns state.db, the refresher's memory between refreshes: the
+// last directory, removals waiting for confirmation, former users, and every
+// key that IAM ever showed. Only the refresher opens it, one process at a time,
+// so holding it open is also what makes a process the one publisher of a host.
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
+
+	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/directory"
+)
+
+// File is the name of the state file in the cache folder.
+const File = "state.db"
+
+// ErrBusy is returned by Open while another process has the state open.
+var ErrBusy = errors.New("another iam-cachefill is at work here")
+
+// ErrDamaged is returned by Open for a file that bbolt could not read safely.
+var ErrDamaged = errors.New("damaged state file")
+
+var (
+	bucketValues   = []byte("values")      // name → JSON
+	bucketBodies   = []byte("key.body")    // SSHPublicKeyId → body, kept for ever: IAM never changes it
+	bucketListings = []byte("key.listing") // UserId → JSON of Listing, bodies left out
+)
+
+// A Store is an open state file.
+type Store struct{ db *bolt.DB }
+
+// A Listing is what IAM answered when asked for one user's keys.
+type Listing struct {
+	Checked time.Time       // when the question was asked
+	Keys    []directory.Key // in IAM's order; Body is "" for an inactive key never fetched
+}
+
+// Open opens dir/state.db, creating it with mode 0600, and waits a second for
+// another process to let go of it before it returns ErrBusy. A damaged file is
+// ErrDamaged; SetAside makes room for a new one.
+func Open(dir string) (s *Store, err error) {
+	path := filepath.Join(dir, File)
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("open %q: %w: %v", path, ErrDamaged, p)
+		}
+	}()
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
+		PageSize: cache.PageSize, Timeout: time.Second, NoFreelistSync: true, OpenFile: openOwn,
+	})
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return nil, fmt.Errorf("open %q: %w", path, ErrBusy)
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
+		return nil, fmt.Errorf("open %q: %w: %w", path, ErrDamaged, err)
+	case err != nil:
+		return nil, fmt.Errorf("open %q: %w", path, err)
+	}
+	if err := db.Update(func(tx *bolt.Tx) error {
+		for _, name := range [][]byte{bucketValues, bucketBodies, bucketListings} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %q: %w", path, err), db.Close())
+	}
+	return &Store{db}, nil
+}
+
+// openOwn opens the file without following links and, where it has contents,
+// only after its pages were found sound.
+func openOwn(name string, flag int, mode os.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(name, flag|unix.O_NOFOLLOW, mode)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case info.Size() == 0:
+	case info.Size() < 2*cache.PageSize:
+		err = fmt.Errorf("%w: %d bytes", ErrDamaged, info.Size())
+	default:
+		if damage := cache.CheckPages(f); damage != nil {
+			err = fmt.Errorf("%w: %w", ErrDamaged, damage)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// SetAside renames a damaged dir/state.db to state.db.damaged, in place of an
+// earlier one, so that Open can start anew.
+func SetAside(dir string) error {
+	path := filepath.Join(dir, File)
+	return os.Rename(path, path+".damaged")
+}
+
+// Close lets other processes in.
+func (s *Store) Close() error { return s.db.Close() }
+
+// Load reads the value saved under name into v. Nothing saved leaves v alone.
+func (s *Store) Load(name string, v any) error {
+	return s.db.View(func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketValues).Get([]byte(name))
+		if b == nil {
+			return nil
+		}
+		if err := json.Unmarshal(b, v); err != nil {
+			return fmt.Errorf("state %q: %w", name, err)
+		}
+		return nil
+	})
+}
+
+// Save writes the values under their names, all or none.
+func (s *Store) Save(values map[string]any) error {
+	return s.db.Update(func(tx *bolt.Tx) error {
+		for name, v := range values {
+			b, err := json.Marshal(v)
+			if err != nil {
+				return fmt.Errorf("state %q: %w", name, err)
+			}
+			if err := tx.Bucket(bucketValues).Put([]byte(name), b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Body returns the body that IAM once gave for a key ID.
+func (s *Store) Body(keyID string) (body string, ok bool) {
+	_ = s.db.View(func(tx *bolt.Tx) error {
+		if b := tx.Bucket(bucketBodies).Get([]byte(keyID)); b != nil {
+			body, ok = string(b), true
+		}
+		return nil
+	})
+	return body, ok
+}
+
+// SaveListings remembers listings by UserId, and the bodies in them.
+func (s *Store) SaveListings(listings map[string]Listing) error {
+	if len(listings) == 0 {
+		return nil
+	}
+	return s.db.Update(func(tx *bolt.Tx) error {
+		bodies := tx.Bucket(bucketBodies)
+		for userID, l := range listings {
+			stripped := Listing{Checked: l.Checked, Keys: make([]directory.Key, len(l.Keys))}
+			for i, k := range l.Keys {
+				if k.Body != "" && bodies.Get([]byte(k.ID)) == nil {
+					if err := bodies.Put([]byte(k.ID), []byte(k.Body)); err != nil {
+						return fmt.Errorf("key %q: %w", k.ID, err)
+					}
+				}
+				k.Body = ""
+				stripped.Keys[i] = k
+			}
+			b, err := json.Marshal(stripped)
+			if err != nil {
+				return err
+			}
+			if err := tx.Bucket(bucketListings).Put([]byte(userID), b); err != nil {
+				return fmt.Errorf("keys of user %q: %w", userID, err)
+			}
+		}
+		return nil
+	})
+}
+
+// Listings returns the last listing of every user asked for, by UserId, with
+// bodies. Users never listed are absent.
+func (s *Store) Listings() (map[string]Listing, error) {
+	all := map[string]Listing{}
+	err := s.db.View(func(tx *bolt.Tx) error {
+		bodies := tx.Bucket(bucketBodies)
+		return tx.Bucket(bucketListings).ForEach(func(userID, b []byte) error {
+			var l Listing
+			if err := json.Unmarshal(b, &l); err != nil {
+				return fmt.Errorf("keys of user %q: %w", userID, err)
+			}
+			for i := range l.Keys {
+				l.Keys[i].Body = string(bodies.Get([]byte(l.Keys[i].ID)))
+			}
+			all[string(userID)] = l
+			return nil
+		})
+	})
+	return all, err
+}
+
+// Checked returns when each user's keys were last listed, by UserId.
+func (s *Store) Checked() (map[string]time.Time, error) {
+	all := map[string]time.Time{}
+	err := s.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketListings).ForEach(func(userID, b []byte) error {
+			var l struct{ Checked time.Time }
+			if err := json.Unmarshal(b, &l); err != nil {
+				return fmt.Errorf("keys of user %q: %w", userID, err)
+			}
+			all[string(userID)] = l.Checked
+			return nil
+		})
+	})
+	return all, err
+}
+
+// Forget drops the listings of the given users. Bodies stay: a key's body is
+// the same whenever its ID comes back.
+func (s *Store) Forget(userIDs []string) error {
+	if len(userIDs) == 0 {
+		return nil
+	}
+	return s.db.Update(func(tx *bolt.Tx) error {
+		for _, id := range userIDs {
+			if err := tx.Bucket(bucketListings).Delete([]byte(id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
