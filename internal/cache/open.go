@@ -9,6 +9,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,7 +36,7 @@ func view(path string, fn func(*bolt.Tx) error) (err error) {
 	})
 	switch {
 	case err == nil:
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission), errors.Is(err, ErrForeign), errors.Is(err, bolt.ErrTimeout):
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission), errors.Is(err, ErrForeign), errors.Is(err, berrors.ErrTimeout):
 		return fmt.Errorf("read %q: %w", path, err)
 	default:
 		return fmt.Errorf("read %q: %w: %w", path, ErrDamaged, err)

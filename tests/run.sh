@@ -1,0 +1,26 @@
+#!/bin/sh
+# make test: linters, unit tests with the race detector, the C tests under
+# sanitizers, and the built artefacts against the real glibc and sshd.
+#
+# On a fresh machine it installs what it needs (as root on Debian or Ubuntu) or
+# says what is missing. With CI=true a test that cannot run has failed.
+set -eu
+cd "$(dirname "$0")/.."
+
+start=$(date +%s)
+step() { printf '\n== %s (after %s s)\n' "$*" "$(($(date +%s) - start))"; }
+
+step 'set-up'
+tests/setup.sh
+step 'build'
+make --no-print-directory build
+step 'lint'
+make --no-print-directory lint
+step 'unit tests, race detector on'
+# shellcheck disable=SC2046 # package paths hold no spaces
+go test -race -timeout 15m $(go list ./... | grep -v /tests/integration)
+step 'nss module'
+make --no-print-directory nss-test
+step 'integration'
+go test -count=1 -timeout 30m ./tests/integration/...
+step 'all passed'
