@@ -1,8 +1,16 @@
 // Package config reads /etc/nss-iam/config.toml. It owns the names of the
-// keys, their defaults and their limits, and does nothing with them.
+// keys, their defaults and their limits, and does nothing with them: it reads
+// no other file, asks nobody, and knows no other package of the project.
+//
+// Every fault of the file is reported, not only the first, each as
+//
+//	file:line:column: key "x.y": what is wrong; remedy
 package config
 
 import "time"
+
+// DefaultPath is where the configuration is installed.
+const DefaultPath = "/etc/nss-iam/config.toml"
 
 // Config is the whole file with defaults filled in.
 type Config struct {
@@ -13,63 +21,126 @@ type Config struct {
 	IDs      IDs
 	Keys     Keys
 	Shared   map[string][]string // local account → IAM groups whose members may enter it
-	Removal  Removal
-	Cache    Cache
+	// SharedAllowRoot is the key allow_root of [shared]: without it root is
+	// refused as a name in Shared.
+	SharedAllowRoot bool
+	Removal         Removal
+	Cache           Cache
 }
 
+// A Source says where the directory comes from.
 type Source struct {
-	Kind        string // "iam", "s3" or "file"
-	Refresh     time.Duration
-	Region      string
-	Endpoint    string
-	AssumeRole  string
-	ExternalID  string
-	PathPrefix  string
-	URL         string
-	TrustedKeys []string
+	Kind        string        // "iam", "s3" or "file"
+	Refresh     time.Duration // between refreshes, before jitter
+	Rate        float64       // IAM calls a second at most
+	Bulk        bool          // read everything by GetAccountAuthorizationDetails; tags come with it
+	Region      string        // "": the instance's own
+	Endpoint    string        // "": AWS's
+	AssumeRole  string        // the ARN of a role, or ""
+	ExternalID  string        // for AssumeRole, or ""
+	PathPrefix  string        // begins and ends with a slash; "" is every path
+	URL         string        // s3://bucket/key or file:///path; set if and only if Kind is not "iam"
+	TrustedKeys []string      // as package snapshot reads them; set if and only if Kind is not "iam"
 }
 
+// Login says who may log in.
 type Login struct {
-	Groups    []string
-	GroupsTag string
-	AllUsers  bool
+	Groups    []string // IAM groups
+	GroupsTag string   // key of the EC2 instance's tag that holds further groups, or ""
+	AllUsers  bool     // every IAM user of Source.PathPrefix
 }
 
+// Configured reports whether any login rule is set.
+func (l Login) Configured() bool {
+	return len(l.Groups) > 0 || l.GroupsTag != "" || l.AllUsers
+}
+
+// Sudo says who is in the served group iam-sudo.
 type Sudo struct {
 	Groups    []string
 	GroupsTag string
 }
 
+// Accounts says what the served users and groups look like.
 type Accounts struct {
 	Shell                 string
-	Home                  string
+	Home                  string // with %u for the login name, %U for the uid, %% for a percent sign
+	Homes                 string // "pam": made by pam_mkhomedir; "create": made by the daemon
 	StripDomains          []string
 	Lowercase             bool
-	PublishGroups         []string
-	MapGroups             map[string]string
+	PublishGroups         []string          // patterns as path.Match reads them
+	MapGroups             map[string]string // IAM group → local group
 	AllowPrivilegedGroups []string
+	MaxGroups             int    // groups of one user at most, the private one included; 0: no limit
+	ExpiresTag            string // key of the IAM user tag that holds the account's end, or ""
 }
 
+// IDs is the range of numbers, and the numbers given by hand.
 type IDs struct {
 	Low, High uint32
-	Pin       map[string]uint32
+	Pin       map[string]uint32 // IAM UserId or GroupId, "iam-users" or "iam-sudo" → number
 }
 
+// Keys is the policy for SSH keys.
 type Keys struct {
 	Online     string // "prefer", "require" or "off"
 	Timeout    time.Duration
 	MaxStale   time.Duration // 0: no limit
 	MaxAge     time.Duration // 0: no limit
 	MinRSABits int
-	TagPrefix  string
-	Chain      []string
+	Types      []string // key types that may open anything, as sshd names them
+	TagPrefix  string   // "": no keys from tags
+	Chain      []string // a command and its arguments, or nil
 }
 
+// Removal says when a user who is missing in IAM's answers is gone.
 type Removal struct {
-	Confirm     int
-	MaxFraction float64
+	Confirm     int     // consecutive complete answers
+	MaxFraction float64 // 0 to 1
 	KeepNames   time.Duration
 	EndSessions bool
 }
 
+// Cache is where the served files are.
 type Cache struct{ Dir string }
+
+// KeyTypes are the public key types that keys.types may name, all of which
+// are allowed where it is not set.
+var KeyTypes = []string{
+	"ssh-rsa", "ssh-ed25519",
+	"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
+	"sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
+}
+
+// Default returns what an empty file means. It has no login rule.
+func Default() Config {
+	return Config{
+		Source:   Source{Kind: "iam", Refresh: refreshIAM, Rate: 5},
+		Accounts: Accounts{Shell: "/bin/bash", Home: "/home/%u", Homes: "pam"},
+		IDs:      IDs{Low: 2001000000, High: 2146999999},
+		Keys: Keys{
+			Online: "prefer", Timeout: 2 * time.Second, MaxStale: day,
+			MinRSABits: 2048, Types: append([]string(nil), KeyTypes...),
+		},
+		Removal: Removal{Confirm: 2, MaxFraction: 0.2, KeepNames: 90 * day},
+		Cache:   Cache{Dir: "/var/lib/nss-iam"},
+	}
+}
+
+const (
+	day = 24 * time.Hour
+	// refreshIAM and refreshSnapshot are the defaults of source.refresh. A
+	// snapshot is polled by one conditional request, a directory walk is not.
+	refreshIAM      = 5 * time.Minute
+	refreshSnapshot = 45 * time.Second
+
+	minRefreshIAM      = 30 * time.Second
+	minRefreshSnapshot = time.Second
+)
+
+// Bounds of ids.range: below are the system's and local people's numbers,
+// above systemd's foreign range (systemd, docs/UIDS-GIDS.md).
+const (
+	MinID = 65536
+	MaxID = 2147352575
+)

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// shared reads [shared], whose keys are local accounts, but for allow_root.
+func (r *reader) shared(table map[string]any) {
+	const example = `ec2-user = ["ops"]`
+	if allow, ok := table["allow_root"]; ok {
+		put(&r.config.SharedAllowRoot)(value{r, []string{"shared", "allow_root"}, allow}.flag())
+	}
+	for _, account := range sortedKeys(table) {
+		if account == "allow_root" {
+			continue
+		}
+		entry := value{r, []string{"shared", account}, table[account]}
+		if !localNameForm.MatchString(account) {
+			entry.fault(quote(account)+" cannot be the name of a Unix account", "write it as "+example)
+			continue
+		}
+		if account == "root" && !r.config.SharedAllowRoot {
+			entry.fault("would let IAM users log in as root", "remove it, or add allow_root = true to [shared] if that is meant")
+			continue
+		}
+		groups, ok := entry.list(iamGroupForm, "an IAM group name", example)
+		if ok && len(groups) == 0 {
+			entry.fault("names no group", "write it as "+example+", or remove it")
+		} else if ok {
+			if r.config.Shared == nil {
+				r.config.Shared = map[string][]string{}
+			}
+			r.config.Shared[account] = groups
+		}
+	}
+}
+
+// together checks what concerns more than one key, once all are read.
+func (r *reader) together() {
+	r.togetherSource()
+	r.togetherIDs()
+	if r.config.Accounts.ExpiresTag != "" && r.config.Source.Kind == "iam" && !r.config.Source.Bulk {
+		r.fault("needs tags, which are read in bulk only", "add bulk = true to [source]", "accounts", "expires_tag")
+	}
+}
+
+func (r *reader) togetherSource() {
+	source := &r.config.Source
+	if source.Kind != "iam" {
+		if !r.given["source.refresh"] {
+			source.Refresh = refreshSnapshot
+		}
+		if !r.given["source.url"] {
+			r.fault(fmt.Sprintf("%q needs the address of a snapshot", source.Kind), `add url = "`+map[string]string{"s3": "s3://bucket/key", "file": "file:///path"}[source.Kind]+`"`, "source", "kind")
+		} else if source.URL != "" && !strings.HasPrefix(source.URL, source.Kind+"://") {
+			r.fault(quote(source.URL)+" does not fit kind = "+quote(source.Kind), "change one of the two", "source", "url")
+		}
+		if len(source.TrustedKeys) == 0 && !r.faulty("source.trusted_keys") {
+			r.fault(fmt.Sprintf("%q needs the keys that may sign the snapshot", source.Kind), `add trusted_keys = ["…"]`, "source", "kind")
+		}
+		return
+	}
+	if source.Refresh < minRefreshIAM && !r.faulty("source.refresh") {
+		r.fault(fmt.Sprintf("%q would ask IAM more often than it answers", FormatDuration(source.Refresh)), `write "30s" or more; keys are asked for at each login anyway`, "source", "refresh")
+	}
+	for _, key := range []string{"url", "trusted_keys"} {
+		if r.given["source."+key] && !r.faulty("source.kind") {
+			r.fault(`has no effect with kind = "iam"`, `remove it, or set kind to "s3" or "file"`, "source", key)
+		}
+	}
+	if source.ExternalID != "" && !r.given["source.assume_role"] {
+		r.fault("has no effect without assume_role", "add assume_role or remove it", "source", "external_id")
+	}
+}
+
+func (r *reader) togetherIDs() {
+	ids := r.config.IDs
+	held := map[uint32]string{}
+	for _, id := range sortedKeys(ids.Pin) {
+		n := ids.Pin[id]
+		if n < ids.Low || n > ids.High {
+			r.fault(fmt.Sprintf("%d is not in the range %d to %d", n, ids.Low, ids.High), "pin a number of ids.range", "ids", "pin", id)
+			continue
+		}
+		if other, taken := held[n]; taken {
+			r.fault(fmt.Sprintf("%d is pinned to %s as well", n, quote(other)), "give each a number of its own", "ids", "pin", id)
+			continue
+		}
+		held[n] = id
+	}
+}
+
+// faulty reports whether a fault of the key is noted already, so that one
+// mistake is not told twice.
+func (r *reader) faulty(key string) bool {
+	for _, fault := range r.faults {
+		if fault.Key == key {
+			return true
+		}
+	}
+	return false
+}
