@@ -1,0 +1,77 @@
+/*
+ * call.c - what every entry point does before and after its work
+ */
+#include "call.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "format.h"
+
+const struct answer answer_success = { NSS_STATUS_SUCCESS, 0 };
+const struct answer answer_absent = { NSS_STATUS_NOTFOUND, ENOENT };
+const struct answer answer_end = { NSS_STATUS_NOTFOUND, 0 };
+const struct answer answer_damaged = { NSS_STATUS_UNAVAIL, EINVAL };
+
+struct answer answer_error(int error)
+{
+	switch (error) {
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case EINTR:
+	case EAGAIN:
+		return (struct answer){ NSS_STATUS_TRYAGAIN, error };
+	default:
+		return (struct answer){ NSS_STATUS_UNAVAIL, error };
+	}
+}
+
+struct answer answer_bolt(enum bolt_status status)
+{
+	switch (status) {
+	case BOLT_FOUND:
+		return answer_success;
+	case BOLT_ABSENT:
+		return answer_absent;
+	default:
+		return answer_damaged;
+	}
+}
+
+struct answer answer_record(enum record_status status)
+{
+	switch (status) {
+	case RECORD_PACKED:
+		return answer_success;
+	case RECORD_SHORT:
+		return (struct answer){ NSS_STATUS_TRYAGAIN, ERANGE };
+	case RECORD_REFUSED:
+		return answer_absent;
+	default:
+		return answer_damaged;
+	}
+}
+
+void call_begin(struct call *call)
+{
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &call->saved_cancel);
+	call->saved_errno = errno;
+}
+
+enum nss_status call_end(const struct call *call, struct answer answer, int *errnop)
+{
+	errno = call->saved_errno;
+	if (answer.status != NSS_STATUS_SUCCESS && answer.error != 0)
+		*errnop = answer.error;
+	pthread_setcancelstate(call->saved_cancel, NULL);
+	return answer.status;
+}
+
+size_t name_length(const char *name)
+{
+	size_t len = strnlen(name, FORMAT_MAX_NAME + 1);
+
+	return len <= FORMAT_MAX_NAME ? len : 0;
+}

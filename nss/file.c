@@ -1,0 +1,170 @@
+/*
+ * file.c - open nss.db: find it, distrust it, map it, close it
+ *
+ * System calls that glibc gave new symbols after 2.17 (stat, fstat) go through
+ * syscall(), so that one build runs on every supported distribution.
+ */
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The folder is compiled in; a build for tests may choose another. */
+#ifndef NSS_IAM_DIR
+#define NSS_IAM_DIR "/var/lib/nss-iam"
+#endif
+
+static const char path[] = NSS_IAM_DIR "/" FORMAT_FILE;
+
+const char *const format_buckets[FORMAT_BUCKETS] = {
+	[FORMAT_PASSWD_NAME] = "passwd.name",
+	[FORMAT_PASSWD_UID] = "passwd.uid",
+	[FORMAT_GROUP_NAME] = "group.name",
+	[FORMAT_GROUP_GID] = "group.gid",
+	[FORMAT_INITGROUPS] = "initgroups",
+};
+
+/* last_error is errno as a caller of NSS may see it: ERANGE means something else there. */
+static int last_error(void)
+{
+	return errno == 0 || errno == ERANGE ? EINVAL : errno;
+}
+
+static void identify(const struct stat *st, struct file_id *ret)
+{
+	*ret = (struct file_id){
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.size = st->st_size,
+		.modified = st->st_mtim,
+		.changed = st->st_ctim,
+	};
+}
+
+int file_find(struct file_id *ret_id, int *ret_fd)
+{
+	struct stat st;
+	int error = 0;
+	/* O_NONBLOCK: a fifo in the file's place must not hold us. */
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, path,
+			      O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return last_error();
+	if (syscall(SYS_fstat, fd, &st) != 0)
+		error = last_error();
+	else if (!S_ISREG(st.st_mode) || st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		error = EACCES;
+	else if (st.st_size < FORMAT_PAGE_SIZE || st.st_size > FORMAT_MAX_FILE)
+		error = EINVAL;
+	if (error != 0) {
+		close(fd);
+		return error;
+	}
+	identify(&st, ret_id);
+	*ret_fd = fd;
+	return 0;
+}
+
+/* read_all fills a new mapping with a file's bytes. */
+static int read_all(int fd, size_t size, unsigned char **ret_base)
+{
+	size_t have = 0;
+	unsigned char *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (base == MAP_FAILED)
+		return last_error();
+	while (have < size) {
+		ssize_t n = pread(fd, base + have, size - have, (off_t)have);
+
+		if (n <= 0) {
+			int error = n == 0 ? EINVAL : last_error();
+
+			munmap(base, size);
+			return error;
+		}
+		have += (size_t)n;
+	}
+	*ret_base = base;
+	return 0;
+}
+
+int file_map(int fd, const struct file_id *id, unsigned char **ret_base)
+{
+	size_t size = (size_t)id->size;
+	unsigned char *base = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+
+	if (base != MAP_FAILED) {
+		*ret_base = base;
+		return 0;
+	}
+	/* SELinux may allow to read a file and not to map it. */
+	if (errno == EACCES || errno == EPERM || errno == ENODEV)
+		return read_all(fd, size, ret_base);
+	return last_error();
+}
+
+int file_parse(const unsigned char *base, uint64_t size, struct file *ret)
+{
+	struct bolt_bucket meta;
+	struct bolt_bytes version, range;
+
+	if (bolt_open(base, size, &ret->db) != BOLT_FOUND ||
+	    bolt_find(&ret->db, FORMAT_META, &meta) != BOLT_FOUND)
+		return EINVAL;
+	if (bolt_get(&ret->db, &meta, FORMAT_META_VERSION, strlen(FORMAT_META_VERSION), &version) != BOLT_FOUND ||
+	    version.len != 4 || load32(version.data) != FORMAT_VERSION)
+		return EINVAL;
+	if (bolt_get(&ret->db, &meta, FORMAT_META_RANGE, strlen(FORMAT_META_RANGE), &range) != BOLT_FOUND ||
+	    range.len != 8)
+		return EINVAL;
+	ret->low = load32(range.data);
+	ret->high = load32(range.data + 4);
+	if (ret->low < FORMAT_MIN_ID || ret->high > FORMAT_MAX_ID || ret->low > ret->high)
+		return EINVAL;
+	for (int i = 0; i < FORMAT_BUCKETS; i++) {
+		if (bolt_find(&ret->db, format_buckets[i], &ret->bucket[i]) != BOLT_FOUND)
+			return EINVAL;
+	}
+	return 0;
+}
+
+static int look(const char *at, struct file_id *ret)
+{
+	struct stat st;
+
+	if (syscall(SYS_newfstatat, AT_FDCWD, at, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return last_error();
+	identify(&st, ret);
+	return 0;
+}
+
+int file_look(struct file_id *ret)
+{
+	return look(path, ret);
+}
+
+int file_root(struct file_id *ret)
+{
+	return look("/", ret);
+}
+
+bool file_same_inode(const struct file_id *a, const struct file_id *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool file_same(const struct file_id *a, const struct file_id *b)
+{
+	return file_same_inode(a, b) && a->size == b->size &&
+	       same_time(&a->modified, &b->modified) && same_time(&a->changed, &b->changed);
+}

@@ -1,0 +1,141 @@
+/*
+ * record.c - turn a record's bytes into the structures of NSS
+ *
+ * Text is checked after it was copied, not before: the file may be changing.
+ */
+#include "record.h"
+
+#include <stdbool.h>
+
+#include "format.h"
+
+_Static_assert(sizeof(size_t) == 8, "sums of 32-bit lengths must not overflow");
+_Static_assert(sizeof(uid_t) == 4 && sizeof(gid_t) == 4, "ids are 32 bits");
+
+/* ends reports whether the text at text is len bytes long and NUL follows. */
+static bool ends(const char *text, size_t len)
+{
+	return memchr(text, 0, len + 1) == text + len;
+}
+
+static bool in_range(const struct record_want *want, uint32_t id)
+{
+	return id >= want->low && id <= want->high;
+}
+
+static bool is_wanted(const struct record_want *want, uint32_t id, const char *name)
+{
+	if (*name == 0)
+		return false;
+	return want->name != NULL ? strcmp(name, want->name) == 0 : id == want->id;
+}
+
+enum record_status record_passwd(const struct bolt_bytes *record, const struct record_want *want,
+				 struct passwd *ret, char *buffer, size_t size)
+{
+	const unsigned char *at = record->data;
+
+	if (record->len < PASSWD_HEADER)
+		return RECORD_DAMAGED;
+
+	uint32_t uid = load32(at + PASSWD_UID), gid = load32(at + PASSWD_GID);
+	size_t name_len = load16(at + PASSWD_NAME_LEN), gecos_len = load16(at + PASSWD_GECOS_LEN);
+	size_t home_len = load16(at + PASSWD_HOME_LEN), shell_len = load16(at + PASSWD_SHELL_LEN);
+	bool former = (at[PASSWD_FLAGS] & PASSWD_FORMER) != 0;
+	size_t text_len = name_len + gecos_len + home_len + shell_len + 4;
+
+	if (name_len > FORMAT_MAX_NAME || gecos_len > FORMAT_MAX_FIELD ||
+	    home_len > FORMAT_MAX_FIELD || shell_len > FORMAT_MAX_FIELD ||
+	    record->len - PASSWD_HEADER != text_len)
+		return RECORD_DAMAGED;
+	if (!in_range(want, uid) || !in_range(want, gid))
+		return RECORD_REFUSED;
+	if (size < text_len + 2)
+		return RECORD_SHORT;
+
+	char *name = buffer, *gecos = name + name_len + 1, *home = gecos + gecos_len + 1;
+	char *shell = home + home_len + 1, *password = shell + shell_len + 1;
+
+	memcpy(buffer, at + PASSWD_HEADER, text_len);
+	if (!ends(name, name_len) || !ends(gecos, gecos_len) || !ends(home, home_len) ||
+	    !ends(shell, shell_len) || !is_wanted(want, uid, name))
+		return RECORD_DAMAGED;
+	/* "*" matches no password; "x" sends PAM to a shadow entry that is not there. */
+	password[0] = former ? 'x' : '*';
+	password[1] = 0;
+
+	*ret = (struct passwd){
+		.pw_name = name,
+		.pw_passwd = password,
+		.pw_uid = uid,
+		.pw_gid = gid,
+		.pw_gecos = gecos,
+		.pw_dir = home,
+		.pw_shell = shell,
+	};
+	return RECORD_PACKED;
+}
+
+/*
+ * member_pointers points at count names that lie one after the other in len
+ * bytes of text, each with its NUL, and whose lengths stand in lens.
+ */
+static bool member_pointers(char **members, uint32_t count, const unsigned char *lens,
+			    char *text, size_t len)
+{
+	char *end = text + len;
+
+	for (uint32_t i = 0; i < count; i++) {
+		size_t n = lens[i];
+
+		if (n == 0 || n > FORMAT_MAX_NAME || n >= (size_t)(end - text) || !ends(text, n))
+			return false;
+		members[i] = text;
+		text += n + 1;
+	}
+	members[count] = NULL;
+	return text == end;
+}
+
+enum record_status record_group(const struct bolt_bytes *record, const struct record_want *want,
+				struct group *ret, char *buffer, size_t size)
+{
+	const unsigned char *at = record->data;
+
+	if (record->len < GROUP_HEADER)
+		return RECORD_DAMAGED;
+
+	uint32_t gid = load32(at + GROUP_GID), count = load32(at + GROUP_MEMBERS);
+	size_t members_len = load32(at + GROUP_MEMBERS_LEN), name_len = load16(at + GROUP_NAME_LEN);
+	size_t name_at = GROUP_HEADER, lens_at = name_at + name_len + 1, members_at = lens_at + count;
+
+	if (name_len > FORMAT_MAX_NAME || record->len != members_at + members_len)
+		return RECORD_DAMAGED;
+	if (!in_range(want, gid))
+		return RECORD_REFUSED;
+
+	size_t pad = -(uintptr_t)buffer % sizeof(char *);
+	size_t pointers = ((size_t)count + 1) * sizeof(char *);
+
+	if (size < pad + pointers + members_len + name_len + 1 + 2)
+		return RECORD_SHORT;
+
+	char **members = (char **)(void *)(buffer + pad);
+	char *text = buffer + pad + pointers, *name = text + members_len, *password = name + name_len + 1;
+
+	memcpy(text, at + members_at, members_len);
+	memcpy(name, at + name_at, name_len + 1);
+	if (!ends(name, name_len) || !is_wanted(want, gid, name) ||
+	    !member_pointers(members, count, at + lens_at, text, members_len))
+		return RECORD_DAMAGED;
+	password[0] = '*';
+	password[1] = 0;
+
+	*ret = (struct group){
+		.gr_name = name,
+		.gr_passwd = password,
+		.gr_gid = gid,
+		.gr_mem = members,
+	};
+	return RECORD_PACKED;
+}
