@@ -1,0 +1,195 @@
+package keys
+
+import (
+	"cmp"
+	"crypto/rsa"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
+)
+
+// DefaultMinRSABits is the least that IAM itself takes.
+const DefaultMinRSABits = 2048
+
+// WarnBefore is how long before its end a key begins to be warned about.
+const WarnBefore = 14 * 24 * time.Hour
+
+// A Policy says which keys open a login. The zero Policy allows every type of
+// Types from IAM's own keys, RSA from 2048 bits, of any age, and no tags.
+type Policy struct {
+	Allowed    []string      // key types; nil: all of Types
+	MinRSABits int           // 0: DefaultMinRSABits
+	MaxAge     time.Duration // since the upload to IAM; 0: no limit. Keys from tags have no date and no limit
+	TagPrefix  string        // "ssh-key": keys stand in the IAM user tags ssh-key, ssh-key-1 …; "": in none
+}
+
+// A Source is all that IAM says about one user's keys.
+type Source struct {
+	Keys []directory.Key
+	Tags map[string]string
+	End  time.Time // the account's end; zero: none
+}
+
+// A Selection is what a policy makes of a Source.
+type Selection struct {
+	Keys     []Key     // those that open a login: IAM's own by id, then the tags in order
+	Refused  []Refusal // the others, each with its reason, in the same order
+	Expiring []Key     // those of Keys that end within WarnBefore
+}
+
+// A Refusal says why a key opens nothing.
+type Refusal struct {
+	ID  string // as in Key.ID, quoted where it has unsafe characters
+	Err error  // wraps one of the package's errors
+}
+
+// Select applies p at the time now. The same key under two ids is taken once.
+func (p Policy) Select(from Source, now time.Time) Selection {
+	var s Selection
+	seen := make(map[string]bool)
+	take := func(k Key, err error) {
+		switch {
+		case err != nil:
+		case seen[string(k.Blob)]:
+			err = ErrDuplicate
+		case len(s.Keys) == MaxKeys:
+			err = fmt.Errorf("%w: %d", ErrTooMany, MaxKeys)
+		default:
+			seen[string(k.Blob)] = true
+			s.Keys = append(s.Keys, k)
+			if !k.Expires.IsZero() && k.Expires.Sub(now) <= WarnBefore {
+				s.Expiring = append(s.Expiring, k)
+			}
+			return
+		}
+		if !safeID(k.ID) {
+			k.ID = fmt.Sprintf("%.80q", k.ID)
+		}
+		s.Refused = append(s.Refused, Refusal{k.ID, err})
+	}
+	own := slices.SortedFunc(slices.Values(from.Keys), func(a, b directory.Key) int { return cmp.Compare(a.ID, b.ID) })
+	for _, raw := range own {
+		take(p.fromIAM(raw, from.End, now))
+	}
+	for _, name := range p.tagNames(from.Tags) {
+		take(p.fromTag(name, from.Tags[name], from.End, now))
+	}
+	return s
+}
+
+func (p Policy) fromIAM(raw directory.Key, end, now time.Time) (Key, error) {
+	if !isKeyID(raw.ID) {
+		return Key{ID: raw.ID}, ErrID
+	}
+	if !raw.Active {
+		return Key{ID: raw.ID}, ErrInactive
+	}
+	k, err := Parse(raw.Body)
+	k.ID, k.Uploaded, k.Expires = raw.ID, raw.Uploaded, end
+	if err != nil {
+		return k, err
+	}
+	if p.MaxAge > 0 {
+		if k.Uploaded.IsZero() {
+			return k, ErrUndated
+		}
+		if limit := k.Uploaded.Add(p.MaxAge); end.IsZero() || limit.Before(end) {
+			k.Expires = limit
+		}
+	}
+	return k, p.admit(k, now)
+}
+
+// fromTag reads a key from a tag's value. RSA does not fit into one, so a
+// value that claims to be RSA is refused whatever the policy says.
+func (p Policy) fromTag(name, value string, end, now time.Time) (Key, error) {
+	k, err := Parse(value)
+	k.ID, k.Expires = "tag:"+name, end
+	switch {
+	case !safeID(k.ID):
+		return k, ErrID
+	case err != nil:
+		return k, err
+	case k.Type == ssh.KeyAlgoRSA:
+		return k, fmt.Errorf("%w: %q in a tag", ErrType, k.Type)
+	}
+	return k, p.admit(k, now)
+}
+
+func (p Policy) admit(k Key, now time.Time) error {
+	if p.Allowed != nil && !slices.Contains(p.Allowed, k.Type) {
+		return fmt.Errorf("%w: %q", ErrType, k.Type)
+	}
+	if bits, least := rsaBits(k.Blob), cmp.Or(p.MinRSABits, DefaultMinRSABits); bits > 0 && bits < least {
+		return fmt.Errorf("%w: %d bits of at least %d", ErrRSABits, bits, least)
+	}
+	if k.Expired(now) {
+		return fmt.Errorf("%w: on %s", ErrExpired, k.Expires.UTC().Format(time.DateOnly))
+	}
+	return nil
+}
+
+// Expired reports whether k opens nothing any more at the time now.
+func (k Key) Expired(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
+
+// rsaBits returns the length of an RSA key's modulus, and 0 for other keys.
+func rsaBits(blob []byte) int {
+	pub, err := ssh.ParsePublicKey(blob)
+	if err != nil {
+		return 0
+	}
+	if c, ok := pub.(ssh.CryptoPublicKey); ok {
+		if key, ok := c.CryptoPublicKey().(*rsa.PublicKey); ok {
+			return key.N.BitLen()
+		}
+	}
+	return 0
+}
+
+// tagNames returns the names of the tags that hold keys: the prefix alone
+// first, then by number. IAM's tag names do not differ by case alone.
+func (p Policy) tagNames(tags map[string]string) []string {
+	if p.TagPrefix == "" {
+		return nil
+	}
+	number := make(map[string]int)
+	for name := range tags {
+		if n, ok := tagNumber(name, p.TagPrefix); ok {
+			number[name] = n
+		}
+	}
+	return slices.SortedFunc(maps.Keys(number), func(a, b string) int {
+		return cmp.Or(cmp.Compare(number[a], number[b]), cmp.Compare(a, b))
+	})
+}
+
+// tagNumber reads the N of "prefix-N"; the prefix alone is -1.
+func tagNumber(name, prefix string) (int, bool) {
+	if strings.EqualFold(name, prefix) {
+		return -1, true
+	}
+	if len(name) < len(prefix)+2 || !strings.EqualFold(name[:len(prefix)], prefix) || name[len(prefix)] != '-' {
+		return 0, false
+	}
+	digits := name[len(prefix)+1:]
+	n, err := strconv.Atoi(digits)
+	return n, err == nil && n >= 0 && n < 1000 && strconv.Itoa(n) == digits
+}
+
+// isKeyID reports whether id is what IAM calls a publicKeyIdType, but for its
+// least length: \w{20,128}.
+func isKeyID(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	return !strings.ContainsFunc(id, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+}
