@@ -1,0 +1,75 @@
+package testbed
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Paths that the artefacts have on a host.
+const (
+	Config   = "/etc/nss-iam/config.toml"
+	CacheDir = "/var/lib/nss-iam"
+	Helper   = "/usr/libexec/nss-iam/authkeys"
+	Refresh  = "/usr/sbin/iam-cachefill"
+)
+
+// Install puts on the host what "make install" installs, makes the helper's
+// user nss-iam, and adds the module to nsswitch.conf, after what is there.
+func (h *Host) Install() {
+	h.t.Helper()
+	RequireArtefacts(h.t)
+	stage, err := staged()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var archive bytes.Buffer
+	pack := exec.Command("tar", "-C", stage, "--owner=0", "--group=0", "-c", ".")
+	pack.Stdout = &archive
+	if err := pack.Run(); err != nil {
+		h.t.Fatalf("pack %q: %v", stage, err)
+	}
+	unpack := h.command(context.Background(), nil, "tar", "-C", "/", "--no-overwrite-dir", "--keep-directory-symlink", "-x")
+	unpack.Stdin = &archive
+	if out, err := unpack.CombinedOutput(); err != nil {
+		h.t.Fatalf("unpack what is installed: %v\n%s", err, out)
+	}
+	if h.Try("getent", "passwd", "nss-iam").Code != 0 {
+		h.Run("useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", "nss-iam")
+	}
+	h.Write("/etc/nsswitch.conf", withModule(h.Read("/etc/nsswitch.conf")), 0o644)
+}
+
+var accountLine = regexp.MustCompile(`(?m)^(passwd|group):.*`)
+
+func withModule(nsswitch string) string {
+	return accountLine.ReplaceAllStringFunc(nsswitch, func(line string) string { return strings.TrimRight(line, " \t") + " iam" })
+}
+
+// Module is where the installed module is on the host.
+func (h *Host) Module() string {
+	h.t.Helper()
+	stage, err := staged()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var found string
+	for _, pattern := range []string{"lib/libnss_iam.so.2", "lib/*/libnss_iam.so.2", "lib64/libnss_iam.so.2"} {
+		if match, _ := filepath.Glob(filepath.Join(stage, "usr", pattern)); len(match) > 0 {
+			found = strings.TrimPrefix(match[0], stage)
+		}
+	}
+	if found == "" {
+		h.t.Fatalf("make install has installed no libnss_iam.so.2 under %q", stage)
+	}
+	return found
+}
+
+// Configure writes config.toml.
+func (h *Host) Configure(config string) {
+	h.t.Helper()
+	h.Write(Config, config, 0o644)
+}

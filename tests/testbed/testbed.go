@@ -1,0 +1,92 @@
+// Package testbed makes real hosts on one machine: private copies of the
+// machine itself, and of Debian releases, with the built artefacts installed,
+// an AWS account and an sshd beside them. Tests drive it; it knows the
+// artefacts only by their files and command lines, and imports no package of
+// the project.
+//
+// A host is made by tests/private-host: mounts, processes and network of its
+// own, and nothing done in it outlives it.
+package testbed
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Root is the repository's folder.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Build is the folder of the built artefacts: $NSS_IAM_BUILD, or build/ in the
+// repository.
+func Build() string {
+	if dir := os.Getenv("NSS_IAM_BUILD"); dir != "" {
+		return dir
+	}
+	return filepath.Join(Root(), "build")
+}
+
+// Artefacts are the files of Build that hosts need.
+var Artefacts = []string{"libnss_iam.so.2", "iam-cachefill", "authkeys", "iam-emulator"}
+
+// Require ends a test that cannot run here. In CI (CI=true) that is a failure;
+// elsewhere the test is skipped, and says which command supplies what it
+// misses.
+func Require(t testing.TB, tools ...string) {
+	t.Helper()
+	refuse := func(format string, args ...any) {
+		t.Helper()
+		if os.Getenv("CI") == "true" {
+			t.Fatalf(format, args...)
+		}
+		t.Skipf(format, args...)
+	}
+	if os.Getuid() != 0 {
+		refuse("hosts of their own are made by root only; the command that runs this: sudo env PATH=\"$PATH\" make test")
+	}
+	for _, tool := range append([]string{"unshare", "nsenter", "setpriv", "pivot_root", "tar"}, tools...) {
+		if _, err := exec.LookPath(tool); err != nil {
+			refuse("no %s on this machine; the command that supplies it: tests/setup.sh", tool)
+		}
+	}
+}
+
+// RequireArtefacts is Require, and the artefacts must have been built.
+func RequireArtefacts(t testing.TB, tools ...string) {
+	t.Helper()
+	Require(t, tools...)
+	for _, name := range Artefacts {
+		if _, err := os.Stat(filepath.Join(Build(), name)); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("%v; the command that supplies it: make build", err)
+			}
+			t.Skipf("%v; the command that supplies it: make build", err)
+		}
+	}
+}
+
+// staged is what "make install" installs, made once for all hosts.
+var staged = sync.OnceValues(func() (string, error) {
+	build, err := filepath.Abs(Build())
+	if err != nil {
+		return "", err
+	}
+	stage := filepath.Join(build, "stage")
+	if err := os.RemoveAll(stage); err != nil {
+		return "", err
+	}
+	// -o build: what is tested is what was built, not what could be built now.
+	install := exec.Command("make", "--no-print-directory", "-C", Root(), "-o", "build", "install", "DESTDIR="+stage, "BUILD="+build)
+	if out, err := install.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("make install: %w\n%s", err, strings.TrimSpace(string(out)))
+	}
+	return stage, nil
+})
