@@ -1,0 +1,111 @@
+package accounts
+
+import "sort"
+
+// A Host is what a host's own files hold. It always wins, by name and by
+// number. Package hostfiles reads it.
+type Host struct {
+	Users  []HostUser  // /etc/passwd
+	Groups []HostGroup // /etc/group
+	SubIDs []HostRange // /etc/subuid and /etc/subgid
+}
+
+// A HostUser is a local account.
+type HostUser struct {
+	Name     string
+	UID, GID uint32
+}
+
+// A HostGroup is a local group.
+type HostGroup struct {
+	Name    string
+	GID     uint32
+	Members []string
+}
+
+// A HostRange is a range of sub-ids, inclusive.
+type HostRange struct {
+	Range
+	Owner string // a name or number, as the file has it
+	File  string // "subuid" or "subgid"
+}
+
+// hostIndex answers whether a name or number is the host's own.
+type hostIndex struct {
+	names   map[string]string // folded → "local user alice"
+	numbers map[uint32]string // → "local user alice has it as uid"
+	ranges  []HostRange       // ascending by Low, none ends after a later one does
+	users   map[string]HostUser
+	groups  map[string]HostGroup
+	byGID   map[uint32][]string
+}
+
+func newHostIndex(h Host) *hostIndex {
+	x := &hostIndex{
+		names:   make(map[string]string, len(h.Users)+len(h.Groups)),
+		numbers: make(map[uint32]string, len(h.Users)+len(h.Groups)),
+		users:   make(map[string]HostUser, len(h.Users)),
+		groups:  make(map[string]HostGroup, len(h.Groups)),
+		byGID:   make(map[uint32][]string, len(h.Groups)),
+	}
+	for _, g := range h.Groups {
+		x.names[fold(g.Name)] = "group " + g.Name
+		x.numbers[g.GID] = "the gid of the group " + g.Name
+		// The first line of a name is the one that getgrnam finds.
+		if _, known := x.groups[g.Name]; !known {
+			x.groups[g.Name] = g
+		}
+		x.byGID[g.GID] = append(x.byGID[g.GID], g.Name)
+	}
+	for _, u := range h.Users {
+		if _, known := x.numbers[u.GID]; !known {
+			x.numbers[u.GID] = "the primary gid of the account " + u.Name
+		}
+	}
+	for _, u := range h.Users {
+		x.names[fold(u.Name)] = "account " + u.Name
+		x.numbers[u.UID] = "the uid of the account " + u.Name
+		if _, known := x.users[u.Name]; !known {
+			x.users[u.Name] = u
+		}
+	}
+	ranges := append([]HostRange(nil), h.SubIDs...)
+	sort.SliceStable(ranges, func(i, j int) bool { return ranges[i].Low < ranges[j].Low })
+	for _, r := range ranges {
+		if n := len(x.ranges); n > 0 && r.High <= x.ranges[n-1].High {
+			continue
+		}
+		x.ranges = append(x.ranges, r)
+	}
+	return x
+}
+
+// named says whose name it is on the host, or "".
+func (x *hostIndex) named(name string) string { return x.names[fold(name)] }
+
+// numbered says what the number is on the host, or "".
+func (x *hostIndex) numbered(n uint32) string {
+	if what := x.numbers[n]; what != "" {
+		return what
+	}
+	i := sort.Search(len(x.ranges), func(i int) bool { return x.ranges[i].Low > n })
+	if i > 0 && x.ranges[i-1].Contains(n) {
+		return "a sub-id of " + x.ranges[i-1].Owner + " in /etc/" + x.ranges[i-1].File
+	}
+	return ""
+}
+
+// privileged says which root-equivalent group a local gid belongs to, or "".
+func (x *hostIndex) privileged(gid uint32) string {
+	if gid == 0 {
+		return "root"
+	}
+	for _, name := range x.byGID[gid] {
+		for _, p := range privilegedNames {
+			if fold(name) == p {
+				return name
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,51 @@
+package accounts
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+)
+
+// Names of the two groups that exist without IAM.
+const (
+	UsersGroup = "iam-users" // every user who may log in
+	SudoGroup  = "iam-sudo"  // those of them who are in a sudo group
+)
+
+// The domains under which ids are hashed. A number is a promise for ever:
+// changing one of these, or anything in number, renumbers every fleet.
+const (
+	domainUser  = "nss-iam/v1/user"
+	domainGroup = "nss-iam/v1/group"
+	domainFixed = "nss-iam/v1/fixed"
+)
+
+// UserNumber is the uid, and private gid, of the IAM user with this UserId.
+// docs/ids.md specifies it and has test vectors.
+func UserNumber(id string, r Range) uint32 { return number(domainUser, id, r) }
+
+// GroupNumber is the gid of the IAM group with this GroupId.
+func GroupNumber(id string, r Range) uint32 { return number(domainGroup, id, r) }
+
+// FixedNumber is the gid of iam-users or iam-sudo.
+func FixedNumber(name string, r Range) uint32 { return number(domainFixed, name, r) }
+
+// number reduces SHA-256 into r without bias: the digests of the blocks 0, 1,
+// 2 … are read as 32-bit words, and the first word below the greatest multiple
+// of r's size is taken modulo that size.
+func number(domain, id string, r Range) uint32 {
+	size := uint64(r.High-r.Low) + 1
+	limit := (uint64(1) << 32) / size * size
+	message := make([]byte, 0, 192)
+	message = append(message, domain...)
+	message = append(message, 0)
+	message = append(message, id...)
+	message = append(message, 0)
+	for block := uint32(0); ; block++ {
+		digest := sha256.Sum256(binary.BigEndian.AppendUint32(message, block))
+		for at := 0; at < len(digest); at += 4 {
+			if word := uint64(binary.BigEndian.Uint32(digest[at:])); word < limit {
+				return r.Low + uint32(word%size)
+			}
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package accounts
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/config"
+)
+
+// A Policy is what the configuration wants, with the groups that stand in the
+// instance's tags already among Login and Sudo.
+type Policy struct {
+	Range Range
+	Pins  map[string]uint32 // IAM UserId or GroupId, or the name of a fixed group → number
+
+	AllUsers bool     // every user of the directory may log in
+	Login    []string // names of IAM groups whose members may log in
+	Sudo     []string // names of IAM groups whose members are in iam-sudo
+
+	Shell        string
+	NoLogin      string // the shell of former users
+	Home         string // %u, %U and %% as in the configuration
+	StripDomains []string
+	Lowercase    bool
+
+	Publish         []string          // patterns (path.Match) of further IAM groups to serve
+	MapGroups       map[string]string // IAM group → local group
+	AllowPrivileged []string          // root-equivalent local groups that MapGroups may name
+	MaxGroups       int               // of one user, the private one included; 0: no limit
+	ExpiresTag      string            // key of the user tag with the account's end; "": none
+
+	Shared    map[string][]string // local account → IAM groups whose members may enter it
+	AllowRoot bool                // Shared may name root
+
+	Confirm     int           // answers without a user before the user is gone; below 1 is 1
+	MaxFraction float64       // of all users, who may go missing at once
+	KeepNames   time.Duration // how long the number of somebody gone is remembered
+}
+
+// PolicyFrom takes from a configuration what concerns accounts. The groups of
+// login.groups_tag and sudo.groups_tag are to be added by WithTags.
+func PolicyFrom(c config.Config) Policy {
+	return Policy{
+		Range: Range{c.IDs.Low, c.IDs.High}, Pins: c.IDs.Pin,
+		AllUsers: c.Login.AllUsers, Login: c.Login.Groups, Sudo: c.Sudo.Groups,
+		Shell: c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,
+		StripDomains: c.Accounts.StripDomains, Lowercase: c.Accounts.Lowercase,
+		Publish: c.Accounts.PublishGroups, MapGroups: c.Accounts.MapGroups,
+		AllowPrivileged: c.Accounts.AllowPrivilegedGroups,
+		MaxGroups:       c.Accounts.MaxGroups, ExpiresTag: c.Accounts.ExpiresTag,
+		Shared: c.Shared, AllowRoot: c.SharedAllowRoot,
+		Confirm: c.Removal.Confirm, MaxFraction: c.Removal.MaxFraction, KeepNames: c.Removal.KeepNames,
+	}
+}
+
+// WithTags returns the policy with the groups of the instance's tags added.
+func (p Policy) WithTags(login, sudo []string) Policy {
+	p.Login = append(append([]string(nil), p.Login...), login...)
+	p.Sudo = append(append([]string(nil), p.Sudo...), sudo...)
+	return p
+}
+
+// ParseGroupsTag reads the value of an instance's tag: names of IAM groups
+// with commas between, spaces around them ignored. A value that names no
+// group, or a name that IAM does not allow, is an error: a tag half understood
+// must neither admit nor remove anybody.
+func ParseGroupsTag(value string) ([]string, error) {
+	var names []string
+	for _, part := range strings.Split(value, ",") {
+		name := strings.Trim(part, " ")
+		if name == "" {
+			continue
+		}
+		if len(name) > 128 || strings.ContainsFunc(name, notIAM) {
+			return nil, fmt.Errorf("read groups tag %.300q: %.200q is not an IAM group name; write names with commas between", value, name)
+		}
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("read groups tag %.300q: it names no group; write names with commas between, or remove the key groups_tag", value)
+	}
+	return names, nil
+}
+
+func notIAM(c rune) bool {
+	return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("_+=.@-", c))
+}
+
+// check refuses what the configuration's reader would not have let through:
+// a policy may come from elsewhere one day.
+func (p Policy) check() error {
+	r := p.Range
+	if r.Low < config.MinID || r.High > config.MaxID || r.Low > r.High {
+		return fmt.Errorf("range %d to %d does not lie in %d to %d", r.Low, r.High, config.MinID, config.MaxID)
+	}
+	if !strings.HasPrefix(p.Shell, "/") || !strings.HasPrefix(p.NoLogin, "/") || !strings.HasPrefix(p.Home, "/") {
+		return fmt.Errorf("shell %.200q, nologin shell %.200q and home %.200q must be absolute paths", p.Shell, p.NoLogin, p.Home)
+	}
+	return nil
+}

@@ -1,0 +1,258 @@
+package accounts
+
+import (
+	"path"
+	"sort"
+	"strconv"
+	"time"
+)
+
+// A principal is whoever claims one number: an IAM user for its account and
+// private group, an IAM group, or a fixed group.
+type principal struct {
+	kind    kind
+	id      string
+	iamName string
+	created time.Time
+
+	number  uint32  // what it claims, by its pin or its hash
+	pinned  bool    // the number is a pin
+	badPin  outcome // why its pin is refused; it then claims nothing
+	name    string  // the Unix name; "" for a name outside IAM's set
+	badName outcome // why the name cannot be served
+	foreign string  // why the IAM name is none; "" for most
+
+	numberOwner *principal // who has the number: itself, in the end, or a senior
+	nameOwner   *principal
+
+	login    string    // the login group it is in, or "every user"; "" for none
+	memberOf []int32   // users: the indices of relevant groups, ascending
+	members  []int32   // groups: the indices of users, ascending
+	wanted   bool      // groups: served if nothing stands against it
+	sudo     bool      // groups: its members are in iam-sudo
+	local    string    // groups: the local group its members get; "" for none
+	served   bool      // is in the tables, live
+	expires  time.Time // users: the end by the tag; zero for none
+	badTag   string
+}
+
+type kind uint8
+
+const (
+	fixedGroup kind = iota
+	iamGroup
+	iamUser
+)
+
+func (k kind) String() string {
+	if k == iamUser {
+		return "user"
+	}
+	return "group"
+}
+
+// senior orders principals that want the same thing. It depends on nothing
+// that changes in a principal's life, so that every host agrees.
+func senior(a, b *principal) bool {
+	if (a.kind == fixedGroup) != (b.kind == fixedGroup) {
+		return a.kind == fixedGroup
+	}
+	if !a.created.Equal(b.created) {
+		return a.created.Before(b.created)
+	}
+	return a.id < b.id
+}
+
+// seniorNumber orders claims to one number. A pin never takes what another has
+// by hash: a mistyped pin harms only the pinned.
+func seniorNumber(a, b *principal) bool {
+	if a.pinned != b.pinned {
+		return b.pinned
+	}
+	return senior(a, b)
+}
+
+// gather makes the principals of the directory, who owns which number and
+// name, and who is in which relevant group.
+func (p *plan) gather() {
+	d := p.in.Directory
+	foreign := make(map[string]string, len(p.refused))
+	for _, r := range p.refused {
+		foreign[r.ID] = r.Reason
+	}
+	p.fixed = []principal{
+		{kind: fixedGroup, id: UsersGroup, iamName: UsersGroup, name: UsersGroup, wanted: true},
+		{kind: fixedGroup, id: SudoGroup, iamName: SudoGroup, name: SudoGroup, wanted: true},
+	}
+	p.groups = make([]principal, len(d.Groups))
+	for i := range d.Groups {
+		g := &d.Groups[i]
+		p.groups[i] = principal{kind: iamGroup, id: g.ID, iamName: g.Name, created: g.Created, foreign: foreign[g.ID]}
+	}
+	p.users = make([]principal, len(d.Users))
+	for i := range d.Users {
+		u := &d.Users[i]
+		p.users[i] = principal{kind: iamUser, id: u.ID, iamName: u.Name, created: u.Created, foreign: foreign[u.ID]}
+		if p.in.Policy.ExpiresTag != "" {
+			p.users[i].expires, p.users[i].badTag = expiry(u.Tags, p.in.Policy.ExpiresTag)
+		}
+	}
+	p.claimNumbers()
+	p.relevantGroups()
+	p.claimNames()
+}
+
+func (p *plan) every(each func(*principal)) {
+	for i := range p.fixed {
+		each(&p.fixed[i])
+	}
+	for i := range p.groups {
+		each(&p.groups[i])
+	}
+	for i := range p.users {
+		each(&p.users[i])
+	}
+}
+
+func (p *plan) claimNumbers() {
+	pinnedBy := make(map[uint32]int, len(p.in.Policy.Pins))
+	for _, n := range p.in.Policy.Pins {
+		pinnedBy[n]++
+	}
+	p.byNumber = make(map[uint32]*principal, len(p.users)+len(p.groups)+2)
+	p.every(func(c *principal) {
+		if n, pinned := p.in.Policy.Pins[c.id]; pinned {
+			c.number, c.pinned = n, true
+			switch {
+			case !p.in.Policy.Range.Contains(n):
+				c.badPin = failed(PinRefused, "its pin "+strconv.FormatUint(uint64(n), 10)+" is outside ids.range", "pin a number of the range")
+			case pinnedBy[n] > 1:
+				c.badPin = failed(PinRefused, "the number "+strconv.FormatUint(uint64(n), 10)+" is pinned to another as well", "give each a number of its own")
+			}
+		} else {
+			switch c.kind {
+			case fixedGroup:
+				c.number = FixedNumber(c.id, p.in.Policy.Range)
+			case iamGroup:
+				c.number = GroupNumber(c.id, p.in.Policy.Range)
+			case iamUser:
+				c.number = UserNumber(c.id, p.in.Policy.Range)
+			}
+		}
+		if c.badPin.reason != "" {
+			return
+		}
+		if holder := p.byNumber[c.number]; holder == nil || seniorNumber(c, holder) {
+			p.byNumber[c.number] = c
+		}
+	})
+	p.every(func(c *principal) {
+		if c.badPin.reason == "" {
+			c.numberOwner = p.byNumber[c.number]
+		}
+	})
+}
+
+// relevantGroups finds out which groups are served and who is in them.
+func (p *plan) relevantGroups() {
+	pol := &p.in.Policy
+	for i := range p.groups {
+		g := &p.groups[i]
+		if g.foreign != "" {
+			continue
+		}
+		key := fold(g.iamName)
+		g.sudo, g.local = p.sudoGroups[key], p.mapped[key]
+		g.wanted = p.loginGroups[key] || g.sudo
+		for _, pattern := range pol.Publish {
+			if !g.wanted {
+				g.wanted, _ = path.Match(pattern, g.iamName)
+			}
+		}
+		if !g.wanted && g.local == "" {
+			continue
+		}
+		members := p.in.Directory.Groups[i].Members
+		g.members = p.indices(members)
+		for _, u := range g.members {
+			p.users[u].memberOf = append(p.users[u].memberOf, int32(i))
+			if p.users[u].login == "" && p.loginGroups[key] {
+				p.users[u].login = g.iamName
+			}
+		}
+	}
+	if pol.AllUsers {
+		for i := range p.users {
+			if p.users[i].login == "" {
+				p.users[i].login = "every user"
+			}
+		}
+	}
+}
+
+// indices finds ascending ids among the users.
+func (p *plan) indices(ids []string) []int32 {
+	found := make([]int32, 0, len(ids))
+	users := p.in.Directory.Users
+	at := 0
+	for _, id := range ids {
+		// Members of a large group stand close to each other: gallop.
+		step := 1
+		for at+step < len(users) && users[at+step].ID < id {
+			at += step
+			step *= 2
+		}
+		end := min(at+step+1, len(users))
+		at += sort.Search(end-at, func(i int) bool { return users[at+i].ID >= id })
+		found = append(found, int32(at))
+	}
+	return found
+}
+
+// claimNames decides names among all users, whether or not they may log in:
+// a change of groups must not hand a name from one person to another. A name
+// of a served group is never a user's, for sudoers rules name groups.
+func (p *plan) claimNames() {
+	p.groupNames = make(map[string]*principal, len(p.fixed)+len(p.groups))
+	for i := range p.fixed {
+		p.groupNames[p.fixed[i].name] = &p.fixed[i]
+		p.fixed[i].nameOwner = &p.fixed[i]
+	}
+	claim := func(names map[string]*principal, key string, c *principal) {
+		if holder := names[key]; holder == nil || senior(c, holder) {
+			names[key] = c
+		}
+	}
+	for i := range p.groups {
+		if g := &p.groups[i]; g.wanted {
+			name, bad, ok := p.in.Policy.groupName(g.iamName)
+			g.name, g.badName = name, bad
+			if ok {
+				claim(p.groupNames, name, g)
+			}
+		}
+	}
+	p.userNames = make(map[string]*principal, len(p.users))
+	for i := range p.users {
+		if u := &p.users[i]; u.foreign == "" {
+			name, bad, ok := p.in.Policy.userName(u.iamName)
+			u.name, u.badName = name, bad
+			if ok {
+				claim(p.userNames, fold(name), u)
+			}
+		}
+	}
+	for i := range p.groups {
+		if g := &p.groups[i]; g.wanted && g.badName.reason == "" {
+			g.nameOwner = p.groupNames[g.name]
+		}
+	}
+	for i := range p.users {
+		if u := &p.users[i]; u.foreign == "" && u.badName.reason == "" {
+			u.nameOwner = p.userNames[fold(u.name)]
+			if g := p.groupNames[u.name]; g != nil {
+				u.nameOwner = g
+			}
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package directory
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// ErrMalformed is in every error of Validate: the answer as a whole cannot be
+// what IAM says, and nothing may be concluded from it.
+var ErrMalformed = errors.New("malformed directory")
+
+// Lengths that IAM keeps, in characters.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+const (
+	MaxUserName  = 64
+	MaxGroupName = 128
+	MaxID        = 128
+)
+
+// A Refusal is a user or group that cannot be one of IAM's, because of what
+// it is called. It is left out alone; the rest of the answer stands.
+type Refusal struct {
+	ID     string
+	Name   string // as received: not to be shown unquoted
+	Reason string
+}
+
+// Validate checks the order, uniqueness and completeness that a Directory
+// promises. The error wraps ErrMalformed. Users and groups with names outside
+// IAM's character set or lengths are returned one by one, ascending by ID,
+// users first.
+func Validate(d Directory) ([]Refusal, error) {
+	var refused []Refusal
+	for i, u := range d.Users {
+		if i > 0 && d.Users[i-1].ID >= u.ID {
+			return nil, outOfOrder("user", u.ID, d.Users[i-1].ID)
+		}
+		if !validID(u.ID) {
+			return nil, fmt.Errorf("%w: user %.80q has the id %.80q, which IAM does not give", ErrMalformed, u.Name, u.ID)
+		}
+		if reason := nameProblem(u.Name, MaxUserName); reason != "" {
+			refused = append(refused, Refusal{u.ID, u.Name, reason})
+		}
+	}
+	for i, g := range d.Groups {
+		if i > 0 && d.Groups[i-1].ID >= g.ID {
+			return nil, outOfOrder("group", g.ID, d.Groups[i-1].ID)
+		}
+		if !validID(g.ID) {
+			return nil, fmt.Errorf("%w: group %.80q has the id %.80q, which IAM does not give", ErrMalformed, g.Name, g.ID)
+		}
+		if reason := nameProblem(g.Name, MaxGroupName); reason != "" {
+			refused = append(refused, Refusal{g.ID, g.Name, reason})
+		}
+		if err := validateMembers(d, g); err != nil {
+			return nil, err
+		}
+	}
+	return refused, nil
+}
+
+func outOfOrder(kind, id, before string) error {
+	if id == before {
+		return fmt.Errorf("%w: %s %.80q stands in it twice", ErrMalformed, kind, id)
+	}
+	return fmt.Errorf("%w: %s %.80q stands after %.80q", ErrMalformed, kind, id, before)
+}
+
+// validateMembers walks both ascending lists side by side.
+func validateMembers(d Directory, g Group) error {
+	at := 0
+	for i, id := range g.Members {
+		if i > 0 && g.Members[i-1] >= id {
+			return fmt.Errorf("group %.80q: %w", g.Name, outOfOrder("member", id, g.Members[i-1]))
+		}
+		at += sort.Search(len(d.Users)-at, func(j int) bool { return d.Users[at+j].ID >= id })
+		if at == len(d.Users) || d.Users[at].ID != id {
+			return fmt.Errorf("%w: group %.80q has the member %.80q, who is no user of it", ErrMalformed, g.Name, id)
+		}
+	}
+	return nil
+}
+
+// validID accepts IAM's idType in ASCII, and shorter ids too.
+func validID(id string) bool {
+	return id != "" && len(id) <= MaxID && !strings.ContainsFunc(id, func(c rune) bool {
+		return !letterOrDigit(c) && c != '_'
+	})
+}
+
+func nameProblem(name string, most int) string {
+	switch {
+	case name == "":
+		return "has no name"
+	case len(name) > most:
+		return fmt.Sprintf("has a name of %d bytes, and IAM allows %d", len(name), most)
+	case strings.ContainsFunc(name, func(c rune) bool { return !letterOrDigit(c) && !strings.ContainsRune("_+=,.@-", c) }):
+		return "has a character in its name that IAM does not allow"
+	}
+	return ""
+}
+
+func letterOrDigit(c rune) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// Sort puts users, groups and members in the order that a Directory promises.
+func (d *Directory) Sort() {
+	sort.Slice(d.Users, func(i, j int) bool { return d.Users[i].ID < d.Users[j].ID })
+	sort.Slice(d.Groups, func(i, j int) bool { return d.Groups[i].ID < d.Groups[j].ID })
+	for i := range d.Groups {
+		sort.Strings(d.Groups[i].Members)
+	}
+}
+
+// User finds a user by id.
+func (d Directory) User(id string) (User, bool) {
+	i := sort.Search(len(d.Users), func(i int) bool { return d.Users[i].ID >= id })
+	if i == len(d.Users) || d.Users[i].ID != id {
+		return User{}, false
+	}
+	return d.Users[i], true
+}
+
+// Group finds a group by id.
+func (d Directory) Group(id string) (Group, bool) {
+	i := sort.Search(len(d.Groups), func(i int) bool { return d.Groups[i].ID >= id })
+	if i == len(d.Groups) || d.Groups[i].ID != id {
+		return Group{}, false
+	}
+	return d.Groups[i], true
+}
+
+// GroupNamed finds a group by name without regard to letter case, as IAM does.
+// Only ASCII letters are folded: to Unicode, "ſ" is a letter s as well.
+func (d Directory) GroupNamed(name string) (Group, bool) {
+	name = foldASCII(name)
+	for _, g := range d.Groups {
+		if len(g.Name) == len(name) && foldASCII(g.Name) == name {
+			return g, true
+		}
+	}
+	return Group{}, false
+}
+
+func foldASCII(s string) string {
+	return strings.Map(func(c rune) rune {
+		if 'A' <= c && c <= 'Z' {
+			return c + ('a' - 'A')
+		}
+		return c
+	}, s)
+}
