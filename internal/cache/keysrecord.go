@@ -72,7 +72,7 @@ func appendUserKeys(b []byte, u UserKeys, allowed accounts.Range) ([]byte, error
 	b = le.AppendUint64(b, uint64(unixOrZero(u.Checked)))
 	b = append(b, flag(u.Login, flagLogin), byte(len(u.Keys)))
 	for _, k := range u.Keys {
-		if err := k.Check(); err != nil {
+		if err := k.CheckForm(); err != nil {
 			return nil, fmt.Errorf("user %q: key %.80q: %w", u.Name, k.ID, err)
 		}
 		b = le.AppendUint64(b, uint64(unixOrZero(k.Expires)))

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/control"
+	"github.com/nss-iam/nss-iam/internal/keys"
+)
+
+// maxPersons is how many members of a shared account are asked about where
+// sshd did not say which key is offered.
+const maxPersons = 32
+
+// A verdict is what is decided about a question.
+type verdict struct {
+	policy cache.LoginPolicy
+	offers []offer
+	final  bool // the other helper has no say either
+	err    error
+}
+
+// An offer is a key to print.
+type offer struct {
+	key    keys.Key
+	form   keys.Form
+	source string // "IAM" or "cache of 3m0s ago"
+}
+
+// String is the log line: who may come in with what.
+func (o offer) String(name string, now time.Time) string {
+	s := fmt.Sprintf("user %q: key %s %s %s", name, o.key.ID, o.key.Type, o.key.SHA256())
+	if o.form.Person != "" {
+		s += " of " + o.form.Person
+	}
+	s += " offered, from " + o.source
+	if !o.key.Expires.IsZero() && o.key.Expires.Sub(now) <= keys.WarnBefore {
+		s += "; it ends at " + o.key.Expires.UTC().Format(time.RFC3339)
+	}
+	return s
+}
+
+// unpublished stands in for the policy while there is no keys.db yet: the
+// daemon may know already, and nobody else does.
+var unpublished = cache.LoginPolicy{
+	Online: "require", Timeout: 2 * time.Second, Range: accounts.Range{Low: cache.MinID, High: cache.MaxID},
+}
+
+// decide finds the keys that open q.name.
+func (h helper) decide(q question) verdict {
+	found, err := cache.LookupKeys(h.cacheDir, q.name)
+	absent := errors.Is(err, fs.ErrNotExist)
+	if absent {
+		found = cache.KeysAnswer{Policy: unpublished}
+	} else if err != nil {
+		return verdict{final: true, err: fmt.Errorf("user %q: %w, giving no keys; \"iam-cachefill refresh\" writes the file anew", q.name, err)}
+	}
+	v := verdict{policy: found.Policy}
+	uid, local := q.uid, q.hasUID && !found.Policy.Range.Contains(q.uid)
+	if !q.hasUID {
+		if uid, local, err = localUID(h.passwd, q.name); err != nil {
+			v.err = fmt.Errorf("user %q: %w, giving no keys", q.name, err)
+			return v
+		}
+	}
+	switch {
+	case !local:
+		h.own(&v, q, found.User)
+		if absent && v.err != nil {
+			v.err = fmt.Errorf("%w; there is no %s/%s", v.err, h.cacheDir, cache.KeysFile)
+		}
+	case found.Shared == nil:
+		if found.User != nil && found.User.Login {
+			h.log.send(severityNotice, fmt.Sprintf("user %q: a local account has this name, its IAM namesake's keys do not open it", q.name))
+		}
+	case uid == 0 && !found.Shared.AllowRoot, q.name == "root" && !found.Shared.AllowRoot:
+		h.log.send(severityWarning, fmt.Sprintf("shared account %q: it is root, which the configuration does not allow, giving no keys", q.name))
+	default:
+		h.shared(&v, q, found.Members)
+	}
+	return v
+}
+
+// own finds the keys of an IAM user for the own login. cached is nil where
+// keys.db does not know the name.
+func (h helper) own(v *verdict, q question, cached *cache.UserKeys) {
+	if cached != nil && !cached.Login {
+		cached = nil
+	}
+	u, source, err := h.current(v.policy, q.name, cached, func(a control.Answer) cache.UserKeys { return a.User })
+	switch {
+	case err != nil:
+		v.err = fmt.Errorf("user %q: %w, giving no keys", q.name, err)
+		v.final = v.policy.Online == "require"
+	case u == nil: // an unknown user
+	case !u.Login:
+		v.final = true
+		h.log.send(severityNotice, fmt.Sprintf("user %q: may not log in, says %s, giving no keys", q.name, source))
+	case q.hasUID && u.UID != q.uid:
+		v.final = true
+		h.log.send(severityWarning, fmt.Sprintf("user %q: sshd resolved uid %d, the IAM user of this name has %d, giving no keys", q.name, q.uid, u.UID))
+	case !q.hasUID && cached != nil && u.UID != cached.UID:
+		v.final = true
+		h.log.send(severityWarning, fmt.Sprintf("user %q: the IAM user of this name has uid %d now and had %d, giving no keys", q.name, u.UID, cached.UID))
+	default:
+		v.add(q, *u, "", source, h.now())
+	}
+}
+
+// shared finds the keys of the people who may enter a local account. With the
+// offered key known, only those who have it are asked about.
+func (h helper) shared(v *verdict, q question, members []cache.UserKeys) {
+	if q.hasKey() {
+		members = slices.DeleteFunc(slices.Clone(members), func(m cache.UserKeys) bool {
+			return !slices.ContainsFunc(m.Keys, q.offersKey)
+		})
+	}
+	if len(members) > maxPersons && v.policy.Online != "off" {
+		v.err = fmt.Errorf("shared account %q: %d people are too many to ask about; pass %%f or %%k in sshd_config's AuthorizedKeysCommand", q.name, len(members))
+		return
+	}
+	type result struct {
+		user   *cache.UserKeys
+		source string
+		err    error
+	}
+	results := make([]result, len(members))
+	var wait sync.WaitGroup
+	for i := range members {
+		wait.Go(func() {
+			r := &results[i]
+			r.user, r.source, r.err = h.current(v.policy, members[i].Name, &members[i], func(a control.Answer) cache.UserKeys {
+				if !slices.Contains(a.Shared, q.name) {
+					h.log.send(severityNotice, fmt.Sprintf("shared account %q: %q may not enter it any more", q.name, members[i].Name))
+					a.User.Keys = nil
+				}
+				return a.User
+			})
+		})
+	}
+	wait.Wait()
+	for i, r := range results {
+		if r.err != nil {
+			v.err = fmt.Errorf("shared account %q: keys of %q: %w", q.name, members[i].Name, r.err)
+			v.final = v.policy.Online == "require"
+			continue
+		}
+		v.add(q, *r.user, members[i].Name, r.source, h.now())
+	}
+	if len(v.offers) > 0 && v.err != nil { // others get in; this one's fault is told all the same
+		h.log.send(severityErr, v.err.Error())
+		v.err = nil
+	}
+}
+
+// add offers u's keys that are in time and may be the client's.
+func (v *verdict) add(q question, u cache.UserKeys, person, source string, now time.Time) {
+	for _, k := range u.Keys {
+		if k.Expired(now) || !q.offersKey(k) {
+			continue
+		}
+		// OpenSSH has %U from 7.8 and expiry-time from 7.7 on.
+		form := keys.Form{Options: v.policy.Options, Expiry: q.hasUID, Person: person}
+		v.offers = append(v.offers, offer{key: k, form: form, source: source})
+	}
+}
+
+// current returns what opens name now: the daemon's answer, or by policy the
+// cached record if it is young enough, and where that came from. It returns
+// nil for a name that neither knows.
+func (h helper) current(p cache.LoginPolicy, name string, cached *cache.UserKeys, pick func(control.Answer) cache.UserKeys) (*cache.UserKeys, string, error) {
+	if p.Online != "off" {
+		ctx, cancel := context.WithTimeout(context.Background(), p.Timeout)
+		defer cancel()
+		answer, err := control.Client{Path: h.socket}.Keys(ctx, name)
+		if err == nil {
+			u := pick(answer)
+			return &u, "IAM", nil
+		}
+		if p.Online == "require" {
+			return nil, "", err
+		}
+		h.log.send(severityWarning, fmt.Sprintf("user %q: %v, falling back to the cache", name, err))
+	}
+	if cached == nil {
+		return nil, "", nil
+	}
+	age := max(h.now().Sub(cached.Checked), 0).Truncate(time.Second)
+	if p.MaxStale > 0 && age > p.MaxStale {
+		return nil, "", fmt.Errorf("cached keys are %s old, keys.max_stale is %s", age, p.MaxStale)
+	}
+	return cached, fmt.Sprintf("cache of %s ago", age), nil
+}

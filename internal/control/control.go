@@ -1,0 +1,125 @@
+// Package control owns the daemon's Unix socket: what is said over it, who may
+// speak, and how much of either side the other puts up with. It knows nothing
+// of IAM or of files: the server is given functions that answer.
+//
+// The protocol is HTTP/1.1 with small JSON bodies in answers and none in
+// questions; every answer is one connection.
+//
+//	GET  /v1/keys?name=NAME    an Answer; root and the named peers
+//	GET  /v1/status            what the daemon says of itself; root and the named peers
+//	POST /v1/refresh?dry_run=1&confirm=1
+//	                           one refresh now; root only
+//
+// A failure has a status from 400 on and the body {"error":"…"}.
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/keys"
+)
+
+// Version is the version of the JSON bodies. A client that meets another
+// takes the answer for none.
+const Version = 1
+
+// Bounds that both sides keep.
+const (
+	maxHeader = 4 << 10   // bytes of a question
+	maxAnswer = 512 << 10 // bytes of an answer about keys: 64 of the longest are 256 KiB
+	maxReport = 64 << 20  // bytes of a status or refresh answer: a first refresh lists every user
+	maxShared = 1000      // shared accounts of one person
+)
+
+// An Answer is what IAM says now about one login name. It is authoritative: an
+// Answer without keys means that nothing opens that login.
+type Answer struct {
+	User   cache.UserKeys // with Login false where the user may not log in any more, or never might
+	Shared []string       // the shared accounts that the person may enter as well
+}
+
+// A RefreshRequest is what a person asked of refresh.
+type RefreshRequest struct {
+	DryRun  bool // only tell what would change
+	Confirm bool // take a removal that is larger than removal.max_fraction
+}
+
+type wireAnswer struct {
+	Version int       `json:"version"`
+	Name    string    `json:"name"`
+	UID     uint32    `json:"uid"`
+	Login   bool      `json:"login"`
+	Checked int64     `json:"checked"` // Unix seconds
+	Keys    []wireKey `json:"keys"`
+	Shared  []string  `json:"shared,omitempty"`
+}
+
+type wireKey struct {
+	ID      string `json:"id"`
+	Blob    []byte `json:"blob"`              // SSH wire format, as base64
+	Expires int64  `json:"expires,omitempty"` // Unix seconds
+}
+
+type wireError struct {
+	Error string `json:"error"`
+}
+
+func (a Answer) encode() ([]byte, error) {
+	w := wireAnswer{
+		Version: Version, Name: a.User.Name, UID: a.User.UID, Login: a.User.Login,
+		Checked: a.User.Checked.Unix(), Keys: []wireKey{}, Shared: a.Shared,
+	}
+	for _, k := range a.User.Keys {
+		if err := k.CheckForm(); err != nil {
+			return nil, fmt.Errorf("answer for %q: key %.80q: %w", a.User.Name, k.ID, err)
+		}
+		key := wireKey{ID: k.ID, Blob: k.Blob}
+		if !k.Expires.IsZero() {
+			key.Expires = k.Expires.Unix()
+		}
+		w.Keys = append(w.Keys, key)
+	}
+	return json.Marshal(w)
+}
+
+// decodeAnswer reads an answer about name and refuses what does not hang together.
+func decodeAnswer(body []byte, name string) (Answer, error) {
+	var w wireAnswer
+	if err := json.Unmarshal(body, &w); err != nil {
+		return Answer{}, err
+	}
+	switch {
+	case w.Version != Version:
+		return Answer{}, fmt.Errorf("version %d, this program reads %d", w.Version, Version)
+	case w.Name != name:
+		return Answer{}, fmt.Errorf("it is about %.80q", w.Name)
+	case w.Login != (w.UID >= cache.MinID && w.UID <= cache.MaxID), !w.Login && w.UID != 0:
+		return Answer{}, fmt.Errorf("uid %d with login %v", w.UID, w.Login)
+	case len(w.Keys) > keys.MaxKeys:
+		return Answer{}, fmt.Errorf("%d keys are more than %d", len(w.Keys), keys.MaxKeys)
+	case len(w.Shared) > maxShared:
+		return Answer{}, fmt.Errorf("%d shared accounts are more than %d", len(w.Shared), maxShared)
+	}
+	a := Answer{
+		User:   cache.UserKeys{Name: w.Name, UID: w.UID, Login: w.Login, Checked: time.Unix(w.Checked, 0)},
+		Shared: w.Shared,
+	}
+	for _, key := range w.Keys {
+		k := keys.Key{ID: key.ID, Blob: key.Blob}
+		if key.Expires != 0 {
+			k.Expires = time.Unix(key.Expires, 0)
+		}
+		var err error
+		if k.Type, err = keys.TypeOf(k.Blob); err == nil {
+			err = k.CheckForm()
+		}
+		if err != nil {
+			return Answer{}, fmt.Errorf("key %.80q: %w", k.ID, err)
+		}
+		a.User.Keys = append(a.User.Keys, k)
+	}
+	return a, nil
+}

@@ -1,0 +1,117 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/time/rate"
+)
+
+// Listen makes the socket at path, in the place of one that a dead daemon left
+// there, with mode and the group gid (-1: as the process). Who may speak is
+// not decided by the mode but by Server, from the kernel's word.
+func Listen(path string, mode fs.FileMode, gid int) (*net.UnixListener, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	err = os.Chmod(path, mode)
+	if gid >= 0 {
+		err = errors.Join(err, os.Lchown(path, -1, gid))
+	}
+	if err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// peer returns the uid of the process that connected, or that listens, as the
+// kernel recorded it: SO_PEERCRED, unix(7).
+func peer(conn *net.UnixConn) (uint32, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	if err := raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
+		return 0, err
+	}
+	if credErr != nil {
+		return 0, fmt.Errorf("read peer's credentials: %w", credErr)
+	}
+	return cred.Uid, nil
+}
+
+// A door lets in only the peers it knows, and only so many at a time.
+type door struct {
+	net.Listener
+	peers  []uint32
+	places chan struct{}
+	log    *slog.Logger
+	quiet  rate.Sometimes
+}
+
+func newDoor(l net.Listener, peers []uint32, places int, log *slog.Logger) *door {
+	return &door{
+		Listener: l, peers: append([]uint32{0}, peers...), places: make(chan struct{}, places),
+		log: log, quiet: rate.Sometimes{First: 5, Interval: 10 * time.Second},
+	}
+}
+
+// Accept returns the next connection that may stay; others are closed at once.
+func (d *door) Accept() (net.Conn, error) {
+	for {
+		conn, err := d.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		u, ok := conn.(*net.UnixConn)
+		if !ok {
+			_ = conn.Close()
+			return nil, fmt.Errorf("accept: %s is not a Unix socket", conn.RemoteAddr().Network())
+		}
+		uid, err := peer(u)
+		if err == nil && !slices.Contains(d.peers, uid) {
+			err = fmt.Errorf("uid %d may not ask", uid)
+		}
+		if err == nil {
+			select {
+			case d.places <- struct{}{}:
+				return &guest{Conn: conn, uid: uid, leave: sync.OnceFunc(func() { <-d.places })}, nil
+			default:
+				err = fmt.Errorf("%d connections are open already", cap(d.places))
+			}
+		}
+		_ = conn.Close()
+		d.quiet.Do(func() { d.log.Warn("control socket: peer turned away", "reason", err) })
+	}
+}
+
+// A guest is an accepted connection and who is at its other end.
+type guest struct {
+	net.Conn
+	uid   uint32
+	leave func() // gives the place back, once
+}
+
+func (g *guest) Close() error {
+	defer g.leave()
+	return g.Conn.Close()
+}

@@ -1,0 +1,199 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Options are what a Server answers with and its limits. Zero limits are
+// replaced by the defaults named here.
+type Options struct {
+	// Lookup asks IAM about one login name now and applies the policy. An
+	// error means that nobody knows (IAM is down, or keys.online is "off");
+	// a user who may not log in is an Answer with Login false.
+	Lookup func(ctx context.Context, name string) (Answer, error)
+	// Status describes the daemon; the result becomes JSON.
+	Status func(ctx context.Context) (any, error)
+	// Refresh refreshes now; the result becomes JSON.
+	Refresh func(ctx context.Context, r RefreshRequest) (any, error)
+
+	Peers          []uint32      // who may ask for keys and status, besides root
+	Reuse          time.Duration // how long an answer is reused: 3 s; negative: not at all
+	Retry          time.Duration // how long a failure is reused: 1 s, and no longer than Reuse
+	LookupTimeout  time.Duration // of one lookup, waiting for its turn included: 10 s
+	RefreshTimeout time.Duration // of one refresh: 10 min
+	Concurrent     int           // lookups at a time: 8
+	Rate           float64       // lookups a second: 20
+	Burst          int           // lookups at once after a pause: 50
+	Connections    int           // open connections: 1024
+	Log            *slog.Logger  // nil: slog.Default()
+}
+
+// A Server answers on the daemon's socket.
+type Server struct {
+	options Options
+	lookups *lookups
+}
+
+// NewServer returns a Server. Options.Lookup, Status and Refresh may be nil;
+// what needs them is then answered with an error.
+func NewServer(o Options) *Server {
+	o.Reuse = max(cmp.Or(o.Reuse, 3*time.Second), 0)
+	o.Retry = cmp.Or(o.Retry, time.Second)
+	o.LookupTimeout = cmp.Or(o.LookupTimeout, 10*time.Second)
+	o.RefreshTimeout = cmp.Or(o.RefreshTimeout, 10*time.Minute)
+	o.Concurrent = cmp.Or(o.Concurrent, 8)
+	o.Rate = cmp.Or(o.Rate, 20)
+	o.Burst = cmp.Or(o.Burst, 50)
+	o.Connections = cmp.Or(o.Connections, 1024)
+	o.Log = cmp.Or(o.Log, slog.Default())
+	if o.Lookup == nil {
+		o.Lookup = func(context.Context, string) (Answer, error) {
+			return Answer{}, errors.New("keys are not looked up here")
+		}
+	}
+	return &Server{options: o, lookups: &lookups{
+		ask: o.Lookup, reuse: o.Reuse, retry: o.Retry, timeout: o.LookupTimeout,
+		turn: make(chan struct{}, o.Concurrent), rate: rate.NewLimiter(rate.Limit(o.Rate), o.Burst),
+		asked: make(map[string]*lookup),
+	}}
+}
+
+// Forget has the next question about each of names asked anew.
+func (s *Server) Forget(names ...string) {
+	for _, n := range names {
+		s.lookups.forget(n)
+	}
+}
+
+// ForgetAll has every next question asked anew.
+func (s *Server) ForgetAll() { s.lookups.forgetAll() }
+
+// Serve answers on l, which must be a Unix socket, until ctx ends; it then
+// closes l, waits briefly for answers under way, and returns nil.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/keys", s.keys)
+	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("POST /v1/refresh", s.refresh)
+	server := &http.Server{
+		Handler:           bounded(mux),
+		ReadHeaderTimeout: 2 * time.Second,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          log.New(io.Discard, "", 0), // what hostile peers send is no news
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       withGuest,
+	}
+	server.SetKeepAlivesEnabled(false)
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		late, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if server.Shutdown(late) != nil {
+			_ = server.Close()
+		}
+	})
+	err := server.Serve(newDoor(l, s.options.Peers, s.options.Connections, s.options.Log))
+	if stop() {
+		return err
+	}
+	<-stopped
+	return nil
+}
+
+type guestKey struct{}
+
+func withGuest(ctx context.Context, conn net.Conn) context.Context {
+	g, _ := conn.(*guest)
+	return context.WithValue(ctx, guestKey{}, g)
+}
+
+// bounded refuses questions with a body: none of ours has one, and reading one
+// could take for ever.
+func bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+			reply(w, http.StatusRequestEntityTooLarge, wireError{"a question has no body"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) keys(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("name")
+	if name == "" || len(name) > 255 || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '/' || c == ':' }) {
+		reply(w, http.StatusBadRequest, wireError{"that is no login name"})
+		return
+	}
+	answer, err := s.lookups.keys(r.Context(), name)
+	var body []byte
+	if err == nil {
+		body, err = answer.encode()
+	}
+	if err != nil {
+		reply(w, http.StatusServiceUnavailable, wireError{err.Error()})
+		return
+	}
+	reply(w, http.StatusOK, json.RawMessage(body))
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	if s.options.Status == nil {
+		reply(w, http.StatusNotImplemented, wireError{"there is no status here"})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.options.LookupTimeout)
+	defer cancel()
+	result, err := s.options.Status(ctx)
+	s.report(w, result, err)
+}
+
+func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
+	if g, _ := r.Context().Value(guestKey{}).(*guest); g == nil || g.uid != 0 {
+		reply(w, http.StatusForbidden, wireError{"only root may refresh"})
+		return
+	}
+	if s.options.Refresh == nil {
+		reply(w, http.StatusNotImplemented, wireError{"there is no refresh here"})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.options.RefreshTimeout)
+	defer cancel()
+	query := r.URL.Query()
+	result, err := s.options.Refresh(ctx, RefreshRequest{DryRun: query.Get("dry_run") == "1", Confirm: query.Get("confirm") == "1"})
+	s.report(w, result, err)
+}
+
+func (s *Server) report(w http.ResponseWriter, result any, err error) {
+	if err != nil {
+		reply(w, http.StatusServiceUnavailable, wireError{err.Error()})
+		return
+	}
+	reply(w, http.StatusOK, result)
+}
+
+// reply writes one JSON body, to a peer that has some seconds to read it.
+func reply(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		status, text = http.StatusInternalServerError, []byte(`{"error":"the answer is no JSON"}`)
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(10 * time.Second))
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n'))
+}
