@@ -138,7 +138,7 @@ static bool page_first(const struct bolt *db, const struct bolt_bucket *bucket, 
 {
 	if (bucket->root != 0)
 		return page_get(db, bucket->root, ret);
-	return page_read(db->base + bucket->inline_at, (size_t)bucket->inline_len, ret) && ret->leaf;
+	return page_read(db->base + bucket->inline_at, bucket->inline_len, ret) && ret->leaf;
 }
 
 /* page_key takes key i of a page; i is less than its count. */
@@ -271,7 +271,7 @@ enum bolt_status bolt_get(const struct bolt *db, const struct bolt_bucket *bucke
 
 enum bolt_status bolt_find(const struct bolt *db, const char *name, struct bolt_bucket *ret)
 {
-	struct bolt_bucket top = { .root = db->root };
+	struct bolt_bucket top = { .root = (uint32_t)db->root };
 	struct bolt_bytes want = { (const unsigned char *)name, strlen(name) }, value;
 	uint32_t flags;
 	enum bolt_status status = get(db, &top, &want, &value, &flags);
@@ -283,12 +283,16 @@ enum bolt_status bolt_find(const struct bolt *db, const char *name, struct bolt_
 	if (value.len < BUCKET_HEADER)
 		return BOLT_DAMAGED;
 
-	struct bolt_bucket found = { .root = load64(value.data + BUCKET_ROOT) };
-	if (found.root == 0) {
+	uint64_t root = load64(value.data + BUCKET_ROOT);
+	if (root >= db->pages)
+		return BOLT_DAMAGED;
+
+	struct bolt_bucket found = { .root = (uint32_t)root };
+	if (root == 0) {
 		if (value.len - BUCKET_HEADER < PAGE_HEADER)
 			return BOLT_DAMAGED;
-		found.inline_at = (uint64_t)(value.data + BUCKET_HEADER - db->base);
-		found.inline_len = value.len - BUCKET_HEADER;
+		found.inline_at = (uint32_t)(value.data + BUCKET_HEADER - db->base);
+		found.inline_len = (uint32_t)(value.len - BUCKET_HEADER);
 	}
 	*ret = found;
 	return BOLT_FOUND;

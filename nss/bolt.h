@@ -20,9 +20,9 @@ struct bolt {
 };
 
 struct bolt_bucket {
-	uint64_t root;   /* its first page; 0: it is inline, in the next two */
-	uint64_t inline_at;
-	uint64_t inline_len;
+	uint32_t root;      /* its first page; 0: it is one page inside another */
+	uint32_t inline_at; /* and lies there, in bytes from the file's beginning */
+	uint32_t inline_len;
 };
 
 struct bolt_bytes {

@@ -12,8 +12,8 @@ CACHEDIR ?= /var/lib/nss-iam
 NSS_ENTRIES := $(shell sed -n 's/^\t\(_nss_iam_[a-z_]*\);/\1/p' nss/exports.map)
 NSS_CFLAGS := -O2 -g -fstack-protector-strong '-DNSS_IAM_DIR="$(CACHEDIR)"'
 NSS_LDFLAGS := -shared -Wl,-soname,libnss_iam.so.2 -Wl,--version-script=nss/exports.map \
-	-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete,-z,defs -Wl,--hash-style=gnu \
-	-Wl,--build-id=sha1 -Wl,--strip-debug $(NSS_ENTRIES:%=-Wl,-u,%)
+	-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete,-z,defs,-z,noseparate-code -Wl,--hash-style=gnu \
+	-Wl,--build-id=sha1 -Wl,--sort-section=alignment -Wl,--strip-debug $(NSS_ENTRIES:%=-Wl,-u,%)
 
 $(BUILD)/libnss_iam.so.2: $(wildcard nss/*.c nss/*.h) nss/nss.go nss/exports.map nss/build.mk
 	@mkdir -p $(BUILD)

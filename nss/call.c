@@ -71,7 +71,7 @@ enum nss_status call_end(const struct call *call, struct answer answer, int *err
 
 size_t name_length(const char *name)
 {
-	size_t len = strnlen(name, FORMAT_MAX_NAME + 1);
+	const char *end = memchr(name, 0, FORMAT_MAX_NAME + 1);
 
-	return len <= FORMAT_MAX_NAME ? len : 0;
+	return end != NULL ? (size_t)(end - name) : 0;
 }

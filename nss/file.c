@@ -110,8 +110,8 @@ int file_map(int fd, const struct file_id *id, unsigned char **ret_base)
 
 int file_parse(const unsigned char *base, uint64_t size, struct file *ret)
 {
-	struct bolt_bucket meta;
-	struct bolt_bytes version, range;
+	struct bolt_bucket meta, index;
+	struct bolt_bytes version, range, value;
 
 	if (bolt_open(base, size, &ret->db) != BOLT_FOUND ||
 	    bolt_find(&ret->db, FORMAT_META, &meta) != BOLT_FOUND)
@@ -129,28 +129,55 @@ int file_parse(const unsigned char *base, uint64_t size, struct file *ret)
 	for (int i = 0; i < FORMAT_BUCKETS; i++) {
 		if (bolt_find(&ret->db, format_buckets[i], &ret->bucket[i]) != BOLT_FOUND)
 			return EINVAL;
+		ret->index[i].entries = 0;
+	}
+	ret->size = size;
+	/* The tree can be walked without. */
+	if (bolt_find(&ret->db, FORMAT_INDEX, &index) != BOLT_FOUND)
+		return 0;
+	for (int i = 0; i < FORMAT_BUCKETS; i++) {
+		if (bolt_get(&ret->db, &index, format_buckets[i], strlen(format_buckets[i]), &value) == BOLT_FOUND)
+			index_open(&value, size, &ret->index[i]);
 	}
 	return 0;
 }
 
-static int look(const char *at, struct file_id *ret)
+enum bolt_status file_get(const struct file *file, enum format_bucket bucket, const void *key, size_t len,
+			  struct bolt_bytes *ret_value)
 {
-	struct stat st;
+	switch (index_get(&file->index[bucket], file->db.base, file->size, key, len, ret_value)) {
+	case INDEX_FOUND:
+		return BOLT_FOUND;
+	case INDEX_ABSENT:
+		return BOLT_ABSENT;
+	default:
+		return bolt_get(&file->db, &file->bucket[bucket], key, len, ret_value);
+	}
+}
 
-	if (syscall(SYS_newfstatat, AT_FDCWD, at, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return last_error();
-	identify(&st, ret);
-	return 0;
+static int look(const char *at, struct stat *ret)
+{
+	return syscall(SYS_newfstatat, AT_FDCWD, at, ret, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : last_error();
 }
 
 int file_look(struct file_id *ret)
 {
-	return look(path, ret);
+	struct stat st;
+	int error = look(path, &st);
+
+	if (error == 0)
+		identify(&st, ret);
+	return error;
 }
 
-int file_root(struct file_id *ret)
+int file_root(struct file_root *ret)
 {
-	return look("/", ret);
+	struct stat st;
+	int error = look("/", &st);
+
+	if (error == 0)
+		*ret = (struct file_root){ st.st_dev, st.st_ino };
+	return error;
 }
 
 bool file_same_inode(const struct file_id *a, const struct file_id *b)

@@ -39,6 +39,8 @@ enum format_bucket {
 #define FORMAT_META_VERSION "version" /* u32 */
 #define FORMAT_META_RANGE "range"     /* u32 low, u32 high */
 
+#define FORMAT_INDEX "index" /* bucket name -> head of the index of its keys */
+
 extern const char *const format_buckets[FORMAT_BUCKETS];
 
 /* A passwd record: where its fields are. */
@@ -62,6 +64,20 @@ enum {
 	GROUP_NAME_LEN = 12,
 	GROUP_HEADER = 14
 };
+
+/* An index: its head, and an entry's fields from the lowest bit. */
+enum {
+	INDEX_TABLE = 0,
+	INDEX_ENTRIES = 4,
+	INDEX_SEED = 8,
+	INDEX_HEAD = 16,
+	INDEX_ENTRY = 8,
+	INDEX_OFFSET_BITS = 30,
+	INDEX_LEN_BITS = 22,
+	INDEX_KEY_BITS = 6,
+	INDEX_PROBES = 16
+};
+#define INDEX_FACTOR 0x9E3779B97F4A7C15u
 
 /*
  * Each load reads the bytes once. The empty asm keeps the compiler from

@@ -26,7 +26,7 @@ static struct answer by_key(enum format_bucket bucket, const void *key, size_t l
 		return answer_error(error);
 
 	const struct file *file = hold.file;
-	struct answer answer = answer_bolt(bolt_get(&file->db, &file->bucket[bucket], key, len, &record));
+	struct answer answer = answer_bolt(file_get(file, bucket, key, len, &record));
 
 	want->low = file->low;
 	want->high = file->high;
@@ -40,9 +40,9 @@ ENTRY_POINT enum nss_status _nss_iam_getgrnam_r(const char *name, struct group *
 						int *errnop)
 {
 	struct call call;
-	struct record_want want = { .name = name };
 	struct answer answer = answer_absent;
 	size_t len = name_length(name);
+	struct record_want want = { .name = name, .name_len = len };
 
 	call_begin(&call);
 	if (len != 0)

@@ -69,7 +69,7 @@ static struct answer of_user(const char *user, size_t len, gid_t group, const st
 
 	const struct file *file = hold.file;
 	struct answer answer =
-		answer_bolt(bolt_get(&file->db, &file->bucket[FORMAT_INITGROUPS], user, len, &record));
+		answer_bolt(file_get(file, FORMAT_INITGROUPS, user, len, &record));
 
 	if (answer.status == NSS_STATUS_SUCCESS)
 		answer = add(&record, group, list);

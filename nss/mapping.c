@@ -53,7 +53,7 @@ struct slot {
 	struct file file;
 };
 
-/* Kept on one page, so that a fork finds all of it as of one moment. */
+/* On one page, so that a fork finds all of it as of one moment. */
 static struct {
 	_Atomic(uint64_t) current; /* serial, errno value, slot + 1 */
 	_Atomic(uint64_t) checked; /* nanoseconds; 0: never */
@@ -61,8 +61,8 @@ static struct {
 	_Atomic(uint64_t) epochs;
 	_Atomic(struct readers *) readers;
 	struct slot slots[SLOTS];
-} shared __attribute__((aligned(4096)));
-_Static_assert(sizeof(shared) <= 4096, "one page");
+} shared __attribute__((aligned(2048)));
+_Static_assert(sizeof(shared) <= 2048, "one page");
 
 struct stripe {
 	_Alignas(LINE) _Atomic(uint64_t) count; /* epoch, number of readers */
@@ -97,6 +97,11 @@ static bool swap(_Atomic(uint64_t) *at, uint64_t from, uint64_t to)
 	return atomic_compare_exchange_strong(at, &from, to);
 }
 
+static uint64_t next_epoch(void)
+{
+	return (atomic_fetch_add(&shared.epochs, 1) + 1) & 0xffffffff;
+}
+
 /* readers_page is the page of counts, made at first use; NULL if it cannot be had. */
 static struct readers *readers_page(void)
 {
@@ -108,6 +113,7 @@ static struct readers *readers_page(void)
 	if (page == MAP_FAILED)
 		return NULL;
 	if (madvise(page, sizeof(*page), MADV_WIPEONFORK) == 0) {
+		atomic_store(&page->epoch, next_epoch());
 		if (atomic_compare_exchange_strong(&shared.readers, &none, page))
 			return page;
 	}
@@ -121,7 +127,7 @@ static uint64_t epoch_of(struct readers *page)
 	uint64_t epoch = atomic_load(&page->epoch);
 
 	if (epoch == 0) {
-		uint64_t next = (atomic_fetch_add(&shared.epochs, 1) + 1) & 0xffffffff;
+		uint64_t next = next_epoch();
 
 		if (atomic_compare_exchange_strong(&page->epoch, &epoch, next))
 			epoch = next;
@@ -321,14 +327,15 @@ static bool due(void)
  */
 static bool refresh(struct readers *page, const struct mapping_hold *hold)
 {
-	struct file_id seen, root;
+	struct file_id seen;
+	struct file_root root;
 	const struct file *file = hold->file;
 
 	settle_all(page, hold->epoch);
 	if (file_look(&seen) != 0 || file_same(&seen, &file->id))
 		return false;
 	/* A process of the host that went into a container's root is still the host's. */
-	if (file_root(&root) != 0 || !file_same_inode(&root, &file->root))
+	if (file_root(&root) != 0 || root.dev != file->root.dev || root.ino != file->root.ino)
 		return false;
 
 	int error = replace(page, hold->current, hold->epoch);

@@ -130,7 +130,7 @@ func (w want) c() (C.struct_record_want, func()) {
 	if w.name == "" {
 		return c, func() {}
 	}
-	c.name = C.CString(w.name)
+	c.name, c.name_len = C.CString(w.name), C.size_t(len(w.name))
 	return c, func() { C.free(unsafe.Pointer(c.name)) }
 }
 

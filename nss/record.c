@@ -23,11 +23,11 @@ static bool in_range(const struct record_want *want, uint32_t id)
 	return id >= want->low && id <= want->high;
 }
 
-static bool is_wanted(const struct record_want *want, uint32_t id, const char *name)
+static bool is_wanted(const struct record_want *want, uint32_t id, const char *name, size_t len)
 {
-	if (*name == 0)
+	if (len == 0)
 		return false;
-	return want->name != NULL ? strcmp(name, want->name) == 0 : id == want->id;
+	return want->name != NULL ? len == want->name_len && memcmp(name, want->name, len) == 0 : id == want->id;
 }
 
 enum record_status record_passwd(const struct bolt_bytes *record, const struct record_want *want,
@@ -58,7 +58,7 @@ enum record_status record_passwd(const struct bolt_bytes *record, const struct r
 
 	memcpy(buffer, at + PASSWD_HEADER, text_len);
 	if (!ends(name, name_len) || !ends(gecos, gecos_len) || !ends(home, home_len) ||
-	    !ends(shell, shell_len) || !is_wanted(want, uid, name))
+	    !ends(shell, shell_len) || !is_wanted(want, uid, name, name_len))
 		return RECORD_DAMAGED;
 	/* "*" matches no password; "x" sends PAM to a shadow entry that is not there. */
 	password[0] = former ? 'x' : '*';
@@ -125,7 +125,7 @@ enum record_status record_group(const struct bolt_bytes *record, const struct re
 
 	memcpy(text, at + members_at, members_len);
 	memcpy(name, at + name_at, name_len + 1);
-	if (!ends(name, name_len) || !is_wanted(want, gid, name) ||
+	if (!ends(name, name_len) || !is_wanted(want, gid, name, name_len) ||
 	    !member_pointers(members, count, at + lens_at, text, members_len))
 		return RECORD_DAMAGED;
 	password[0] = '*';

@@ -25,6 +25,7 @@ enum record_status {
 struct record_want {
 	uint32_t low, high;
 	const char *name;
+	size_t name_len;
 	uint32_t id;
 };
 

@@ -152,7 +152,7 @@ func PublishKeys(dir string, t KeyTables, gid int, now time.Time) (changed bool,
 	buckets = append(buckets, meta)
 	fill := func(tx *bolt.Tx) error { return put(tx, buckets) }
 	verify := func(tx *bolt.Tx) error { return same(tx, buckets) }
-	return true, publish(path, keysMode, gid, fill, verify)
+	return true, publish(path, keysMode, gid, fill, nil, verify)
 }
 
 // encodeKeys turns t into the buckets of keys.db but meta.

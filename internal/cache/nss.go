@@ -24,6 +24,8 @@ const (
 	bucketGroupName  = "group.name"
 	bucketGroupGID   = "group.gid"
 	bucketInitgroups = "initgroups"
+	bucketIndex      = "index"
+	bucketTables     = "index.tables"
 )
 
 // nssMode lets every process read nss.db.
@@ -63,10 +65,11 @@ func PublishNSS(dir string, t accounts.Tables, now time.Time) (changed bool, err
 		}
 		next.Generation = served.Generation + 1
 	}
+	room := indexRoom(buckets)
 	buckets = append(buckets, bucket{bucketMeta, next.pairs()})
-	fill := func(tx *bolt.Tx) error { return put(tx, buckets) }
+	fill := func(tx *bolt.Tx) error { return put(tx, append(buckets, room...)) }
 	verify := func(tx *bolt.Tx) error { return same(tx, buckets) }
-	return true, publish(path, nssMode, -1, fill, verify)
+	return true, publish(path, nssMode, -1, fill, writeIndex, verify)
 }
 
 // encode turns t into the buckets of nss.db but meta.
@@ -227,9 +230,11 @@ func readMeta(tx *bolt.Tx) (m Meta, err error) {
 	return m, err
 }
 
-// Verify reads all of dir/nss.db and compares it with its own digest.
+// Verify reads all of dir/nss.db, compares it with its own digest, and follows
+// its index to every key.
 func Verify(dir string) error {
-	return view(filepath.Join(dir, NSSFile), func(tx *bolt.Tx) error {
+	path := filepath.Join(dir, NSSFile)
+	return view(path, func(tx *bolt.Tx) error {
 		m, err := readMeta(tx)
 		if err != nil {
 			return err
@@ -250,7 +255,7 @@ func Verify(dir string) error {
 		if digest(buckets) != m.Digest {
 			return fmt.Errorf("%w: contents do not match their digest", ErrDamaged)
 		}
-		return nil
+		return checkIndex(path)
 	})
 }
 

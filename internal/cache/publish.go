@@ -14,14 +14,15 @@ import (
 // publish writes a bbolt file and puts it in the place of path in one step: a
 // reader sees the old file or the new one, whole, whatever happens in between.
 //
-// fill writes the contents in one transaction. verify reads them back from the
-// finished temporary file, after bbolt's own check; only then is it renamed.
+// fill writes the contents in one transaction. amend, which may be nil, may then
+// change values in the finished temporary file, in place. verify reads them back from the
+// temporary file, after bbolt's own check; only then is it renamed.
 // The file gets mode, the group gid (-1: as the process) and the SELinux label
 // of the file it replaces before it can be seen under its name. On any error
 // path is as it was and the temporary files are gone.
 //
 // One process at a time may publish into a folder: the caller holds state.db.
-func publish(path string, mode fs.FileMode, gid int, fill, verify func(*bolt.Tx) error) (err error) {
+func publish(path string, mode fs.FileMode, gid int, fill func(*bolt.Tx) error, amend func(path string) error, verify func(*bolt.Tx) error) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("publish %q: %w, keeping the previous file", path, err)
@@ -37,6 +38,12 @@ func publish(path string, mode fs.FileMode, gid int, fill, verify func(*bolt.Tx)
 	if err := writeCompact(build, final, fill); err != nil {
 		_ = removeIfThere(final)
 		return err
+	}
+	if amend != nil {
+		if err := amend(final); err != nil {
+			_ = removeIfThere(final)
+			return err
+		}
 	}
 	if err := finish(path, final, mode, gid, verify); err != nil {
 		_ = removeIfThere(final)
