@@ -28,6 +28,7 @@ programs:
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/iam-emulator ./tests/emulator
 
 include nss/build.mk
+include packaging/packaging.mk
 
 demo: build
 	tests/demo/demo.sh
@@ -44,7 +45,7 @@ fuzz: nss-fuzz
 lint: nss-lint
 	tests/lint.sh
 
-install: build
+install: build install-system
 	install -D -m 0755 $(BUILD)/libnss_iam.so.2 $(DESTDIR)$(LIBDIR)/libnss_iam.so.2
 	install -D -m 0755 $(BUILD)/iam-cachefill $(DESTDIR)$(PREFIX)/sbin/iam-cachefill
 	install -D -m 0755 $(BUILD)/authkeys $(DESTDIR)$(PREFIX)/libexec/nss-iam/authkeys

@@ -1,0 +1,64 @@
+# packaging.mk - what an installed system has besides the programs, and the
+# packages made of it. Included by the top Makefile.
+#
+# Both packages hold exactly what "make install" puts under DESTDIR; for the
+# other architecture: make deb DEB_ARCH=arm64, make rpm RPM_ARCH=aarch64.
+
+SYSCONFDIR  ?= /etc
+UNITDIR     ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+MANDIR      ?= $(PREFIX)/share/man
+SHAREDIR    ?= $(PREFIX)/share/nss-iam
+PAMCONFDIR  ?= $(PREFIX)/share/pam-configs
+
+MAN_PAGES := $(wildcard docs/man/*.[58])
+COMPLETIONS := $(BUILD)/completion/iam-cachefill.bash $(BUILD)/completion/_iam-cachefill \
+	$(BUILD)/completion/iam-cachefill.fish
+
+.PHONY: install-system completions deb deb-all rpm rpm-all packaging-test
+
+# The completion scripts are the same on every architecture, and come from the
+# command line itself.
+completions: programs
+	@mkdir -p $(BUILD)/completion
+	GOARCH= GOOS= CGO_ENABLED=0 $(GO) run ./cachefill completion bash >$(BUILD)/completion/iam-cachefill.bash
+	GOARCH= GOOS= CGO_ENABLED=0 $(GO) run ./cachefill completion zsh >$(BUILD)/completion/_iam-cachefill
+	GOARCH= GOOS= CGO_ENABLED=0 $(GO) run ./cachefill completion fish >$(BUILD)/completion/iam-cachefill.fish
+
+build: completions
+
+# Without a build of its own: what is installed is what was built.
+install-system:
+	install -D -m 0644 packaging/systemd/nss-iam.service $(DESTDIR)$(UNITDIR)/nss-iam.service
+	install -D -m 0644 packaging/systemd/nss-iam.sysusers $(DESTDIR)$(SYSUSERSDIR)/nss-iam.conf
+	install -D -m 0644 packaging/systemd/nss-iam.tmpfiles $(DESTDIR)$(TMPFILESDIR)/nss-iam.conf
+	for f in packaging/systemd/features/*.conf; do \
+		install -D -m 0644 $$f $(DESTDIR)$(SHAREDIR)/systemd/$${f##*/} || exit 1; done
+	for d in nameservice.d nameservice-strict.d; do \
+		install -D -m 0644 packaging/apparmor/nss-iam $(DESTDIR)$(SYSCONFDIR)/apparmor.d/abstractions/$$d/nss-iam || exit 1; done
+	install -D -m 0644 packaging/pam/nss-iam $(DESTDIR)$(PAMCONFDIR)/nss-iam
+	for f in $(MAN_PAGES); do \
+		install -D -m 0644 $$f $(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/} || exit 1; done
+	install -D -m 0644 $(BUILD)/completion/iam-cachefill.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/iam-cachefill
+	install -D -m 0644 $(BUILD)/completion/_iam-cachefill $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_iam-cachefill
+	install -D -m 0644 $(BUILD)/completion/iam-cachefill.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/iam-cachefill.fish
+
+DEB_ARCH ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
+deb:
+	packaging/deb/build $(DEB_ARCH) $(BUILD)
+
+RPM_ARCH ?= $(shell uname -m)
+rpm:
+	packaging/rpm/build $(RPM_ARCH) $(BUILD)
+
+deb-all:
+	$(MAKE) deb DEB_ARCH=amd64
+	$(MAKE) deb DEB_ARCH=arm64
+
+rpm-all:
+	$(MAKE) rpm RPM_ARCH=x86_64
+	$(MAKE) rpm RPM_ARCH=aarch64
+
+packaging-test:
+	$(GO) test -count=1 ./tests/integration/packaging/...
