@@ -48,7 +48,7 @@ type Result struct {
 // (ErrUnknownGroup), too many users would be removed (ErrRemovals), or Policy
 // or Past are not sound.
 func Build(in Input) (Result, error) {
-	p, err := newPlan(in)
+	p, err := newPlan(in, false)
 	if err != nil {
 		return Result{}, fmt.Errorf("build accounts: %w", err)
 	}
@@ -81,7 +81,8 @@ type plan struct {
 	gone         []*Record // became former users just now
 }
 
-func newPlan(in Input) (*plan, error) {
+// newPlan decides everything. A tolerant one refuses no removals.
+func newPlan(in Input, tolerant bool) (*plan, error) {
 	if err := in.Policy.check(); err != nil {
 		return nil, err
 	}
@@ -96,7 +97,7 @@ func newPlan(in Input) (*plan, error) {
 	if err := p.nameGroups(); err != nil {
 		return nil, err
 	}
-	if len(in.Directory.Users) == 0 && !in.AcceptRemovals {
+	if len(in.Directory.Users) == 0 && !in.AcceptRemovals && !tolerant {
 		return nil, &RemovalError{Empty: true, Of: p.remember(), Names: nil, MaxFraction: in.Policy.MaxFraction}
 	}
 	p.gather()
@@ -105,7 +106,7 @@ func newPlan(in Input) (*plan, error) {
 		p.verdicts[i] = p.judge(userRules, &p.users[i])
 	}
 	p.remember()
-	if err := p.remove(); err != nil {
+	if err := p.remove(); err != nil && !tolerant {
 		return nil, err
 	}
 	p.admit()
@@ -207,9 +208,7 @@ func (p *plan) remove() error {
 			lost = append(lost, r)
 		}
 	}
-	if err := p.guard(lost, served, eligible); err != nil {
-		return err
-	}
+	refusal := p.guard(lost, served, eligible)
 	for _, r := range lost {
 		if !p.in.Rebuild {
 			r.Missed++
@@ -220,7 +219,7 @@ func (p *plan) remove() error {
 		}
 		p.leave(r)
 	}
-	return nil
+	return refusal
 }
 
 // part makes a user a former one.
@@ -271,7 +270,7 @@ func (p *plan) admit() {
 			if p.verdicts[i].reason != "" {
 				continue
 			}
-			if p.verdicts[i] = memoryRule.check(p, u, false); p.verdicts[i].reason == "" {
+			if p.verdicts[i] = memoryRule.check(p, u); p.verdicts[i].reason == "" {
 				continue
 			}
 			if r := own[u.id]; r != nil && !r.Former() {

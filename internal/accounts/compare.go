@@ -1,0 +1,127 @@
+package accounts
+
+import (
+	"maps"
+	"slices"
+)
+
+// Changes is what becoming of one host's tables another means for people.
+// Users are ascending by uid, groups by gid, memberships by group and user.
+type Changes struct {
+	Added     []User // who may be looked up as new users
+	Returned  []User // former users who are users again
+	Left      []User // users who became former ones, as they were
+	Forgotten []User // numbers that resolve no more, as they were
+	Renamed   []Renamed
+	Changed   []User // another home, shell or gecos, as they are
+
+	GroupsAdded   []Group
+	GroupsRemoved []Group
+	GroupsRenamed []Renamed
+	Joined        []Membership // of users there before or not
+	Parted        []Membership
+}
+
+// Renamed is one number under two names.
+type Renamed struct {
+	Number   uint32
+	Old, New string
+}
+
+// Membership is a login name in a group, both by the name they have now.
+type Membership struct{ Group, User string }
+
+// Empty reports whether nothing changes.
+func (c Changes) Empty() bool {
+	return len(c.Added)+len(c.Returned)+len(c.Left)+len(c.Forgotten)+len(c.Renamed)+len(c.Changed)+
+		len(c.GroupsAdded)+len(c.GroupsRemoved)+len(c.GroupsRenamed)+len(c.Joined)+len(c.Parted) == 0
+}
+
+// Compare tells how the tables before became those after. Private groups go
+// without saying. A number that went from one principal to another is both
+// forgotten and added.
+func Compare(before, after Tables) Changes {
+	var c Changes
+	was := make(map[uint32]*User, len(before.Users))
+	for i := range before.Users {
+		was[before.Users[i].UID] = &before.Users[i]
+	}
+	is := make(map[uint32]*User, len(after.Users))
+	for i := range after.Users {
+		u := &after.Users[i]
+		is[u.UID] = u
+		switch old := was[u.UID]; {
+		case old == nil || old.ID != u.ID:
+			if !u.Former {
+				c.Added = append(c.Added, *u)
+			}
+		case !old.Former && u.Former:
+			c.Left = append(c.Left, *old)
+		case old.Former && !u.Former:
+			c.Returned = append(c.Returned, *u)
+		case old.Name != u.Name:
+			c.Renamed = append(c.Renamed, Renamed{u.UID, old.Name, u.Name})
+		case old.Gecos != u.Gecos || old.Home != u.Home || old.Shell != u.Shell:
+			c.Changed = append(c.Changed, *u)
+		}
+	}
+	for i := range before.Users {
+		old := &before.Users[i]
+		if u := is[old.UID]; u == nil || u.ID != old.ID {
+			c.Forgotten = append(c.Forgotten, *old)
+		}
+	}
+	c.compareGroups(before, after, was, is)
+	return c
+}
+
+func (c *Changes) compareGroups(before, after Tables, wasUser, isUser map[uint32]*User) {
+	was := map[uint32]*Group{}
+	for i := range before.Groups {
+		if g := &before.Groups[i]; wasUser[g.GID] == nil {
+			was[g.GID] = g
+		}
+	}
+	// Members are known by name; a renamed user has not changed groups.
+	newName := map[string]string{}
+	for uid, old := range wasUser {
+		if u := isUser[uid]; u != nil && u.ID == old.ID {
+			newName[old.Name] = u.Name
+		}
+	}
+	for i := range after.Groups {
+		g := &after.Groups[i]
+		if isUser[g.GID] != nil {
+			continue
+		}
+		old := was[g.GID]
+		delete(was, g.GID)
+		members := map[string]bool{}
+		switch {
+		case old == nil:
+			c.GroupsAdded = append(c.GroupsAdded, *g)
+		case old.Name != g.Name:
+			c.GroupsRenamed = append(c.GroupsRenamed, Renamed{g.GID, old.Name, g.Name})
+		}
+		if old != nil {
+			for _, name := range old.Members {
+				if now, still := newName[name]; still {
+					name = now
+				}
+				members[name] = true
+			}
+		}
+		for _, name := range g.Members {
+			if !members[name] {
+				c.Joined = append(c.Joined, Membership{g.Name, name})
+			}
+			delete(members, name)
+		}
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			c.Parted = append(c.Parted, Membership{g.Name, name})
+		}
+	}
+	for _, gid := range slices.Sorted(maps.Keys(was)) {
+		c.GroupsRemoved = append(c.GroupsRemoved, *was[gid])
+	}
+}

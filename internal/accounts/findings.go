@@ -1,0 +1,46 @@
+package accounts
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// findings reports who would be served but for something that can be mended.
+func (p *plan) findings(groupVerdicts []outcome) []Finding {
+	var all []Finding
+	pins := map[string]bool{}
+	add := func(c *principal, found outcome) {
+		if found.reason == "" || found.reason == NoLogin {
+			return
+		}
+		pins[c.id] = found.reason == PinRefused
+		all = append(all, Finding{Kind: c.kind.String(), ID: c.id, Name: c.iamName, Number: c.number, Reason: found.reason, Detail: found.detail, Remedy: found.remedy})
+	}
+	for i := range p.users {
+		add(&p.users[i], p.verdicts[i])
+	}
+	for i := range p.fixed {
+		add(&p.fixed[i], groupVerdicts[i])
+	}
+	for i := range p.groups {
+		add(&p.groups[i], groupVerdicts[len(p.fixed)+i])
+	}
+	if len(p.in.Policy.Pins) == 0 {
+		return all
+	}
+	holders := map[uint32]string{}
+	for _, id := range slices.Sorted(maps.Keys(p.in.Policy.Pins)) {
+		n := p.in.Policy.Pins[id]
+		other, double := holders[n]
+		holders[n] = id
+		switch {
+		case pins[id]:
+		case !p.in.Policy.Range.Contains(n):
+			all = append(all, Finding{Kind: "pin", ID: id, Number: n, Reason: PinRefused, Detail: fmt.Sprintf("the number %d is outside ids.range", n), Remedy: "pin a number of the range"})
+		case double:
+			all = append(all, Finding{Kind: "pin", ID: id, Number: n, Reason: PinRefused, Detail: fmt.Sprintf("the number %d is pinned to %s as well", n, quoted(other)), Remedy: "give each a number of its own"})
+		}
+	}
+	return all
+}

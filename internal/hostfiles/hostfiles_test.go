@@ -1,0 +1,102 @@
+package hostfiles
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+)
+
+func host(t *testing.T, passwd, group, subuid, subgid string) Paths {
+	t.Helper()
+	dir := t.TempDir()
+	p := Paths{filepath.Join(dir, "passwd"), filepath.Join(dir, "group"), filepath.Join(dir, "subuid"), filepath.Join(dir, "subgid")}
+	for path, text := range map[string]string{p.Passwd: passwd, p.Group: group, p.SubUID: subuid, p.SubGID: subgid} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+func TestFilesAreReadAsTheyStand(t *testing.T) {
+	got, problems, err := Read(host(t,
+		"root:x:0:0:root:/root:/bin/bash\n\n# a comment\nalice:x:1000:1001:Alice,,,:/home/alice:/bin/sh",
+		"root:x:0:\ndocker:x:999:alice, bob,\n",
+		"alice:100000:65536\nroot:4294967290:4294967295\nnobody:5:0\n",
+		"1000:200000:1\n"))
+	if err != nil || len(problems) != 0 {
+		t.Fatalf("got %v, %v", problems, err)
+	}
+	want := accounts.Host{
+		Users:  []accounts.HostUser{{Name: "root"}, {Name: "alice", UID: 1000, GID: 1001}},
+		Groups: []accounts.HostGroup{{Name: "root"}, {Name: "docker", GID: 999, Members: []string{"alice", "bob"}}},
+		SubIDs: []accounts.HostRange{
+			{Range: accounts.Range{Low: 100000, High: 165535}, Owner: "alice", File: "subuid"},
+			{Range: accounts.Range{Low: 4294967290, High: 4294967295}, Owner: "root", File: "subuid"},
+			{Range: accounts.Range{Low: 200000, High: 200000}, Owner: "1000", File: "subgid"},
+		},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\ngot  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestALineThatCannotBeUnderstoodIsLeftOutAlone(t *testing.T) {
+	got, problems, err := Read(host(t,
+		"broken\nalice:x:-1:0::/:/bin/sh\nbob:x:4294967296:0::/:/bin/sh\n:x:1:1::/:\n+::::::\n+@netgroup\ncarol:x:1000:1000",
+		"g:x\nh:x:ten:\nk:x:7\r\n",
+		"alice:1\nalice:x:1\nalice:1:x\n", strings.Repeat("z", 100000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := accounts.Host{Users: []accounts.HostUser{{Name: "carol", UID: 1000, GID: 1000}}, Groups: []accounts.HostGroup{{Name: "k", GID: 7}}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\ngot  %+v\nwant %+v", got, want)
+	}
+	if len(problems) != 10 {
+		t.Errorf("got %d problems, want 10: %v", len(problems), problems)
+	}
+	for _, p := range problems {
+		if len(p.Error()) > 300 || !strings.Contains(p.Error(), ", leaving the line out") {
+			t.Errorf("problem is told badly: %.400s", p)
+		}
+	}
+}
+
+func TestAHostWithoutSubIDFilesIsWholeAndOneWithoutPasswdIsNot(t *testing.T) {
+	p := host(t, "root:x:0:0::/:\n", "root:x:0:\n", "", "")
+	p.SubUID, p.SubGID = p.SubUID+".none", p.SubGID+".none"
+	if _, problems, err := Read(p); err != nil || len(problems) != 0 {
+		t.Errorf("without sub-id files: got %v, %v", problems, err)
+	}
+	p.Passwd += ".none"
+	if _, _, err := Read(p); err == nil || !strings.Contains(err.Error(), "passwd.none") {
+		t.Errorf("without passwd: got %v, want an error that names it", err)
+	}
+}
+
+// Whatever the files hold, reading them ends, and every range is upright.
+func FuzzRead(f *testing.F) {
+	f.Add("root:x:0:0:root:/root:/bin/bash\n", "g:x:1:a,b\n", "a:1:2\n")
+	f.Add("\x00:::::", ":::", "a:4294967295:18446744073709551615")
+	f.Fuzz(func(t *testing.T, passwd, group, sub string) {
+		got, _, err := Read(host(t, passwd, group, sub, sub))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range got.SubIDs {
+			if r.Low > r.High {
+				t.Errorf("range %+v is upside down", r)
+			}
+		}
+		for _, u := range got.Users {
+			if u.Name == "" || strings.ContainsAny(u.Name, ":\n") {
+				t.Errorf("user %q", u.Name)
+			}
+		}
+	})
+}
