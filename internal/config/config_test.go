@@ -308,3 +308,14 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestEveryFormCompiles(t *testing.T) {
+	for i, f := range []form{
+		iamGroupForm, regionForm, roleForm, externalIDForm, pathPrefixForm, bucketForm, trustedKeyForm, domainForm,
+		iamTagForm, instanceTagForm, localNameForm, principalForm, patternForm, durationForm, durationPart,
+	} {
+		if f.compiled().MatchString("") {
+			t.Errorf("form %d matches nothing at all", i)
+		}
+	}
+}

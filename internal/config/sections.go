@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -117,22 +116,22 @@ func put[T any](place *T) func(T, bool) {
 // Names as AWS allows them. Where the service's own pattern is \w, only ASCII
 // is meant here.
 var (
-	iamGroupForm   = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,128}$`)
-	regionForm     = regexp.MustCompile(`^[a-z]{2,5}(?:-[a-z0-9]{1,16}){1,4}$`)
-	roleForm       = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}$`)
-	externalIDForm = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]{2,}$`)
-	pathPrefixForm = regexp.MustCompile(`^/(?:[!-~]{1,510}/)?$`)
-	bucketForm     = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	trustedKeyForm = regexp.MustCompile(`^[!-~](?:[ -~]*[!-~])?$`)
-	domainForm     = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$`)
+	iamGroupForm   = newForm(`^[A-Za-z0-9_+=,.@-]{1,128}$`)
+	regionForm     = newForm(`^[a-z]{2,5}(?:-[a-z0-9]{1,16}){1,4}$`)
+	roleForm       = newForm(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}$`)
+	externalIDForm = newForm(`^[A-Za-z0-9_+=,.@:/-]{2,}$`)
+	pathPrefixForm = newForm(`^/(?:[!-~]{1,510}/)?$`)
+	bucketForm     = newForm(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	trustedKeyForm = newForm(`^[!-~](?:[ -~]*[!-~])?$`)
+	domainForm     = newForm(`^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$`)
 	// Tag keys: IAM's by its API reference, an instance's by what instance
 	// metadata can show (EC2 user guide, Using_Tags).
-	iamTagForm      = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+@-]{1,128}$`)
-	instanceTagForm = regexp.MustCompile(`^[A-Za-z0-9+=.,_:@-]{1,128}$`)
+	iamTagForm      = newForm(`^[\p{L}\p{Z}\p{N}_.:/=+@-]{1,128}$`)
+	instanceTagForm = newForm(`^[A-Za-z0-9+=.,_:@-]{1,128}$`)
 	// What shadow-utils accepts as a name of a local account or group.
-	localNameForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,30}[A-Za-z0-9_.$-]?$`)
-	principalForm = regexp.MustCompile(`^(?:(?:AIDA|AGPA)[A-Z0-9]{1,124}|iam-users|iam-sudo)$`)
-	patternForm   = regexp.MustCompile(`^[A-Za-z0-9_+=,.@*?\[\]^\\-]{1,256}$`)
+	localNameForm = newForm(`^[A-Za-z_][A-Za-z0-9_.-]{0,30}[A-Za-z0-9_.$-]?$`)
+	principalForm = newForm(`^(?:(?:AIDA|AGPA)[A-Z0-9]{1,124}|iam-users|iam-sudo)$`)
+	patternForm   = newForm(`^[A-Za-z0-9_+=,.@*?\[\]^\\-]{1,256}$`)
 )
 
 func readInstanceTag(v value, example string) (string, bool) {

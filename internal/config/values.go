@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -95,7 +94,7 @@ func (v value) fraction(low, high float64, example string) (float64, bool) {
 }
 
 // matching accepts a string that the whole of pattern matches.
-func (v value) matching(pattern *regexp.Regexp, what, example string) (string, bool) {
+func (v value) matching(pattern form, what, example string) (string, bool) {
 	s, ok := v.text(example)
 	if ok && !pattern.MatchString(s) {
 		v.fault(quote(s)+" is not "+what, "write it as "+example)
@@ -153,7 +152,7 @@ func (v value) listFault(problem, remedy string) {
 }
 
 // list accepts a list of strings that each match pattern.
-func (v value) list(pattern *regexp.Regexp, what, example string) ([]string, bool) {
+func (v value) list(pattern form, what, example string) ([]string, bool) {
 	return v.each(example, func(element value, s string) bool {
 		if !pattern.MatchString(s) {
 			element.listFault(quote(s)+" is not "+what, "write the list as "+example)
@@ -200,8 +199,8 @@ func (v value) duration(low, high time.Duration, zero, example string) (time.Dur
 	return d, true
 }
 
-var durationForm = regexp.MustCompile(`^(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|[smhd]))+$`)
-var durationPart = regexp.MustCompile(`([0-9.]+)(ms|[smhd])`)
+var durationForm = newForm(`^(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|[smhd]))+$`)
+var durationPart = newForm(`([0-9.]+)(ms|[smhd])`)
 
 // ParseDuration reads "90d", "1d12h", "5m", "2s", "500ms" or "0": what
 // time.ParseDuration reads, with d for days of 24 hours, without signs and
@@ -215,7 +214,7 @@ func ParseDuration(s string) (time.Duration, error) {
 	}
 	units := map[string]time.Duration{"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": day}
 	var total float64
-	for _, part := range durationPart.FindAllStringSubmatch(s, -1) {
+	for _, part := range durationPart.compiled().FindAllStringSubmatch(s, -1) {
 		n, err := strconv.ParseFloat(part[1], 64)
 		if err != nil {
 			return 0, fmt.Errorf("%s is not a duration", quote(s))
