@@ -1,0 +1,180 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/nss-iam/nss-iam/tests/testbed"
+)
+
+// published is what is served, byte by byte: digests, owners, modes and inodes.
+func published(t *testing.T, host *testbed.Host) string {
+	t.Helper()
+	return host.Run("sh", "-c", "cd /var/lib/nss-iam && sha256sum nss.db keys.db && stat -c '%n %U %G %a %i %Y' nss.db keys.db")
+}
+
+func TestARefreshThatFindsNothingNewPublishesNothing(t *testing.T) {
+	testbed.RequireArtefacts(t)
+	host := testbed.NewHost(t)
+	iam := serving(t, host)
+	// The first refresh may leave keys to look at; from the second on all is known.
+	host.Refreshed()
+	before := host.Run("stat", "-c", "%i %Y", "/var/lib/nss-iam/nss.db")
+	iam.Calls()
+	host.Refreshed()
+	if after := host.Run("stat", "-c", "%i %Y", "/var/lib/nss-iam/nss.db"); after != before {
+		t.Errorf("nss.db is another file: inode and time %s, before %s", after, before)
+	}
+	if calls := iam.Calls(); calls["GetSSHPublicKey"] != 0 {
+		t.Errorf("known key bodies are fetched again: %v", calls)
+	}
+}
+
+func TestAFailedRefreshSaysWhyAndChangesNothing(t *testing.T) {
+	testbed.RequireArtefacts(t)
+	host := testbed.NewHost(t)
+	iam := serving(t, host)
+	before, said := published(t, host), answers(t, host)
+	for _, c := range []struct {
+		name  string
+		spoil func()
+		rules string   // in place of rules, when set
+		want  []string // all of them in what is printed
+	}{
+		{"access denied", func() { iam.Deny("iam:GetGroup") }, "", []string{"iam:GetGroup"}},
+		{"keys denied", func() { iam.Deny("iam:ListSSHPublicKeys") }, "", []string{"iam:ListSSHPublicKeys"}},
+		{"a login group that is not there", func() {}, strings.Replace(rules, `["developers"]`, `["developpers"]`, 1), []string{"developpers"}},
+		{"throttled for ever", func() { iam.Spoil(testbed.Fault{Kind: "throttle", Times: -1}) }, "", []string{"hrottl"}},
+		{"server faults for ever", func() { iam.Spoil(testbed.Fault{Kind: "failure", Times: -1}) }, "", nil},
+		{"a page without a marker", func() { iam.Spoil(testbed.Fault{Kind: "no-marker", Action: "GetGroup", Times: -1}) }, "", nil},
+		{"an answer without a body", func() { iam.Spoil(testbed.Fault{Kind: "empty", Times: -1}) }, "", nil},
+		{"no answer", func() { iam.Spoil(testbed.Fault{Kind: "stall", Times: -1}) }, "", nil},
+		{"every group is empty", func() { iam.Spoil(testbed.Fault{Kind: "none", Action: "GetGroup", Times: -1}) }, "", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			defer func() {
+				iam.Deny()
+				iam.Spoil()
+				host.Configure(iam.Source() + rules)
+			}()
+			c.spoil()
+			if c.rules != "" {
+				host.Configure(iam.Source() + c.rules)
+			}
+			r := host.Refresh()
+			if r.Code != 1 {
+				t.Errorf("want exit status 1: %v", r)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(r.Stderr, want) {
+					t.Errorf("want %q in what is said: %v", want, r)
+				}
+			}
+			if n := strings.Count(strings.TrimSpace(r.Stderr), "\n") + 1; n != 1 || r.Stderr == "" {
+				t.Errorf("want one line of explanation: %v", r)
+			}
+			if after := published(t, host); after != before {
+				t.Errorf("what is served has changed:\n%s\nbefore\n%s", after, before)
+			}
+		})
+	}
+	t.Run("no credentials", func(t *testing.T) {
+		r := host.TryInput("", []string{"AWS_EC2_METADATA_DISABLED=true"}, testbed.Refresh, "refresh", "--config", testbed.Config)
+		if r.Code != 1 || !strings.Contains(r.Stderr, "credential") {
+			t.Errorf("want exit status 1 and a word about credentials: %v", r)
+		}
+	})
+	if after := published(t, host); after != before {
+		t.Errorf("what is served has changed:\n%s\nbefore\n%s", after, before)
+	}
+	if now := answers(t, host); fmt.Sprint(now) != fmt.Sprint(said) {
+		t.Errorf("the host answers otherwise than before:\n%q\n%q", now, said)
+	}
+	host.Refreshed()
+}
+
+func TestABadConfigIsRefusedWithItsLine(t *testing.T) {
+	testbed.RequireArtefacts(t)
+	host := testbed.NewHost(t)
+	host.Install()
+	for _, c := range []struct {
+		name, config string
+		line         int    // 0: a fault of the whole file
+		want         string // in what is said
+	}{
+		{"an unknown key", "[login]\ngroups = [\"a\"]\ngruops = [\"b\"]\n", 3, "gruops"},
+		{"an unknown section", "[login]\ngroups = [\"a\"]\n\n[logins]\ngroups = [\"a\"]\n", 4, "logins"},
+		{"a wrong type", "[login]\ngroups = \"a\"\n", 2, "groups"},
+		{"a wrong duration", "[source]\nrefresh = \"soon\"\n[login]\ngroups = [\"a\"]\n", 2, "refresh"},
+		{"a range below the bounds", "[login]\ngroups = [\"a\"]\n[ids]\nrange = [1000, 2000]\n", 4, "range"},
+		{"a range above the bounds", "[login]\ngroups = [\"a\"]\n[ids]\nrange = [2001000000, 4000000000]\n", 4, "range"},
+		{"no TOML at all", "[login\n", 1, ""},
+		{"no login rule", "[source]\nregion = \"us-east-1\"\n", 0, "login"},
+		{"an empty file", "", 0, "login"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			host.Configure(c.config)
+			for _, command := range []string{"check-config", "refresh", "run"} {
+				r := host.TryInput("", testbed.Credentials(), testbed.Refresh, command, "--config", testbed.Config)
+				if r.Code != 2 {
+					t.Errorf("want exit status 2: %v", r)
+				}
+				where := testbed.Config
+				if c.line > 0 {
+					where += fmt.Sprintf(":%d", c.line)
+				}
+				if said := r.Stdout + r.Stderr; !strings.Contains(said, where) || !strings.Contains(said, c.want) {
+					t.Errorf("want %q and %q in what is said: %v", where, c.want, r)
+				}
+			}
+			if r := host.Try("test", "-e", testbed.CacheDir+"/nss.db"); r.Code == 0 {
+				t.Error("something is served")
+			}
+		})
+	}
+}
+
+// TestADamagedFileIsNotServedAndReplaced: with "[UNAVAIL=return]" behind the
+// module, a look-up goes on to the files only where the module has a good file
+// and no such entry.
+func TestADamagedFileIsNotServedAndReplaced(t *testing.T) {
+	testbed.RequireArtefacts(t)
+	const nss = testbed.CacheDir + "/nss.db"
+	for _, c := range []struct{ name, damage string }{
+		{"it is absent", "rm " + nss},
+		{"it is empty", "cp /dev/null " + nss + ".x && mv " + nss + ".x " + nss},
+		{"it is cut", "head -c 5000 " + nss + " >" + nss + ".x && mv " + nss + ".x " + nss},
+		{"it is of zeros", "head -c 65536 /dev/zero >" + nss + ".x && mv " + nss + ".x " + nss},
+		{"it belongs to another", "cp " + nss + " " + nss + ".x && chown nobody " + nss + ".x && mv " + nss + ".x " + nss},
+		{"all may write to it", "cp " + nss + " " + nss + ".x && chmod 0666 " + nss + ".x && mv " + nss + ".x " + nss},
+		{"it is a link", "mv " + nss + " " + nss + ".x && ln -s nss.db.x " + nss},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			host := testbed.NewHost(t)
+			serving(t, host)
+			alice := host.Run("getent", "passwd", "alice")
+			host.Write("/etc/nsswitch.conf", "passwd: iam [UNAVAIL=return] files\ngroup: files iam\n", 0o644)
+			if got := host.Run("id", "-u", "daemon"); got != "1" {
+				t.Fatalf("id -u daemon with a good file: %q", got)
+			}
+			host.Run("sh", "-ec", c.damage)
+			if r := host.Try("getent", "passwd", "alice"); r.Code != 2 {
+				t.Errorf("the damaged file is served: %v", r)
+			}
+			if r := host.Try("getent", "passwd", "daemon"); r.Code != 2 {
+				t.Errorf("the module does not answer UNAVAIL: %v", r)
+			}
+			if r := host.Try("getent", "group", "daemon"); r.Code != 0 {
+				t.Errorf("look-ups of the host's own groups fail: %v", r)
+			}
+			host.Refreshed()
+			if got := host.Run("getent", "passwd", "alice"); got != alice {
+				t.Errorf("after the next refresh: %q, want %q", got, alice)
+			}
+			if got := host.Run("stat", "-c", "%U %a %F", nss); got != "root 644 regular file" {
+				t.Errorf("nss.db is %q", got)
+			}
+		})
+	}
+}
