@@ -163,3 +163,14 @@ func loginAsLocal(t *testing.T, host *testbed.Host, pam string) {
 		t.Errorf("sftp: %v\n%s", r, sshd.Log())
 	}
 }
+
+func TestDebianBoots(t *testing.T) {
+	for _, release := range testbed.Releases {
+		t.Run(release, func(t *testing.T) {
+			host := testbed.NewBootedHost(t, release)
+			if got := host.Run("systemctl", "is-active", "dbus", "systemd-logind", "ssh"); got != "active\nactive\nactive" {
+				t.Errorf("D-Bus, logind and sshd are %q", got)
+			}
+		})
+	}
+}
