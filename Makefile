@@ -46,7 +46,7 @@ lint: nss-lint
 	tests/lint.sh
 
 install: build install-system
-	install -D -m 0755 $(BUILD)/libnss_iam.so.2 $(DESTDIR)$(LIBDIR)/libnss_iam.so.2
+	install -D -m 0644 $(BUILD)/libnss_iam.so.2 $(DESTDIR)$(LIBDIR)/libnss_iam.so.2
 	install -D -m 0755 $(BUILD)/iam-cachefill $(DESTDIR)$(PREFIX)/sbin/iam-cachefill
 	install -D -m 0755 $(BUILD)/authkeys $(DESTDIR)$(PREFIX)/libexec/nss-iam/authkeys
 	test -e $(DESTDIR)/etc/nss-iam/config.toml || install -D -m 0644 packaging/config.toml $(DESTDIR)/etc/nss-iam/config.toml
