@@ -105,7 +105,9 @@ func decodeAnswer(body []byte, name string) (Answer, error) {
 	}
 	a := Answer{
 		User:   cache.UserKeys{Name: w.Name, UID: w.UID, Login: w.Login, Checked: time.Unix(w.Checked, 0)},
-		Shared: w.Shared,
+	}
+	if len(w.Shared) > 0 {
+		a.Shared = w.Shared
 	}
 	for _, key := range w.Keys {
 		k := keys.Key{ID: key.ID, Blob: key.Blob}

@@ -99,7 +99,7 @@ func parsePEM(body string) (Key, error) {
 		return Key{}, fmt.Errorf("%w: PEM of type %.40q", ErrFormat, block.Type)
 	}
 	if err != nil {
-		return Key{}, fmt.Errorf("%w: %w", ErrFormat, err)
+		return Key{}, fmt.Errorf("%w: the PEM holds no public key", ErrFormat)
 	}
 	pub, err := ssh.NewPublicKey(public)
 	if err != nil {

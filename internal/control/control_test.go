@@ -1,0 +1,527 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/keys"
+)
+
+func alice(tb testing.TB) Answer {
+	tb.Helper()
+	pub, err := ssh.NewPublicKey(ed25519.NewKeyFromSeed(make([]byte, 32)).Public())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	k := keys.Key{ID: "APKAEXAMPLE", Type: pub.Type(), Blob: pub.Marshal()}
+	ending := k
+	ending.ID, ending.Expires = "APKAENDING", time.Unix(1_800_000_000, 0)
+	return Answer{
+		User: cache.UserKeys{
+			Name: "alice", UID: 2001000001, Login: true, Checked: time.Unix(1_790_000_000, 0), Keys: []keys.Key{k, ending},
+		},
+		Shared: []string{"ec2-user"},
+	}
+}
+
+// serve starts a server and returns a client of it.
+func serve(tb testing.TB, o Options) (Client, *Server) {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "sock")
+	l, err := Listen(path, 0o600, -1)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Peers == nil {
+		o.Peers = []uint32{uint32(os.Getuid())}
+	}
+	s := NewServer(o)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- s.Serve(ctx, l) }()
+	tb.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			tb.Errorf("Serve: %v", err)
+		}
+	})
+	return Client{Path: path}, s
+}
+
+func within(tb testing.TB, d time.Duration) context.Context {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	tb.Cleanup(cancel)
+	return ctx
+}
+
+func TestAnAnswerArrivesAsItWasGiven(t *testing.T) {
+	left := Answer{User: cache.UserKeys{Name: "left", Checked: time.Unix(1_790_000_000, 0)}}
+	c, _ := serve(t, Options{Lookup: func(_ context.Context, name string) (Answer, error) {
+		switch name {
+		case "alice":
+			return alice(t), nil
+		case "left":
+			return left, nil
+		case "wrong":
+			return alice(t), nil
+		}
+		return Answer{}, fmt.Errorf("IAM said no to %q", name)
+	}})
+	for _, want := range []Answer{alice(t), left} {
+		got, err := c.Keys(within(t, 5*time.Second), want.User.Name)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("Keys = %+v, %v\nwant %+v", got, err, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"bob":                      `it says "IAM said no to \"bob\""`,
+		"wrong":                    "answered about another name",
+		"":                         "no login name",
+		"../x":                     "no login name",
+		"a b":                      "no login name",
+		"ä":                        "no login name",
+		strings.Repeat("a", 10000): "status 431",
+		strings.Repeat("a", 256):   "no login name",
+	} {
+		if a, err := c.Keys(within(t, 5*time.Second), name); err == nil || !strings.Contains(err.Error(), want) || !reflect.DeepEqual(a, Answer{}) {
+			t.Errorf("Keys(%.20q) = %+v, %v; want %q", name, a, err, want)
+		}
+	}
+}
+
+func TestManyAskersMakeOneLookup(t *testing.T) {
+	var calls atomic.Int32
+	release := make(chan struct{})
+	c, s := serve(t, Options{Reuse: time.Hour, Lookup: func(_ context.Context, name string) (Answer, error) {
+		calls.Add(1)
+		<-release
+		return alice(t), nil
+	}})
+	var wait sync.WaitGroup
+	for range 50 {
+		wait.Go(func() {
+			if _, err := c.Keys(within(t, 10*time.Second), "alice"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for calls.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	close(release)
+	wait.Wait()
+	if n := calls.Load(); n != 1 {
+		t.Errorf("%d lookups for 50 askers, want 1", n)
+	}
+	if _, err := c.Keys(within(t, 5*time.Second), "alice"); err != nil || calls.Load() != 1 {
+		t.Errorf("a later asker: %v, %d lookups; want the answer reused", err, calls.Load())
+	}
+	for i, forget := range []func(){func() { s.Forget("bob", "alice") }, s.ForgetAll} {
+		forget()
+		if _, err := c.Keys(within(t, 5*time.Second), "alice"); err != nil || int(calls.Load()) != i+2 {
+			t.Errorf("after it was forgotten: %v, %d lookups; want %d", err, calls.Load(), i+2)
+		}
+	}
+}
+
+func TestAnswersAndFailuresAreReusedNoLongerThanTold(t *testing.T) {
+	var calls atomic.Int32
+	fail := errors.New("down")
+	for _, c := range []struct {
+		name  string
+		o     Options
+		err   error
+		after int32 // lookups after three questions
+	}{
+		{"no reuse", Options{Reuse: -1}, nil, 3},
+		{"a failure is not reused where answers are not", Options{Reuse: -1, Retry: time.Hour}, fail, 3},
+		{"a failure is reused", Options{Reuse: time.Hour, Retry: time.Hour}, fail, 1},
+		{"a failure is forgotten before an answer would be", Options{Reuse: time.Hour, Retry: time.Nanosecond}, fail, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			calls.Store(0)
+			c.o.Lookup = func(context.Context, string) (Answer, error) { calls.Add(1); return alice(t), c.err }
+			client, _ := serve(t, c.o)
+			for range 3 {
+				if _, err := client.Keys(within(t, 5*time.Second), "alice"); (err == nil) != (c.err == nil) {
+					t.Fatal(err)
+				}
+			}
+			if calls.Load() != c.after {
+				t.Errorf("%d lookups, want %d", calls.Load(), c.after)
+			}
+		})
+	}
+}
+
+func TestAnAskerWhoHangsUpCostsTheOthersNothing(t *testing.T) {
+	release := make(chan struct{})
+	started := make(chan struct{}, 1)
+	c, _ := serve(t, Options{Lookup: func(ctx context.Context, _ string) (Answer, error) {
+		started <- struct{}{}
+		select {
+		case <-release:
+			return alice(t), nil
+		case <-ctx.Done():
+			return Answer{}, ctx.Err()
+		}
+	}})
+	impatient, hangUp := context.WithCancel(context.Background())
+	first := make(chan error)
+	go func() { _, err := c.Keys(impatient, "alice"); first <- err }()
+	<-started
+	second := make(chan error)
+	go func() { _, err := c.Keys(within(t, 10*time.Second), "alice"); second <- err }()
+	hangUp()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Errorf("who hung up got %v", err)
+	}
+	close(release)
+	if err := <-second; err != nil {
+		t.Errorf("who waited got %v", err)
+	}
+}
+
+func TestLookupsAreBoundedInNumberAndTime(t *testing.T) {
+	var under, most atomic.Int32
+	c, _ := serve(t, Options{Concurrent: 3, LookupTimeout: 300 * time.Millisecond, Lookup: func(ctx context.Context, _ string) (Answer, error) {
+		n := under.Add(1)
+		defer under.Add(-1)
+		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+		}
+		<-ctx.Done()
+		return Answer{}, ctx.Err()
+	}})
+	var wait sync.WaitGroup
+	var busy atomic.Int32
+	for i := range 20 {
+		wait.Go(func() {
+			_, err := c.Keys(within(t, 20*time.Second), fmt.Sprint("user", i))
+			if err == nil {
+				t.Error("a lookup that never ends was answered")
+			} else if strings.Contains(err.Error(), ErrBusy.Error()) {
+				busy.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	if most.Load() != 3 || busy.Load() == 0 {
+		t.Errorf("%d at a time, want 3; %d did not come to their turn", most.Load(), busy.Load())
+	}
+}
+
+func TestTheRateOfLookupsIsBounded(t *testing.T) {
+	var calls atomic.Int32
+	c, _ := serve(t, Options{Rate: 0.001, Burst: 2, LookupTimeout: time.Second, Lookup: func(_ context.Context, name string) (Answer, error) {
+		calls.Add(1)
+		return Answer{User: cache.UserKeys{Name: name, Checked: time.Unix(1, 0)}}, nil
+	}})
+	failed := 0
+	for i := range 5 {
+		if _, err := c.Keys(within(t, 5*time.Second), fmt.Sprint("user", i)); err != nil {
+			failed++
+		}
+	}
+	if calls.Load() != 2 || failed != 3 {
+		t.Errorf("%d lookups, %d refused; want 2 and 3", calls.Load(), failed)
+	}
+}
+
+func TestInventedNamesDoNotFillTheMemory(t *testing.T) {
+	l := &lookups{
+		ask:   func(_ context.Context, n string) (Answer, error) { return Answer{User: cache.UserKeys{Name: n}}, nil },
+		reuse: time.Hour, timeout: time.Minute, turn: make(chan struct{}, 8), rate: NewServer(Options{Rate: 1e9, Burst: 1e9}).lookups.rate,
+		asked: map[string]*lookup{},
+	}
+	for i := range 3 * maxRemembered {
+		if _, err := l.keys(context.Background(), fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+		if len(l.asked) > maxRemembered {
+			t.Fatalf("%d names are remembered", len(l.asked))
+		}
+	}
+}
+
+func TestStatusAndRefresh(t *testing.T) {
+	c, _ := serve(t, Options{
+		Status: func(context.Context) (any, error) { return map[string]int{"users": 7}, nil },
+		Refresh: func(_ context.Context, r RefreshRequest) (any, error) {
+			if r.Confirm {
+				return nil, errors.New("nothing to confirm")
+			}
+			return r, nil
+		},
+	})
+	if got, err := c.Status(within(t, 5*time.Second)); err != nil || strings.TrimSpace(string(got)) != `{"users":7}` {
+		t.Errorf("Status = %s, %v", got, err)
+	}
+	if os.Getuid() != 0 {
+		if _, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{}); err == nil || !strings.Contains(err.Error(), "only root") {
+			t.Errorf("Refresh as uid %d: %v", os.Getuid(), err)
+		}
+		return
+	}
+	got, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{DryRun: true})
+	var back RefreshRequest
+	if err != nil || json.Unmarshal(got, &back) != nil || !back.DryRun {
+		t.Errorf("Refresh = %s, %v", got, err)
+	}
+	if _, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{Confirm: true}); err == nil || !strings.Contains(err.Error(), "nothing to confirm") {
+		t.Errorf("Refresh = %v", err)
+	}
+}
+
+// A peer of another uid: the test binary again, as somebody else.
+func TestOnlyKnownPeersAreAnswered(t *testing.T) {
+	if path := os.Getenv("CONTROL_TEST_SOCKET"); path != "" {
+		_, err := rawExchange(path, "GET /v1/keys?name=alice HTTP/1.1\r\nHost: x\r\n\r\n")
+		fmt.Println("peer says:", err)
+		_, err = rawExchange(path, "POST /v1/refresh HTTP/1.1\r\nHost: x\r\n\r\n")
+		fmt.Println("peer refreshes:", err)
+		return
+	}
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to become somebody else")
+	}
+	for _, c := range []struct {
+		name        string
+		peers       []uint32
+		keys, fresh string
+	}{
+		{"a stranger", []uint32{54321}, "EOF", "EOF"},
+		{"the helper's user", []uint32{12345}, "200 OK", "403 Forbidden"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var text lockedBuffer
+			client, _ := serve(t, Options{
+				Peers: c.peers, Log: slog.New(slog.NewTextHandler(&text, nil)),
+				Lookup:  func(context.Context, string) (Answer, error) { return alice(t), nil },
+				Refresh: func(context.Context, RefreshRequest) (any, error) { return 1, nil },
+			})
+			for dir := filepath.Dir(client.Path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+				if err := os.Chmod(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Chmod(client.Path, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			binary := filepath.Join(filepath.Dir(client.Path), "peer")
+			own, err := os.ReadFile("/proc/self/exe")
+			if err == nil {
+				err = os.WriteFile(binary, own, 0o755)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(binary, "-test.run", "^TestOnlyKnownPeersAreAnswered$")
+			cmd.Dir = "/"
+			cmd.Env = []string{"CONTROL_TEST_SOCKET=" + client.Path}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "peer says: "+c.keys) || !strings.Contains(string(out), "peer refreshes: "+c.fresh) {
+				t.Errorf("%v\n%s", err, out)
+			}
+			if c.keys == "EOF" && !strings.Contains(text.String(), "uid 12345 may not ask") {
+				t.Errorf("the log does not tell: %s", text.String())
+			}
+			if _, err := client.Keys(within(t, 5*time.Second), "alice"); err != nil {
+				t.Errorf("root: %v", err)
+			}
+		})
+	}
+}
+
+// A lockedBuffer is a log that the server writes and the test reads.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// rawExchange sends bytes and returns the answer's status as an error.
+func rawExchange(path, text string) (string, error) {
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(conn, text)
+	all, err := io.ReadAll(conn)
+	if len(all) == 0 {
+		return "", errors.Join(io.EOF, err)
+	}
+	status, _, _ := strings.Cut(string(all), "\r\n")
+	return string(all), errors.New(strings.TrimPrefix(status, "HTTP/1.1 "))
+}
+
+func TestHostilePeersAreBounded(t *testing.T) {
+	c, _ := serve(t, Options{Connections: 20, Lookup: func(context.Context, string) (Answer, error) { return alice(t), nil }})
+	ask := func() {
+		t.Helper()
+		if _, err := c.Keys(within(t, 5*time.Second), "alice"); err != nil {
+			t.Errorf("an honest peer afterwards: %v", err)
+		}
+	}
+	for _, p := range []struct{ name, text, want string }{
+		{"garbage", "\x00\xff\x16\x03\x01 garbage\r\n\r\n", "400 Bad Request"},
+		{"an endless header", "GET /v1/keys HTTP/1.1\r\nA: " + strings.Repeat("x", 1<<20), "431 Request Header Fields Too Large"},
+		{"another path", "GET /etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", "404 Not Found"},
+		{"another method", "DELETE /v1/keys?name=alice HTTP/1.1\r\nHost: x\r\n\r\n", "405 Method Not Allowed"},
+		{"a body that never comes", "POST /v1/refresh HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", "413 Request Entity Too Large"},
+		{"a body in pieces", "POST /v1/refresh HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", "413 Request Entity Too Large"},
+		{"no such endpoint here", "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n", "501 Not Implemented"},
+	} {
+		t.Run(p.name, func(t *testing.T) {
+			begin := time.Now()
+			if _, err := rawExchange(c.Path, p.text); err == nil || !strings.Contains(err.Error(), p.want) {
+				t.Errorf("answer %v, want %s", err, p.want)
+			}
+			if d := time.Since(begin); d > 8*time.Second {
+				t.Errorf("the connection was held for %s", d)
+			}
+			ask()
+		})
+	}
+	t.Run("silent ones are closed, and those beyond the bound at once", func(t *testing.T) {
+		var open []net.Conn
+		for range 20 {
+			conn, err := net.Dial("unix", c.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			open = append(open, conn)
+		}
+		if _, err := rawExchange(c.Path, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err == nil || !strings.Contains(err.Error(), "EOF") {
+			t.Errorf("the 21st got %v", err)
+		}
+		for _, conn := range open {
+			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			if _, err := io.ReadAll(conn); err != nil {
+				t.Errorf("a silent one was not closed: %v", err)
+			}
+		}
+		ask()
+	})
+}
+
+func TestTheSocketOfADeadDaemonIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	for range 2 {
+		l, err := Listen(path, 0o660, os.Getgid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o660 {
+			t.Errorf("%v, %v", info, err)
+		}
+		_ = l.Close()
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := Listen(path, 0o660, -1); err == nil {
+		_ = l.Close()
+		t.Error("a file that is no socket was replaced")
+	}
+}
+
+func TestTheClientOutwaitsNobody(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	l, err := Listen(path, 0o600, -1) // the kernel connects; nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	begin := time.Now()
+	_, err = Client{Path: path}.Keys(within(t, 200*time.Millisecond), "alice")
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 5*time.Second {
+		t.Errorf("after %s: %v", time.Since(begin), err)
+	}
+}
+
+func TestHandlersOutliveTheHeaderTimeout(t *testing.T) {
+	c, _ := serve(t, Options{Status: func(ctx context.Context) (any, error) {
+		select {
+		case <-time.After(2500 * time.Millisecond):
+			return "slow", nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}})
+	if got, err := c.Status(within(t, 8*time.Second)); err != nil || !strings.Contains(string(got), "slow") {
+		t.Errorf("Status = %s, %v", got, err)
+	}
+}
+
+// FuzzAnswer: what a socket sends is refused, or is an answer about the name
+// that was asked for, with keys that can be written.
+func FuzzAnswer(f *testing.F) {
+	good, err := alice(f).encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte(`{"version":1,"name":"alice"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		a, err := decodeAnswer(body, "alice")
+		if err != nil {
+			if !reflect.DeepEqual(a, Answer{}) {
+				t.Fatalf("%v with %+v", err, a)
+			}
+			return
+		}
+		if a.User.Name != "alice" || a.User.Login != (a.User.UID >= cache.MinID) || len(a.User.Keys) > keys.MaxKeys {
+			t.Fatalf("%+v", a)
+		}
+		again, err := a.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := decodeAnswer(again, "alice"); err != nil || !reflect.DeepEqual(back, a) {
+			t.Fatalf("%+v, %v\nwant %+v", back, err, a)
+		}
+	})
+}
