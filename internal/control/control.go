@@ -104,7 +104,7 @@ func decodeAnswer(body []byte, name string) (Answer, error) {
 		return Answer{}, fmt.Errorf("%d shared accounts are more than %d", len(w.Shared), maxShared)
 	}
 	a := Answer{
-		User:   cache.UserKeys{Name: w.Name, UID: w.UID, Login: w.Login, Checked: time.Unix(w.Checked, 0)},
+		User: cache.UserKeys{Name: w.Name, UID: w.UID, Login: w.Login, Checked: time.Unix(w.Checked, 0)},
 	}
 	if len(w.Shared) > 0 {
 		a.Shared = w.Shared
