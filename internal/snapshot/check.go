@@ -1,0 +1,67 @@
+package snapshot
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxName is the longest id or name in IAM.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+const maxName = 128
+
+// check reports the first thing that a Content must not have: it is what both
+// the writer and the reader of a file hold themselves to.
+func (c Content) check() error {
+	if a := c.Directory.Account; a != "" && (len(a) != 12 || strings.Trim(a, "0123456789") != "") {
+		return fmt.Errorf("account %.200q is not twelve digits", a)
+	}
+	users := make(map[string]bool, len(c.Directory.Users))
+	last := ""
+	for _, u := range c.Directory.Users {
+		if err := checkEntry("user", last, u.ID, u.Name); err != nil {
+			return err
+		}
+		last = u.ID
+		users[u.ID] = true
+		if read, ok := c.Keys[u.ID]; ok && read.Checked.IsZero() {
+			return fmt.Errorf("keys of user %.200q have no time", u.ID)
+		}
+	}
+	last = ""
+	for _, g := range c.Directory.Groups {
+		if err := checkEntry("group", last, g.ID, g.Name); err != nil {
+			return err
+		}
+		last = g.ID
+		member := ""
+		for _, id := range g.Members {
+			if !users[id] {
+				return fmt.Errorf("group %.200q has the member %.200q, who is not there", g.ID, id)
+			}
+			if id <= member {
+				return fmt.Errorf("members of group %.200q are not ascending at %.200q", g.ID, id)
+			}
+			member = id
+		}
+	}
+	last = ""
+	for _, f := range c.Former {
+		if err := checkEntry("former user", last, f.ID, f.Name); err != nil {
+			return err
+		}
+		last = f.ID
+	}
+	return nil
+}
+
+func checkEntry(kind, last, id, name string) error {
+	switch {
+	case id == "" || len(id) > maxName || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }):
+		return fmt.Errorf("%s %.200q has an id that IAM does not give", kind, id)
+	case id <= last:
+		return fmt.Errorf("%ss are not ascending at %q", kind, id)
+	case name == "" || len(name) > maxName:
+		return fmt.Errorf("%s %q has a name of %d bytes", kind, id, len(name))
+	}
+	return nil
+}

@@ -1,0 +1,240 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func publisherOf(store Store, signer *Signer, now *time.Time) *Publisher {
+	return &Publisher{Store: store, Signer: signer, Now: func() time.Time { return *now }}
+}
+
+func TestPublishWritesOnlyWhatIsNews(t *testing.T) {
+	ctx := context.Background()
+	for kind, open := range stores(t) {
+		t.Run(kind, func(t *testing.T) {
+			signer, now := newSignerFor(t), start
+			p := publisherOf(open(), signer, &now)
+			c := sample(20, 3)
+			publish := func(p *Publisher, want Result) {
+				t.Helper()
+				got, err := p.Publish(ctx, c)
+				got.Bytes = 0
+				if err != nil || got != want {
+					t.Fatalf("got %+v, %v; want %+v", got, err, want)
+				}
+			}
+			first := uint64(start.Unix())
+			publish(p, Result{Published: true, Generation: first})
+			publish(p, Result{Generation: first})
+			now, c.AsOf = now.Add(time.Minute), c.AsOf.Add(time.Minute)
+			publish(p, Result{Generation: first})
+			publish(publisherOf(open(), signer, &now), Result{Generation: first}) // a restart, or another host
+
+			c.Directory.Users[0].Name = "renamed"
+			publish(p, Result{Published: true, Generation: first + 1})
+			publish(p, Result{Generation: first + 1})
+
+			now, c.AsOf = now.Add(Renewal), c.AsOf.Add(Renewal)
+			publish(p, Result{Published: true, Generation: first + 2}) // renewed
+			publish(p, Result{Generation: first + 2})
+
+			trust := trusting(signer)
+			trust.Now, trust.Generation = now, first+2
+			s, _, err := Fetch(ctx, open(), "", trust)
+			if err != nil || s.Content.Directory.Users[0].Name != "renamed" || !s.Manifest.Expires.Equal(now.Add(Lifetime)) {
+				t.Errorf("got %+v, %v", s, err)
+			}
+		})
+	}
+}
+
+func TestTheLaterReadingFromIAMWins(t *testing.T) {
+	signer, now := newSignerFor(t), start
+	store := stores(t)["s3"]()
+	late, early := sample(5, 2), sample(5, 2)
+	early.AsOf = late.AsOf.Add(-time.Minute)
+	early.Directory.Users[0].Name = "outdated"
+	a, err := publisherOf(store, signer, &now).Publish(context.Background(), late)
+	if err != nil || !a.Published {
+		t.Fatal(a, err)
+	}
+	b, err := publisherOf(store, signer, &now).Publish(context.Background(), early)
+	if err != nil || b.Published || b.Generation != a.Generation {
+		t.Errorf("a slow publisher's old answer: got %+v, %v", b, err)
+	}
+}
+
+func TestWhatNoHostCouldUseIsReplaced(t *testing.T) {
+	signer, other, c := newSignerFor(t), newSignerFor(t), sample(5, 2)
+	foreign := sample(5, 2)
+	foreign.Directory.Account = "999999999999"
+	good := signed(t, c, 7, signer)
+	future, err := Sign(c, 7, start.Add(time.Hour), start.Add(2*time.Hour), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body, _ := bytes.Cut(good, []byte{'\n'})
+	for name, test := range map[string]struct {
+		there      []byte
+		why        error
+		generation uint64 // 0: refused
+	}{
+		"an empty object":       {nil, ErrTruncated, uint64(start.Unix())},
+		"garbage":               {[]byte("hello\n"), ErrDamaged, uint64(start.Unix())},
+		"one cut short":         {good[:len(good)-3], ErrTruncated, 8},
+		"one from the future":   {future, ErrFuture, 8},
+		"another account's":     {signed(t, foreign, 7, signer), ErrAccount, 0},
+		"one of an unknown key": {signed(t, c, 7, other), ErrUntrusted, 0},
+		"a later version's":     {crafted(t, signer, body, func(m *Manifest) { m.Version = 2 }), ErrVersion, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := start
+			store := stores(t)["file"]()
+			tag, err := store.Write(context.Background(), test.there, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			result, err := publisherOf(store, signer, &now).Publish(context.Background(), c)
+			if test.generation == 0 {
+				if !errors.Is(err, test.why) || !strings.Contains(err.Error(), "remove it if it is not wanted") {
+					t.Errorf("got %+v, %v; want %v", result, err, test.why)
+				}
+				if _, _, err := store.Read(context.Background(), tag); !errors.Is(err, ErrNotModified) {
+					t.Errorf("it was overwritten: %v", err)
+				}
+				return
+			}
+			if err != nil || !result.Published || result.Generation != test.generation || !errors.Is(result.Replaced, test.why) {
+				t.Fatalf("got %+v, %v; want generation %d because of %v", result, err, test.generation, test.why)
+			}
+			if _, _, err := Fetch(context.Background(), store, "", trusting(signer)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestARotatedKeyMayReplaceTheOldOnes(t *testing.T) {
+	old, young, now := newSignerFor(t), newSignerFor(t), start
+	store, c := stores(t)["s3"](), sample(5, 2)
+	if _, err := publisherOf(store, old, &now).Publish(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	p := publisherOf(store, young, &now)
+	p.Trusted = []PublicKey{old.PublicKey("old"), young.PublicKey("new"), young.PublicKey("new again")}
+	c.Directory.Users[1].Name = "renamed"
+	if r, err := p.Publish(context.Background(), c); err != nil || !r.Published {
+		t.Fatal(r, err)
+	}
+	both := trusting(young)
+	both.Keys = append(both.Keys, old.PublicKey(""))
+	for name, trust := range map[string]Trust{"both keys": both, "the new key": trusting(young)} {
+		if s, _, err := Fetch(context.Background(), store, "", trust); err != nil || s.SignedBy != young.PublicKey("").Fingerprint() {
+			t.Errorf("with %s: %v", name, err)
+		}
+	}
+	if _, _, err := Fetch(context.Background(), store, "", trusting(old)); !errors.Is(err, ErrUntrusted) {
+		t.Errorf("with the old key only: %v", err)
+	}
+}
+
+func TestALostObjectComesBackAboveWhatHostsHold(t *testing.T) {
+	signer, now := newSignerFor(t), start
+	first, err := publisherOf(stores(t)["file"](), signer, &now).Publish(context.Background(), sample(5, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	again, err := publisherOf(stores(t)["file"](), signer, &now).Publish(context.Background(), sample(5, 2))
+	if err != nil || again.Generation <= first.Generation {
+		t.Errorf("got %+v after %+v, %v", again, first, err)
+	}
+}
+
+// Publishers that know nothing of each other: every generation is written once
+// and the last reading from IAM is what stays.
+func TestManyPublishersShareAStore(t *testing.T) {
+	for kind, open := range stores(t) {
+		t.Run(kind, func(t *testing.T) {
+			const publishers, rounds = 4, 5
+			signer := newSignerFor(t)
+			var clock, written atomic.Int64
+			generations := sync.Map{}
+			var group sync.WaitGroup
+			for n := range publishers {
+				group.Go(func() {
+					p := &Publisher{Store: open(), Signer: signer, Now: func() time.Time { return start }}
+					for range rounds {
+						c := sample(3, 2)
+						at := clock.Add(1)
+						c.AsOf = start.Add(time.Duration(at) * time.Second)
+						c.Directory.Users[0].Name = fmt.Sprintf("reading-%d", at)
+						result, err := p.Publish(context.Background(), c)
+						if err != nil {
+							t.Errorf("publisher %d: %v", n, err)
+							continue
+						}
+						if !result.Published {
+							continue
+						}
+						written.Add(1)
+						if earlier, twice := generations.LoadOrStore(result.Generation, n); twice {
+							t.Errorf("generation %d was written by %v and by %d", result.Generation, earlier, n)
+						}
+					}
+				})
+			}
+			group.Wait()
+			s, _, err := Fetch(context.Background(), open(), "", trusting(signer))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := fmt.Sprintf("reading-%d", publishers*rounds); s.Content.Directory.Users[0].Name != want {
+				t.Errorf("got %s, want %s", s.Content.Directory.Users[0].Name, want)
+			}
+			if got, want := s.Manifest.Generation, uint64(start.Unix()+written.Load()-1); got != want {
+				t.Errorf("got generation %d after %d writes, want %d", got, written.Load(), want)
+			}
+		})
+	}
+}
+
+func TestAPublisherGivesUpAndComesBack(t *testing.T) {
+	var refuse, down atomic.Bool
+	server := fakeS3(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case down.Load():
+				w.WriteHeader(http.StatusServiceUnavailable)
+			case refuse.Load() && r.Method == http.MethodPut:
+				w.WriteHeader(http.StatusPreconditionFailed)
+			default:
+				next.ServeHTTP(w, r)
+			}
+		})
+	})
+	now := start
+	p := publisherOf(NewS3Store(configurationOf(server), "bucket", "key"), newSignerFor(t), &now)
+	refuse.Store(true)
+	if _, err := p.Publish(context.Background(), sample(3, 2)); err == nil || !strings.Contains(err.Error(), "lost 8 races") {
+		t.Errorf("losing for ever: %v", err)
+	}
+	refuse.Store(false)
+	down.Store(true)
+	if _, err := p.Publish(context.Background(), sample(3, 2)); err == nil || !strings.Contains(err.Error(), "s3 answers 503") {
+		t.Errorf("s3 down: %v", err)
+	}
+	down.Store(false)
+	if r, err := p.Publish(context.Background(), sample(3, 2)); err != nil || !r.Published {
+		t.Errorf("s3 back: %+v, %v", r, err)
+	}
+}
