@@ -31,7 +31,8 @@ func shorten(start func() *world, events []event) []event {
 	if at, broken := breaks(events); broken {
 		events = events[:min(at+1, len(events))]
 	}
-	for size := max(len(events)/2, 1); ; size /= 2 {
+	for size := max(len(events)/2, 1); ; size = max(size/2, 1) {
+		before := len(events)
 		for i := 0; i+size <= len(events); {
 			fewer := slices.Concat(events[:i], events[i+size:])
 			if at, broken := breaks(fewer); broken {
@@ -40,7 +41,7 @@ func shorten(start func() *world, events []event) []event {
 				i += size
 			}
 		}
-		if size == 1 {
+		if size == 1 && len(events) == before {
 			return events
 		}
 	}
