@@ -78,6 +78,8 @@ type world struct {
 
 	holders   map[uint32]string // who was served live with a number under this version, on any host
 	heldAt    int               // the version of holders
+	common    Tables            // of a host without past and files, under this version
+	commonAt  int
 	refreshes int
 	blocked   int // principals kept from a number or name by memory
 	refusals  int
@@ -384,10 +386,19 @@ func randomEvents(seed uint64, n int) []event {
 	return events
 }
 
-// fresh builds what a host without a past serves.
-func fresh(in Input) (Result, error) {
+// fresh builds what a host without a past serves. Hosts without files of their
+// own that saw the same have it in common.
+func (w *world) fresh(h *simHost, in Input) (Tables, error) {
 	in.Past, in.Rebuild, in.AcceptRemovals = Past{}, false, true
-	return Build(in)
+	common := h.version == w.version && len(h.files.Users)+len(h.files.Groups)+len(h.files.SubIDs) == 0
+	if common && w.commonAt == w.version {
+		return w.common, nil
+	}
+	r, err := Build(in)
+	if common && err == nil {
+		w.common, w.commonAt = r.Tables, w.version
+	}
+	return r.Tables, err
 }
 
 func sameTables(a, b Tables) bool {

@@ -98,12 +98,14 @@ func (p *plan) join(tables *Tables, rows []row, locals map[int32]uint32, result 
 		place[tables.Groups[i].GID] = i
 	}
 	slices.SortFunc(rows, func(a, b row) int { return strings.Compare(a.Name, b.Name) })
+	p.makeRoom(tables, rows, place)
+	var fixed, local, iam []uint32
 	for i := range rows {
 		r := &rows[i]
 		if !r.live {
 			continue
 		}
-		var fixed, local, iam []uint32
+		fixed, local, iam = fixed[:0], local[:0], iam[:0]
 		if p.fixed[0].served {
 			fixed = append(fixed, p.fixed[0].number)
 		}
@@ -131,6 +133,34 @@ func (p *plan) join(tables *Tables, rows []row, locals map[int32]uint32, result 
 			g := &tables.Groups[place[gid]]
 			g.Members = append(g.Members, r.Name)
 		}
+	}
+}
+
+// makeRoom gives every group the room its members need at most.
+func (p *plan) makeRoom(tables *Tables, rows []row, place map[uint32]int) {
+	counts := make([]int, len(p.groups))
+	live, sudo := 0, 0
+	for i := range rows {
+		if !rows[i].live {
+			continue
+		}
+		live++
+		if rows[i].sudo {
+			sudo++
+		}
+		for _, g := range rows[i].groups {
+			counts[g]++
+		}
+	}
+	room := func(g *principal, n int) {
+		if g.served && n > 0 {
+			tables.Groups[place[g.number]].Members = make([]string, 0, n)
+		}
+	}
+	room(&p.fixed[0], live)
+	room(&p.fixed[1], sudo)
+	for i := range p.groups {
+		room(&p.groups[i], counts[i])
 	}
 }
 

@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"path"
-	"sort"
 	"strconv"
 	"time"
 )
@@ -27,7 +26,6 @@ type principal struct {
 
 	login    string    // the login group it is in, or "every user"; "" for none
 	memberOf []int32   // users: the indices of relevant groups, ascending
-	members  []int32   // groups: the indices of users, ascending
 	wanted   bool      // groups: served if nothing stands against it
 	sudo     bool      // groups: its members are in iam-sudo
 	local    string    // groups: the local group its members get; "" for none
@@ -155,7 +153,9 @@ func (p *plan) claimNumbers() {
 
 // relevantGroups finds out which groups are served and who is in them.
 func (p *plan) relevantGroups() {
+	const usualGroups = 10 // IAM's quota for one user
 	pol := &p.in.Policy
+	var index map[string]int32
 	for i := range p.groups {
 		g := &p.groups[i]
 		if g.foreign != "" {
@@ -172,12 +172,20 @@ func (p *plan) relevantGroups() {
 		if !g.wanted && g.local == "" {
 			continue
 		}
-		members := p.in.Directory.Groups[i].Members
-		g.members = p.indices(members)
-		for _, u := range g.members {
-			p.users[u].memberOf = append(p.users[u].memberOf, int32(i))
-			if p.users[u].login == "" && p.loginGroups[key] {
-				p.users[u].login = g.iamName
+		if index == nil {
+			index = make(map[string]int32, len(p.users))
+			for i := range p.users {
+				index[p.users[i].id] = int32(i)
+			}
+		}
+		for _, id := range p.in.Directory.Groups[i].Members {
+			u := &p.users[index[id]]
+			if u.memberOf == nil {
+				u.memberOf = make([]int32, 0, usualGroups)
+			}
+			u.memberOf = append(u.memberOf, int32(i))
+			if u.login == "" && p.loginGroups[key] {
+				u.login = g.iamName
 			}
 		}
 	}
@@ -188,25 +196,6 @@ func (p *plan) relevantGroups() {
 			}
 		}
 	}
-}
-
-// indices finds ascending ids among the users.
-func (p *plan) indices(ids []string) []int32 {
-	found := make([]int32, 0, len(ids))
-	users := p.in.Directory.Users
-	at := 0
-	for _, id := range ids {
-		// Members of a large group stand close to each other: gallop.
-		step := 1
-		for at+step < len(users) && users[at+step].ID < id {
-			at += step
-			step *= 2
-		}
-		end := min(at+step+1, len(users))
-		at += sort.Search(end-at, func(i int) bool { return users[at+i].ID >= id })
-		found = append(found, int32(at))
-	}
-	return found
 }
 
 // claimNames decides names among all users, whether or not they may log in:

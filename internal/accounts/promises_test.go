@@ -17,7 +17,7 @@ func (w *world) check(h *simHost, in Input, got Result) string {
 	if broken := w.checkMemory(h, in, got); broken != "" {
 		return broken
 	}
-	if broken := w.checkLive(in, got); broken != "" {
+	if broken := w.checkLive(h, in, got); broken != "" {
 		return "(a) " + broken
 	}
 	return ""
@@ -25,8 +25,8 @@ func (w *world) check(h *simHost, in Input, got Result) string {
 
 // checkLive is promise (a): live rows are those of a host without a past, but
 // for principals that memory keeps waiting, and the rest is remembered.
-func (w *world) checkLive(in Input, got Result) string {
-	want, err := fresh(in)
+func (w *world) checkLive(h *simHost, in Input, got Result) string {
+	want, err := w.fresh(h, in)
 	if err != nil {
 		return "a host without a past fails: " + err.Error()
 	}
@@ -39,8 +39,8 @@ func (w *world) checkLive(in Input, got Result) string {
 		remembered = remembered || !contains(got.Admitted, u.ID)
 	}
 	if !remembered {
-		if !sameTables(got.Tables, want.Tables) {
-			return fmt.Sprintf("nothing is remembered, and yet the tables are\n  %+v\nnot\n  %+v", got.Tables, want.Tables)
+		if !sameTables(got.Tables, want) {
+			return fmt.Sprintf("nothing is remembered, and yet the tables are\n  %+v\nnot\n  %+v", got.Tables, want)
 		}
 		return ""
 	}
@@ -52,12 +52,12 @@ func (w *world) checkLive(in Input, got Result) string {
 			continue
 		}
 		name := ""
-		for _, u := range want.Tables.Users {
+		for _, u := range want.Users {
 			if u.ID == f.ID {
 				name = u.Name
 			}
 		}
-		for _, g := range want.Tables.Groups {
+		for _, g := range want.Groups {
 			if g.ID == f.ID && f.Kind == "group" || g.Name == f.ID {
 				name = g.Name
 			}
@@ -77,9 +77,9 @@ func (w *world) checkLive(in Input, got Result) string {
 	}
 	mine := without(got.Tables, func(u User) bool { return !contains(got.Admitted, u.ID) || u.Former },
 		func(g Group) bool { return formerGroup[g.GID] })
-	fresh := without(want.Tables, func(u User) bool { return waiting[u.Name] }, func(g Group) bool { return waiting[g.Name] })
-	if !sameTables(mine, fresh) {
-		return fmt.Sprintf("live rows differ from a host without a past:\n  %+v\nnot\n  %+v", mine, fresh)
+	plain := without(want, func(u User) bool { return waiting[u.Name] }, func(g Group) bool { return waiting[g.Name] })
+	if !sameTables(mine, plain) {
+		return fmt.Sprintf("live rows differ from a host without a past:\n  %+v\nnot\n  %+v", mine, plain)
 	}
 	return ""
 }

@@ -37,6 +37,9 @@ func (p *plan) serve() Result {
 	slices.SortFunc(tables.Groups, func(a, b Group) int { return int(int64(a.GID) - int64(b.GID)) })
 
 	result.Shared = p.shared(&result)
+	if len(p.records) > 0 {
+		result.Past.Records = make([]Record, 0, len(p.records))
+	}
 	for _, n := range slices.Sorted(maps.Keys(p.records)) {
 		if r := p.records[n]; !p.forgotten(r) {
 			result.Past.Records = append(result.Past.Records, *r)

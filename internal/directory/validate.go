@@ -54,9 +54,9 @@ func Validate(d Directory) ([]Refusal, error) {
 		if reason := nameProblem(g.Name, MaxGroupName); reason != "" {
 			refused = append(refused, Refusal{g.ID, g.Name, reason})
 		}
-		if err := validateMembers(d, g); err != nil {
-			return nil, err
-		}
+	}
+	if err := validateMembers(d); err != nil {
+		return nil, err
 	}
 	return refused, nil
 }
@@ -68,16 +68,19 @@ func outOfOrder(kind, id, before string) error {
 	return fmt.Errorf("%w: %s %.80q stands after %.80q", ErrMalformed, kind, id, before)
 }
 
-// validateMembers walks both ascending lists side by side.
-func validateMembers(d Directory, g Group) error {
-	at := 0
-	for i, id := range g.Members {
-		if i > 0 && g.Members[i-1] >= id {
-			return fmt.Errorf("group %.80q: %w", g.Name, outOfOrder("member", id, g.Members[i-1]))
-		}
-		at += sort.Search(len(d.Users)-at, func(j int) bool { return d.Users[at+j].ID >= id })
-		if at == len(d.Users) || d.Users[at].ID != id {
-			return fmt.Errorf("%w: group %.80q has the member %.80q, who is no user of it", ErrMalformed, g.Name, id)
+func validateMembers(d Directory) error {
+	known := make(map[string]struct{}, len(d.Users))
+	for i := range d.Users {
+		known[d.Users[i].ID] = struct{}{}
+	}
+	for _, g := range d.Groups {
+		for i, id := range g.Members {
+			if i > 0 && g.Members[i-1] >= id {
+				return fmt.Errorf("group %.80q: %w", g.Name, outOfOrder("member", id, g.Members[i-1]))
+			}
+			if _, found := known[id]; !found {
+				return fmt.Errorf("%w: group %.80q has the member %.80q, who is no user of it", ErrMalformed, g.Name, id)
+			}
 		}
 	}
 	return nil
