@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 // The commands that the scripts have besides testscript's own:
 //
 //	authkeys ARG…           the helper, with its cache, socket, passwd and log in $WORK
-//	publish [name=value…]   writes keys.db for the company below; online=, stale= (max_stale),
+//	publish [name=value…]   writes keys.db for the company below; online=, timeout=, stale= (max_stale),
 //	                        age= (of the cached answers), root=allowed, options=a,b, chain=a,b
 //	spoil HOW               harms keys.db: absent, cut, flipped, text, foreign, writable, link
 //	daemon HOW              listens on the socket: says IAM's present truth, or has it changed, or misbehaves
@@ -82,7 +82,7 @@ func company() cache.KeyTables {
 	ending.Expires, ended.Expires = now.Add(time.Hour), now.Add(-time.Hour)
 	return cache.KeyTables{
 		Policy: cache.LoginPolicy{
-			Online: "prefer", Timeout: 700 * time.Millisecond, MaxStale: 24 * time.Hour,
+			Online: "prefer", Timeout: 10 * time.Second, MaxStale: 24 * time.Hour,
 			Range: accounts.Range{Low: 2001000000, High: 2146999999},
 		},
 		Users: []cache.UserKeys{
@@ -177,6 +177,9 @@ func publish(ts *testscript.TestScript, neg bool, args []string) {
 		switch name {
 		case "online":
 			t.Policy.Online = value
+		case "timeout":
+			ts.Check(durationErr)
+			t.Policy.Timeout = duration
 		case "stale":
 			ts.Check(durationErr)
 			t.Policy.MaxStale = duration
