@@ -86,7 +86,8 @@ func (k PublicKey) ssh() ssh.PublicKey {
 	return key
 }
 
-// KeyID, Public and Verify make a PublicKey a verifier of DSSE envelopes.
+// KeyID returns the fingerprint; with Public and Verify it makes a PublicKey a
+// verifier of DSSE envelopes.
 func (k PublicKey) KeyID() (string, error) { return k.Fingerprint(), nil }
 
 // Public returns the key itself.
@@ -108,7 +109,7 @@ func (s *Signer) PublicKey(comment string) PublicKey {
 	return PublicKey{s.key.Public().(ed25519.PublicKey), comment}
 }
 
-// KeyID and Sign make a Signer a signer of DSSE envelopes.
+// KeyID returns the fingerprint; with Sign it makes a signer of DSSE envelopes.
 func (s *Signer) KeyID() (string, error) { return s.PublicKey("").Fingerprint(), nil }
 
 // Sign returns the Ed25519 signature over data.
