@@ -1,0 +1,122 @@
+package iam
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
+)
+
+// readBulk reads all users and groups in one walk, and keeps what the query
+// asks for. Memberships are by group name there, and users come before groups:
+// a membership in a group that is not listed means that a group was renamed or
+// deleted during the walk, and would otherwise look like an empty group.
+func (c *Client) readBulk(ctx context.Context, q Query) (*builder, error) {
+	const op = "read account"
+	all := newPart()
+	groups := make(map[string]*directory.Group) // by name in lower case
+	memberships := make(map[string][]string)    // group name in lower case → user ids
+	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
+		out, err := c.iam.GetAccountAuthorizationDetails(ctx, &awsiam.GetAccountAuthorizationDetailsInput{
+			Filter: []types.EntityType{types.EntityTypeUser, types.EntityTypeGroup}, Marker: marker, MaxItems: aws.Int32(pageSize)})
+		if err != nil {
+			return page{}, err
+		}
+		if out.UserDetailList == nil && out.GroupDetailList == nil {
+			return page{}, incomplete(op, "a page has neither users nor groups")
+		}
+		for i := range out.UserDetailList {
+			u := &out.UserDetailList[i]
+			user, err := all.userOf(op, u.UserId, u.UserName, u.Path, u.Arn, u.CreateDate)
+			if err != nil {
+				return page{}, err
+			}
+			if _, twice := all.users[user.ID]; twice {
+				// Its memberships would be those of two times.
+				return page{}, incomplete(op, "user %q is listed twice: it was renamed during the walk", user.Name)
+			}
+			if q.Tags {
+				user.Tags = tagsOf(u.Tags)
+			}
+			all.users[user.ID] = user
+			for _, name := range u.GroupList {
+				fold := strings.ToLower(name)
+				memberships[fold] = append(memberships[fold], user.ID)
+			}
+		}
+		for i := range out.GroupDetailList {
+			g := &out.GroupDetailList[i]
+			group, err := all.groupOf(op, g.GroupId, g.GroupName, g.Path, g.Arn, g.CreateDate)
+			if err != nil {
+				return page{}, err
+			}
+			fold := strings.ToLower(group.Name)
+			if groups[fold] != nil {
+				return page{}, incomplete(op, "group %q is listed twice: groups were renamed during the walk", group.Name)
+			}
+			groups[fold] = &group
+		}
+		return page{out.IsTruncated, out.Marker}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for fold := range memberships {
+		if groups[fold] == nil {
+			return nil, incomplete(op, "users are in group %q, which is not listed: it was renamed or deleted during the walk", fold)
+		}
+	}
+	return c.choose(q, all, groups, memberships)
+}
+
+// choose keeps the groups and users that a query asks for.
+func (c *Client) choose(q Query, all *part, groups map[string]*directory.Group, memberships map[string][]string) (*builder, error) {
+	b := newBuilder()
+	b.account = all.account
+	if q.AllUsers {
+		for id, u := range all.users {
+			if strings.HasPrefix(u.Path, q.PathPrefix) {
+				b.users[id] = u
+			}
+		}
+		b.keepOnly(b.users)
+	}
+	wanted := make(map[string]bool)
+	for _, name := range q.Groups {
+		fold := strings.ToLower(name)
+		if groups[fold] == nil {
+			return nil, &Error{Op: fmt.Sprintf("read group %q", name), Kind: ErrNoSuchGroup, Remedy: "correct the name in the configuration, or create the group"}
+		}
+		wanted[fold] = true
+	}
+	for fold := range groups {
+		if matchesAny(q.Publish, fold) {
+			wanted[fold] = true
+		}
+	}
+	for fold := range wanted {
+		p := &part{users: make(map[string]directory.User), group: groups[fold]}
+		p.group.Members = memberships[fold]
+		for _, id := range p.group.Members {
+			p.users[id] = all.users[id]
+		}
+		if err := b.add(p); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// tagsOf is never nil: there are tags, if only none.
+func tagsOf(tags []types.Tag) map[string]string {
+	m := make(map[string]string, len(tags))
+	for _, t := range tags {
+		m[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	return m
+}

@@ -1,0 +1,265 @@
+package iam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
+)
+
+// A Query says which part of an account to read.
+type Query struct {
+	// Groups are read with their members. Each must exist.
+	Groups []string
+
+	// Publish are patterns, as path.Match has them, of names of further groups
+	// to read. Case does not count. A pattern that fits no group is no error.
+	Publish []string
+
+	// AllUsers reads every user whose path begins with PathPrefix, in a group
+	// or not, and leaves out all others, also where they are in a group read.
+	AllUsers   bool
+	PathPrefix string
+
+	// Bulk reads by GetAccountAuthorizationDetails: a few calls, whatever the
+	// number of groups, with tags, for a permission that shows every policy
+	// of the account.
+	Bulk bool
+
+	// Tags reads the users' tags: one call a user where Bulk is not set.
+	Tags bool
+}
+
+// Directory reads what the query asks for: everything, or an error. IAM is not
+// frozen meanwhile, so two rules keep the answer in one piece:
+//
+// A user that is seen under two names or paths, because it was changed during
+// the walk, is taken as the last answer has it, in this order: the list of
+// users, then groups by name as the query and IAM's list of groups have them.
+//
+// What cannot be one account at one time, such as two users of one name or a
+// membership in a group that is not there, is ErrIncomplete; the next read will
+// do.
+func (c *Client) Directory(ctx context.Context, q Query) (directory.Directory, error) {
+	for _, pattern := range q.Publish {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return directory.Directory{}, fmt.Errorf("match group names with %q: %w", pattern, err)
+		}
+	}
+	for _, name := range q.Groups {
+		if name == "" {
+			return directory.Directory{}, errors.New("read groups: a name is empty")
+		}
+	}
+	if q.PathPrefix == "" {
+		q.PathPrefix = "/"
+	}
+	read := c.readParts
+	if q.Bulk {
+		read = c.readBulk
+	}
+	b, err := read(ctx, q)
+	if err != nil {
+		return directory.Directory{}, err
+	}
+	return b.directory()
+}
+
+// readParts reads each group by itself.
+func (c *Client) readParts(ctx context.Context, q Query) (*builder, error) {
+	names, published, err := c.groupNames(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	b := newBuilder()
+	g, inner := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	all := newPart()
+	if q.AllUsers {
+		g.Go(func() error { return c.listUsers(inner, q.PathPrefix, all) })
+	}
+	parts := make([]*part, len(names))
+	for i, name := range names {
+		g.Go(func() error {
+			p, err := c.readGroup(inner, name)
+			if errors.Is(err, ErrNoSuchGroup) && published[strings.ToLower(name)] {
+				return nil // it was deleted after the list was read
+			}
+			parts[i] = p
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if q.AllUsers {
+		b.keepOnly(all.users)
+		if err := b.add(all); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range parts {
+		if p == nil {
+			continue
+		}
+		if err := b.add(p); err != nil {
+			return nil, err
+		}
+	}
+	if q.Tags {
+		if err := c.readTags(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// groupNames is which groups to read, each once, the query's own first.
+// published has those, in lower case, that only a pattern asks for.
+func (c *Client) groupNames(ctx context.Context, q Query) (names []string, published map[string]bool, err error) {
+	seen := make(map[string]bool)
+	for _, name := range q.Groups {
+		if fold := strings.ToLower(name); !seen[fold] {
+			seen[fold] = true
+			names = append(names, name)
+		}
+	}
+	if len(q.Publish) == 0 {
+		return names, nil, nil
+	}
+	published = make(map[string]bool)
+	const op = "list groups"
+	err = c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
+		out, err := c.iam.ListGroups(ctx, &awsiam.ListGroupsInput{Marker: marker, MaxItems: aws.Int32(pageSize)})
+		if err != nil {
+			return page{}, err
+		}
+		if out.Groups == nil {
+			return page{}, incomplete(op, "a page has no list of groups")
+		}
+		for _, g := range out.Groups {
+			name := aws.ToString(g.GroupName)
+			fold := strings.ToLower(name)
+			if name != "" && !seen[fold] && matchesAny(q.Publish, fold) {
+				seen[fold], published[fold] = true, true
+				names = append(names, name)
+			}
+		}
+		return page{out.IsTruncated, out.Marker}, nil
+	})
+	return names, published, err
+}
+
+func matchesAny(patterns []string, fold string) bool {
+	for _, pattern := range patterns {
+		if ok, _ := path.Match(strings.ToLower(pattern), fold); ok { // the pattern was tried before
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Client) listUsers(ctx context.Context, prefix string, into *part) error {
+	const op = "list users"
+	return c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
+		out, err := c.iam.ListUsers(ctx, &awsiam.ListUsersInput{PathPrefix: &prefix, Marker: marker, MaxItems: aws.Int32(pageSize)})
+		if err != nil {
+			return page{}, err
+		}
+		if out.Users == nil {
+			return page{}, incomplete(op, "a page has no list of users")
+		}
+		return page{out.IsTruncated, out.Marker}, into.addUsers(op, out.Users)
+	})
+}
+
+// readGroup reads one group with its members.
+func (c *Client) readGroup(ctx context.Context, name string) (*part, error) {
+	op := fmt.Sprintf("read group %q", name)
+	p := newPart()
+	p.group = &directory.Group{}
+	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
+		out, err := c.iam.GetGroup(ctx, &awsiam.GetGroupInput{GroupName: &name, Marker: marker, MaxItems: aws.Int32(pageSize)})
+		if err != nil {
+			return page{}, missing(err, op, ErrNoSuchGroup, "correct the name in the configuration, or create the group")
+		}
+		if out.Group == nil || out.Users == nil {
+			return page{}, incomplete(op, "a page has no group or no list of users")
+		}
+		group, err := p.groupOf(op, out.Group.GroupId, out.Group.GroupName, out.Group.Path, out.Group.Arn, out.Group.CreateDate)
+		switch {
+		case err != nil:
+			return page{}, err
+		case !strings.EqualFold(group.Name, name):
+			return page{}, incomplete(op, "the answer is about group %q", group.Name)
+		case p.group.ID != "" && p.group.ID != group.ID:
+			return page{}, incomplete(op, "the group was deleted and created again during the walk")
+		}
+		*p.group = group
+		return page{out.IsTruncated, out.Marker}, p.addUsers(op, out.Users)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for id := range p.users {
+		p.group.Members = append(p.group.Members, id)
+	}
+	return p, nil
+}
+
+// missing turns IAM's NoSuchEntity into an error of the given kind.
+func missing(err error, op string, kind error, remedy string) error {
+	var none *types.NoSuchEntityException
+	if !errors.As(err, &none) {
+		return err
+	}
+	return &Error{Op: op, Kind: kind, Cause: err, Detail: none.ErrorMessage(), Remedy: remedy}
+}
+
+// readTags reads every user's tags, and drops users that are gone by now.
+func (c *Client) readTags(ctx context.Context, b *builder) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	type tagged struct {
+		id   string
+		tags map[string]string
+		gone bool
+	}
+	answers := make([]tagged, 0, len(b.users))
+	for id := range b.users {
+		answers = append(answers, tagged{id: id})
+	}
+	for i := range answers {
+		name := b.users[answers[i].id].Name
+		g.Go(func() error {
+			tags, err := c.Tags(ctx, name)
+			if errors.Is(err, ErrNoSuchUser) {
+				answers[i].gone = true
+				return nil
+			}
+			answers[i].tags = tags
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, a := range answers {
+		if a.gone {
+			b.drop(a.id)
+			continue
+		}
+		u := b.users[a.id]
+		u.Tags = a.tags
+		b.users[a.id] = u
+	}
+	return nil
+}

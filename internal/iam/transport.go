@@ -1,0 +1,213 @@
+package iam
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// Stats are counts since Open.
+type Stats struct {
+	Calls     map[string]int64 // requests sent by action, retries included; IAM's, STS's and EC2's
+	Throttles map[string]int64 // those that AWS refused for their rate
+	Rate      float64          // calls a second that IAM is asked at most just now
+}
+
+// Total is the sum of all calls.
+func (s Stats) Total() int64 {
+	var total int64
+	for _, n := range s.Calls {
+		total += n
+	}
+	return total
+}
+
+// Stats returns the counts as they are now.
+func (c *Client) Stats() Stats {
+	c.counter.Lock()
+	defer c.counter.Unlock()
+	return Stats{Calls: maps.Clone(c.counter.calls), Throttles: maps.Clone(c.counter.throttles), Rate: c.limiter.inForce()}
+}
+
+type counter struct {
+	sync.Mutex
+	calls, throttles map[string]int64
+}
+
+func (c *counter) add(action string, err error) (throttled bool) {
+	c.Lock()
+	defer c.Unlock()
+	if c.calls == nil {
+		c.calls, c.throttles = make(map[string]int64), make(map[string]int64)
+	}
+	c.calls[action]++
+	var api smithy.APIError
+	if errors.As(err, &api) && kindOf(api.ErrorCode(), err) == ErrThrottled {
+		c.throttles[action]++
+		return true
+	}
+	return false
+}
+
+// counting counts every request of every client.
+func (c *Client) counting(stack *middleware.Stack) error {
+	return stack.Deserialize.Insert(middleware.DeserializeMiddlewareFunc("CountRequests",
+		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+			out, metadata, err := next.HandleDeserialize(ctx, in)
+			throttled := c.counter.add(awsmiddleware.GetOperationName(ctx), err)
+			if throttled && awsmiddleware.GetServiceID(ctx) == "IAM" {
+				c.limiter.throttled(time.Now())
+			}
+			if tries, ok := ctx.Value(triesKey{}).(*tries); ok {
+				tries.last = err
+			}
+			return out, metadata, err
+		}), "OperationDeserializer", middleware.Before)
+}
+
+// tries is what a call knows about its attempts.
+type tries struct {
+	paid bool  // the next attempt's wait for the rate is done
+	last error // of the attempt before
+}
+
+type triesKey struct{}
+
+// gaveUp is an error after which the SDK must not try again.
+type gaveUp struct{ error }
+
+func (g gaveUp) Unwrap() error        { return g.error }
+func (g gaveUp) RetryableError() bool { return false }
+
+// limiting makes every attempt but a call's first wait for the rate; the first
+// waits in call, outside the call's own time limit.
+func (c *Client) limiting(stack *middleware.Stack) error {
+	return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("LimitRate",
+		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+			tries, ok := ctx.Value(triesKey{}).(*tries)
+			if ok && tries.paid {
+				tries.paid = false
+			} else if err := c.limiter.wait(ctx); err != nil {
+				// Why another attempt was wanted says more than that there is no time for it.
+				if ok && tries.last != nil {
+					err = tries.last
+				}
+				return middleware.FinalizeOutput{}, middleware.Metadata{}, gaveUp{err}
+			}
+			return next.HandleFinalize(ctx, in)
+		}), "Retry", middleware.After)
+}
+
+// plainBodies hides WriteTo of request bodies from net/http. smithy-go's WriteTo
+// fails on a body that is closed, and smithy-go closes a body as soon as the
+// answer's head is there: where the answer is quicker than net/http's look for
+// the end of the body, net/http cuts the connection while the answer is read.
+type plainBodies struct{ aws.HTTPClient }
+
+// Do sends a request as the client beneath does.
+func (p plainBodies) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return p.HTTPClient.Do(r)
+}
+
+// call runs one operation: it waits for the rate, bounds the time, and asks
+// for new credentials once if AWS calls them expired. op names the operation
+// in errors.
+func (c *Client) call(ctx context.Context, op string, f func(context.Context) error) error {
+	err := c.try(ctx, op, f)
+	if errors.Is(err, ErrExpired) {
+		c.expire()
+		err = c.try(ctx, op, f)
+	}
+	return err
+}
+
+func (c *Client) try(ctx context.Context, op string, f func(context.Context) error) error {
+	if err := c.limiter.wait(ctx); err != nil {
+		return ended(ctx, op, err)
+	}
+	bounded, cancel := context.WithTimeout(context.WithValue(ctx, triesKey{}, &tries{paid: true}), c.options.CallTimeout)
+	defer cancel()
+	err := f(bounded)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ended(ctx, op, err)
+	}
+	failed := explain(op, err)
+	if failed.Kind == ErrUnreachable && failed.Remedy == "" {
+		failed.Remedy = fmt.Sprintf("check that this host can connect to %s", c.endpoint)
+	}
+	return failed
+}
+
+// ended is the error of a call whose caller's time is over. The rate limiter
+// refuses ahead of the deadline where the wait would outlast it.
+func ended(ctx context.Context, op string, err error) error {
+	switch {
+	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
+	case ctx.Err() != nil:
+		return &Error{Op: op, Kind: ErrTimeout, Cause: ctx.Err(), Detail: "the time allowed is over"}
+	}
+	return &Error{Op: op, Kind: ErrTimeout, Cause: err, Detail: "the time allowed ends before the rate allows the next call",
+		Remedy: "raise source.rate, or ask for less"}
+}
+
+// maxAnswer bounds one answer. A page of 1,000 users has 350 KB; bulk answers
+// carry the users' policies as well.
+const maxAnswer = 64 << 20
+
+// A cutError is a body that is not whole. The SDK tries again.
+type cutError struct{ size int }
+
+func (e *cutError) Error() string {
+	return fmt.Sprintf("the body has no proper end after %d bytes", e.size)
+}
+func (e *cutError) RetryableError() bool { return true }
+
+// wholeAnswers refuses a good status with a body that is empty, cut or too
+// long. The SDK takes an empty body for an answer without members, and stops
+// reading at the end of the result.
+func wholeAnswers(stack *middleware.Stack) error {
+	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("WholeAnswer",
+		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+			out, metadata, err := next.HandleDeserialize(ctx, in)
+			response, ok := out.RawResponse.(*smithyhttp.Response)
+			if err != nil || !ok || response.StatusCode < 200 || response.StatusCode >= 300 {
+				return out, metadata, err
+			}
+			body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+			response.Body.Close()
+			response.Body = io.NopCloser(bytes.NewReader(body))
+			end := []byte("</" + awsmiddleware.GetOperationName(ctx) + "Response>")
+			switch {
+			case err != nil && ctx.Err() != nil:
+				return out, metadata, err
+			case err != nil:
+				var timeout interface{ Timeout() bool }
+				if errors.As(err, &timeout) && timeout.Timeout() {
+					return out, metadata, err
+				}
+				return out, metadata, &cutError{len(body)}
+			case len(body) > maxAnswer, !bytes.HasSuffix(bytes.TrimSpace(body), end):
+				return out, metadata, &cutError{len(body)}
+			}
+			return out, metadata, nil
+		}), middleware.After)
+}
