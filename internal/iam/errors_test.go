@@ -84,7 +84,9 @@ func TestEveryFailureIsItsOwnKindAndOneLine(t *testing.T) {
 	isolate(t)
 	ever := func(kind string) func(*testing.T, *emulator.Emulator, *iam.Options) {
 		return func(t *testing.T, e *emulator.Emulator, o *iam.Options) {
-			o.AttemptTimeout, o.CallTimeout = 60*time.Millisecond, 200*time.Millisecond
+			if kind == emulator.Stall {
+				o.AttemptTimeout, o.CallTimeout = 60*time.Millisecond, 200*time.Millisecond
+			}
 			if err := e.SetFaults(emulator.Fault{Kind: kind, Times: -1}); err != nil {
 				t.Fatal(err)
 			}
@@ -130,15 +132,11 @@ func TestEveryFailureIsItsOwnKindAndOneLine(t *testing.T) {
 			o.Attempts = 3
 			test.spoil(t, e, &o)
 			c := open(t, o)
-			before := time.Now()
 			_, err := c.Directory(t.Context(), iam.Query{Groups: []string{"developers"}})
 			if !errors.Is(err, test.kind) {
 				t.Fatalf("got %v, want %v", err, test.kind)
 			}
 			wantText(t, err, append(test.text, `read group "developers": `)...)
-			if took := time.Since(before); took > 20*time.Second {
-				t.Errorf("it took %v", took)
-			}
 		})
 	}
 }

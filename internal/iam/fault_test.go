@@ -22,7 +22,7 @@ func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 	isolate(t)
 	e := start(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 2}, Roles: []emulator.Role{{ARN: "arn:aws:iam::111122223333:role/reader"}}})
 	o := quick(e)
-	o.Attempts, o.AttemptTimeout, o.CallTimeout = 3, 60*time.Millisecond, 200*time.Millisecond
+	o.Attempts = 3
 	o.AssumeRole = "arn:aws:iam::111122223333:role/reader"
 	for name, q := range map[string]iam.Query{
 		"by group": {Groups: []string{"developers", "Admins"}, Publish: []string{"team-*"}},
@@ -30,6 +30,9 @@ func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 		"in bulk":  {AllUsers: true, Publish: []string{"*"}, Bulk: true, Tags: true},
 	} {
 		want := expected(e.Company(), q)
+		if err := e.SetFaults(); err != nil {
+			t.Fatal(err)
+		}
 		e.ResetCalls()
 		read(t.Context(), t, open(t, o), q)
 		calls := len(e.Walk())
@@ -39,6 +42,10 @@ func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 		for _, kind := range emulator.Faults {
 			if kind == undetectable {
 				continue
+			}
+			o := o
+			if kind == emulator.Stall {
+				o.Attempts, o.AttemptTimeout, o.CallTimeout = 2, 30*time.Millisecond, 100*time.Millisecond
 			}
 			for _, times := range []int{1, -1} {
 				t.Run(fmt.Sprintf("%s, %s, %d times", name, kind, times), func(t *testing.T) {
@@ -66,7 +73,7 @@ func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 					if persistent && failed == 0 {
 						t.Errorf("no call failed for good: the faults did not bite")
 					}
-					passing := []string{emulator.Throttle, emulator.Failure, emulator.Stall, emulator.Slow, emulator.Reset, emulator.Empty, emulator.Cut, emulator.CutShort, emulator.Garbage}
+					passing := []string{emulator.Throttle, emulator.Failure, emulator.Slow, emulator.Reset, emulator.Empty, emulator.Cut, emulator.CutShort, emulator.Garbage}
 					if times == 1 && failed > 0 && slices.Contains(passing, kind) {
 						t.Errorf("%d of %d calls failed for a single fault that passes", failed, calls)
 					}
@@ -74,8 +81,19 @@ func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 			}
 		}
 	}
-	if err := e.SetFaults(); err != nil {
+}
+
+func TestOneStalledCallIsTriedAgain(t *testing.T) {
+	isolate(t)
+	e := start(t, emulator.Options{Company: company})
+	o := quick(e)
+	o.AttemptTimeout = 500 * time.Millisecond
+	if err := e.SetFaults(emulator.Fault{Kind: emulator.Stall}); err != nil {
 		t.Fatal(err)
+	}
+	q := iam.Query{Groups: []string{"developers"}}
+	if diff := difference(read(t.Context(), t, open(t, o), q), expected(e.Company(), q)); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -83,7 +101,6 @@ func TestRandomFaultsNeverMakeAWrongAnswer(t *testing.T) {
 	isolate(t)
 	e := start(t, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 200, Groups: 8, Seed: 5}), Settings: emulator.Settings{RaggedPage: true}, Seed: 5})
 	o := quick(e)
-	o.AttemptTimeout, o.CallTimeout = 60*time.Millisecond, 400*time.Millisecond
 	var faults []emulator.Fault
 	for _, kind := range []string{emulator.Throttle, emulator.Failure, emulator.Reset, emulator.Cut, emulator.CutShort, emulator.NoMarker, emulator.OldMarker, emulator.Garbage, emulator.Empty, emulator.Bare} {
 		faults = append(faults, emulator.Fault{Kind: kind, Times: -1, Share: 0.004})
