@@ -190,3 +190,6 @@ func takeString(b []byte, n int) (s string, rest []byte, err error) {
 	}
 	return s, b[n+1:], nil
 }
+
+// ValidName reports whether name may stand in the files.
+func ValidName(name string) bool { return checkName("user", name) == nil }

@@ -37,6 +37,11 @@ func (c Client) Status(ctx context.Context) (json.RawMessage, error) {
 	return c.report(ctx, http.MethodGet, "/v1/status")
 }
 
+// Explain returns the JSON that the daemon's Explain function gave.
+func (c Client) Explain(ctx context.Context, name string) (json.RawMessage, error) {
+	return c.report(ctx, http.MethodGet, "/v1/explain?name="+url.QueryEscape(name))
+}
+
 // Refresh has the daemon refresh now and returns the JSON that its Refresh
 // function gave.
 func (c Client) Refresh(ctx context.Context, r RefreshRequest) (json.RawMessage, error) {

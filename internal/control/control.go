@@ -7,6 +7,7 @@
 //
 //	GET  /v1/keys?name=NAME    an Answer; root and the named peers
 //	GET  /v1/status            what the daemon says of itself; root and the named peers
+//	GET  /v1/explain?name=NAME why somebody can or cannot log in; root only
 //	POST /v1/refresh?dry_run=1&confirm=1
 //	                           one refresh now; root only
 //

@@ -25,6 +25,8 @@ type Options struct {
 	Lookup func(ctx context.Context, name string) (Answer, error)
 	// Status describes the daemon; the result becomes JSON.
 	Status func(ctx context.Context) (any, error)
+	// Explain says why somebody can or cannot log in; the result becomes JSON.
+	Explain func(ctx context.Context, name string) (any, error)
 	// Refresh refreshes now; the result becomes JSON.
 	Refresh func(ctx context.Context, r RefreshRequest) (any, error)
 
@@ -46,7 +48,7 @@ type Server struct {
 	lookups *lookups
 }
 
-// NewServer returns a Server. Options.Lookup, Status and Refresh may be nil;
+// NewServer returns a Server. Options.Lookup, Status, Explain and Refresh may be nil;
 // what needs them is then answered with an error.
 func NewServer(o Options) *Server {
 	o.Reuse = max(cmp.Or(o.Reuse, 3*time.Second), 0)
@@ -86,6 +88,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/keys", s.keys)
 	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("GET /v1/explain", s.explain)
 	mux.HandleFunc("POST /v1/refresh", s.refresh)
 	server := &http.Server{
 		Handler:           bounded(mux),
@@ -162,9 +165,31 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	s.report(w, result, err)
 }
 
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
+	if !fromRoot(w, r) {
+		return
+	}
+	if s.options.Explain == nil {
+		reply(w, http.StatusNotImplemented, wireError{"nothing is explained here"})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.options.LookupTimeout)
+	defer cancel()
+	result, err := s.options.Explain(ctx, r.URL.Query().Get("name"))
+	s.report(w, result, err)
+}
+
+// fromRoot reports whether root asks, and refuses others.
+func fromRoot(w http.ResponseWriter, r *http.Request) bool {
+	if g, _ := r.Context().Value(guestKey{}).(*guest); g != nil && g.uid == 0 {
+		return true
+	}
+	reply(w, http.StatusForbidden, wireError{"only root may ask for this"})
+	return false
+}
+
 func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
-	if g, _ := r.Context().Value(guestKey{}).(*guest); g == nil || g.uid != 0 {
-		reply(w, http.StatusForbidden, wireError{"only root may refresh"})
+	if !fromRoot(w, r) {
 		return
 	}
 	if s.options.Refresh == nil {

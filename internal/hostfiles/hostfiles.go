@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
 )
@@ -152,4 +153,19 @@ func number(s string) (uint32, error) {
 		return 0, fmt.Errorf("%.80q is not a number of 0 to %d", s, uint32(math.MaxUint32))
 	}
 	return uint32(n), nil
+}
+
+// Stamp changes whenever one of the files does, as far as stat(2) can tell.
+func Stamp(p Paths) string {
+	var s strings.Builder
+	for _, path := range []string{p.Passwd, p.Group, p.SubUID, p.SubGID} {
+		info, err := os.Stat(path)
+		if err != nil {
+			s.WriteString("-;")
+			continue
+		}
+		stat := info.Sys().(*syscall.Stat_t)
+		fmt.Fprintf(&s, "%d %d %d %d;", stat.Dev, stat.Ino, stat.Size, stat.Ctim.Nano())
+	}
+	return s.String()
 }

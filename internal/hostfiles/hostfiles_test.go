@@ -100,3 +100,21 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestAStampChangesWithAnyOfTheFiles(t *testing.T) {
+	paths := host(t, "root:x:0:0::/:/bin/sh\n", "root:x:0:\n", "", "")
+	seen := map[string]bool{Stamp(paths): true}
+	for _, path := range []string{paths.Passwd, paths.Group, paths.SubUID, paths.SubGID} {
+		if err := os.WriteFile(path+".new", []byte("# another\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+		if s := Stamp(paths); seen[s] {
+			t.Errorf("%s was replaced and the stamp is an earlier one", path)
+		} else {
+			seen[s] = true
+		}
+	}
+}

@@ -5,6 +5,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,8 +41,9 @@ type Store struct{ db *bolt.DB }
 
 // A Listing is what IAM answered when asked for one user's keys.
 type Listing struct {
-	Checked time.Time       // when the question was asked
-	Keys    []directory.Key // in IAM's order; Body is "" for an inactive key never fetched
+	Checked time.Time         // when the question was asked
+	Keys    []directory.Key   // ascending by ID; Body is "" for an inactive key never fetched
+	Tags    map[string]string `json:",omitempty"` // those of the user's tags that may hold keys
 }
 
 // Open opens dir/state.db, creating it with mode 0600, and waits a second for
@@ -65,17 +67,32 @@ func Open(dir string) (s *Store, err error) {
 	case err != nil:
 		return nil, fmt.Errorf("open %q: %w", path, err)
 	}
-	if err := db.Update(func(tx *bolt.Tx) error {
+	if err := prepare(db); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %q: %w", path, err), db.Close())
+	}
+	return &Store{db}, nil
+}
+
+// prepare makes the buckets. It writes only to a new file: opening the state
+// and finding nothing new must leave no trace.
+func prepare(db *bolt.DB) error {
+	complete := true
+	if err := db.View(func(tx *bolt.Tx) error {
+		for _, name := range [][]byte{bucketValues, bucketBodies, bucketListings} {
+			complete = complete && tx.Bucket(name) != nil
+		}
+		return nil
+	}); err != nil || complete {
+		return err
+	}
+	return db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{bucketValues, bucketBodies, bucketListings} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
 		}
 		return nil
-	}); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %q: %w", path, err), db.Close())
-	}
-	return &Store{db}, nil
+	})
 }
 
 // openOwn opens the file without following links and, where it has contents,
@@ -126,14 +143,29 @@ func (s *Store) Load(name string, v any) error {
 	})
 }
 
-// Save writes the values under their names, all or none.
+// Save writes the values under their names, all or none. Values that are
+// already there write nothing.
 func (s *Store) Save(values map[string]any) error {
-	return s.db.Update(func(tx *bolt.Tx) error {
-		for name, v := range values {
-			b, err := json.Marshal(v)
-			if err != nil {
-				return fmt.Errorf("state %q: %w", name, err)
+	encoded := make(map[string][]byte, len(values))
+	for name, v := range values {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("state %q: %w", name, err)
+		}
+		encoded[name] = b
+	}
+	if err := s.db.View(func(tx *bolt.Tx) error {
+		for name, b := range encoded {
+			if bytes.Equal(tx.Bucket(bucketValues).Get([]byte(name)), b) {
+				delete(encoded, name)
 			}
+		}
+		return nil
+	}); err != nil || len(encoded) == 0 {
+		return err
+	}
+	return s.db.Update(func(tx *bolt.Tx) error {
+		for name, b := range encoded {
 			if err := tx.Bucket(bucketValues).Put([]byte(name), b); err != nil {
 				return err
 			}
@@ -161,7 +193,7 @@ func (s *Store) SaveListings(listings map[string]Listing) error {
 	return s.db.Update(func(tx *bolt.Tx) error {
 		bodies := tx.Bucket(bucketBodies)
 		for userID, l := range listings {
-			stripped := Listing{Checked: l.Checked, Keys: make([]directory.Key, len(l.Keys))}
+			stripped := Listing{Checked: l.Checked, Keys: make([]directory.Key, len(l.Keys)), Tags: l.Tags}
 			for i, k := range l.Keys {
 				if k.Body != "" && bodies.Get([]byte(k.ID)) == nil {
 					if err := bodies.Put([]byte(k.ID), []byte(k.Body)); err != nil {

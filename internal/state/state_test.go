@@ -107,3 +107,24 @@ func TestADamagedStateIsReportedAndCanBeSetAside(t *testing.T) {
 		})
 	}
 }
+
+func TestSavingWhatIsThereAlreadyWritesNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	values := map[string]any{"a": 1, "b": []string{"x"}}
+	if err := errors.Join(s.Save(values), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(filepath.Join(dir, File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	if err := errors.Join(s.Save(values), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(filepath.Join(dir, File))
+	if err != nil || !reflect.DeepEqual(before, after) {
+		t.Errorf("the file changed (%v)", err)
+	}
+}

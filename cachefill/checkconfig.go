@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nss-iam/nss-iam/internal/config"
+)
+
+func checkConfigCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check-config",
+		Short: "Check the configuration file and say what it means",
+		Args:  cobra.NoArgs,
+		RunE: job(func(cmd *cobra.Command, _ []string) error {
+			c, err := config.Load(o.configFile)
+			if err != nil {
+				return err
+			}
+			if o.json {
+				return printJSON(cmd.OutOrStdout(), c)
+			}
+			return describe(cmd.OutOrStdout(), o.configFile, c)
+		}),
+	}
+}
+
+// describe says in words what a configuration does.
+func describe(w io.Writer, name string, c config.Config) error {
+	var who []string
+	if c.Login.AllUsers {
+		who = append(who, "every IAM user")
+	}
+	if len(c.Login.Groups) > 0 {
+		who = append(who, "members of "+strings.Join(c.Login.Groups, ", "))
+	}
+	if c.Login.GroupsTag != "" {
+		who = append(who, fmt.Sprintf("members of the groups in the instance's tag %q", c.Login.GroupsTag))
+	}
+	sudo := "nobody"
+	if len(c.Sudo.Groups) > 0 {
+		sudo = "members of " + strings.Join(c.Sudo.Groups, ", ") + " who may log in"
+	}
+	if c.Sudo.GroupsTag != "" {
+		sudo += fmt.Sprintf(" and of the groups in the instance's tag %q", c.Sudo.GroupsTag)
+	}
+	stale := c.Keys.MaxStale.String()
+	if c.Keys.MaxStale == 0 {
+		stale = "no limit"
+	}
+	_, err := fmt.Fprintf(w, `%s is sound.
+source    %s, asked every %s
+login     %s
+sudo      %s
+numbers   %d to %d, %d pinned
+keys      online: %s within %s; cached ones open a login for %s
+removal   after %d answers without the user, at most %g of all at once
+`, name, c.Source.Kind, c.Source.Refresh, strings.Join(who, "; "), sudo,
+		c.IDs.Low, c.IDs.High, len(c.IDs.Pin), c.Keys.Online, c.Keys.Timeout, stale,
+		c.Removal.Confirm, c.Removal.MaxFraction)
+	return err
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/user"
+	"strconv"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/hostfiles"
+	"github.com/nss-iam/nss-iam/internal/keys"
+	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/internal/state"
+)
+
+// helperAccount is the user that sshd runs authkeys as, and its group, which
+// may read keys.db. Both are local: sysusers.d or the packages make them.
+const helperAccount = "nss-iam"
+
+// helperIDs returns the helper's uid and gid, or -1 where there is none.
+func helperIDs() (uid, gid int) {
+	uid, gid = -1, -1
+	if u, err := user.Lookup(helperAccount); err == nil {
+		uid, _ = strconv.Atoi(u.Uid)
+	}
+	if g, err := user.LookupGroup(helperAccount); err == nil {
+		gid, _ = strconv.Atoi(g.Gid)
+	}
+	return uid, gid
+}
+
+// openState opens the refresher's memory. A damaged one is set aside: what it
+// held comes back from IAM, but for former users and waiting removals.
+func openState(dir string, log *slog.Logger) (*state.Store, error) {
+	s, err := state.Open(dir)
+	if !errors.Is(err, state.ErrDamaged) {
+		return s, err
+	}
+	log.Warn("the state file is damaged and was set aside; former users and removals that wait for confirmation are forgotten", "error", err)
+	if err := state.SetAside(dir); err != nil {
+		return nil, err
+	}
+	return state.Open(dir)
+}
+
+// newRefresher makes of a configuration what refreshes this host.
+func newRefresher(ctx context.Context, c config.Config, s *state.Store, log *slog.Logger) (*refresh.Refresher, *iamSource, error) {
+	if c.Source.Kind != "iam" {
+		return nil, nil, fmt.Errorf("source.kind %q is not built into this program yet; use \"iam\"", c.Source.Kind)
+	}
+	source, err := openIAM(ctx, c.Source)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := refresherWithout(c, s, log)
+	r.Source = source
+	return r, source, nil
+}
+
+// refresherWithout makes a refresher that has nobody to ask.
+func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refresh.Refresher {
+	_, gid := helperIDs()
+	return &refresh.Refresher{
+		State: s, Dir: c.Cache.Dir,
+		Policy: accounts.PolicyFrom(c), LoginTag: c.Login.GroupsTag, SudoTag: c.Sudo.GroupsTag,
+		Keys: keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits, MaxAge: c.Keys.MaxAge, TagPrefix: c.Keys.TagPrefix},
+		Login: cache.LoginPolicy{
+			Online: c.Keys.Online, Timeout: c.Keys.Timeout, MaxStale: c.Keys.MaxStale,
+			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Chain: c.Keys.Chain,
+		},
+		Host: func() (accounts.Host, error) { return readHost(log) }, KeysGID: gid,
+		SweepAge: sweepAge(c.Keys), Now: time.Now, Log: log,
+	}
+}
+
+// sweepAge is how old a listing of keys becomes before it is repeated: in half
+// of max_stale every cached key is confirmed twice before it grows too old.
+// Without questions at login the sweep is all that notices a revoked key.
+func sweepAge(k config.Keys) time.Duration {
+	age := 12 * time.Hour
+	if k.MaxStale > 0 {
+		age = k.MaxStale / 2
+	}
+	if k.Online == "off" {
+		age = min(age, time.Hour)
+	}
+	return age
+}
+
+// readHost reads what the host's own files hold. A line that cannot be
+// understood is glibc's to judge; it is told and left out.
+func readHost(log *slog.Logger) (accounts.Host, error) {
+	host, problems, err := hostfiles.Read(hostfiles.System)
+	for _, p := range problems {
+		log.Debug("local account not understood", "problem", p)
+	}
+	return host, err
+}

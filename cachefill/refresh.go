@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/control"
+	"github.com/nss-iam/nss-iam/internal/refresh"
+)
+
+// daemonPatience bounds what a command waits for the daemon.
+const daemonPatience = 10 * time.Minute
+
+func refreshCommand(o *options) *cobra.Command {
+	var ask refresh.Options
+	cmd := &cobra.Command{
+		Use:   "refresh",
+		Short: "Refresh now, and say what changed",
+		Long: "Asks IAM now and publishes what follows. A running daemon does it, unless --config is given;\n" +
+			"without one it is done here, and the keys of those who have none in the cache yet are fetched too.",
+		Args: cobra.NoArgs,
+		RunE: job(func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("config") {
+				outcome, err := askDaemon(cmd.Context(), ask)
+				if !noDaemon(err) {
+					if err != nil {
+						return err
+					}
+					return printOutcome(cmd.OutOrStdout(), o, ask, outcome)
+				}
+			}
+			return refreshHere(cmd, o, ask)
+		}),
+	}
+	cmd.Flags().BoolVar(&ask.DryRun, "dry-run", false, "say what would change, and change nothing")
+	cmd.Flags().BoolVar(&ask.AcceptRemovals, "accept-removals", false, "remove all whom IAM's answer lacks, however many, without waiting")
+	return cmd
+}
+
+func askDaemon(ctx context.Context, o refresh.Options) (refresh.Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, daemonPatience)
+	defer cancel()
+	var outcome refresh.Outcome
+	body, err := control.Client{Path: socketPath}.Refresh(ctx, control.RefreshRequest{DryRun: o.DryRun, Confirm: o.AcceptRemovals})
+	if err == nil {
+		err = json.Unmarshal(body, &outcome)
+	}
+	return outcome, err
+}
+
+// noDaemon reports whether err says that nobody listens on the socket.
+func noDaemon(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// refreshHere does in this process what the daemon would do.
+func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
+	log := slog.New(newTextLog(cmd.ErrOrStderr()))
+	c, err := config.Load(o.configFile)
+	if err != nil {
+		return err
+	}
+	s, err := openState(c.Cache.Dir, log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	r, source, err := newRefresher(cmd.Context(), c, s, log)
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	outcome, err := r.Refresh(cmd.Context(), ask)
+	if !ask.DryRun {
+		report := newReport(started, outcome, err, source.Stats(), c)
+		err = errors.Join(err, writeReport(report))
+	}
+	if err != nil {
+		return err
+	}
+	if err := printOutcome(cmd.OutOrStdout(), o, ask, outcome); err != nil || ask.DryRun {
+		return err
+	}
+	swept, err := r.Sweep(cmd.Context(), 0)
+	if swept.Users > 0 && !o.json {
+		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "keys: %d of %d users\n", swept.Keys, swept.Users)
+	}
+	return err
+}
+
+func printOutcome(w io.Writer, o *options, ask refresh.Options, outcome refresh.Outcome) error {
+	if o.json {
+		return printJSON(w, outcome)
+	}
+	verb := "is unchanged"
+	switch {
+	case outcome.Published:
+		verb = "is written"
+	case ask.DryRun && !outcome.Changes.Empty():
+		verb = "would change"
+	}
+	if err := printChanges(w, outcome.Changes); err != nil {
+		return err
+	}
+	if err := printFindings(w, outcome.Findings); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "nss.db %s: %d users may log in, %d are served, %d groups, %d findings\n",
+		verb, outcome.Admitted, outcome.Users, outcome.Groups, len(outcome.Findings))
+	return err
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/internal/refresh"
+)
+
+// A report is what the last refresh of this boot left for status to tell. It
+// stands in the run-time folder, so that a refresh which finds nothing new
+// leaves the disk alone.
+type report struct {
+	Version   string
+	Attempt   time.Time          // when the last refresh began
+	Took      time.Duration      // nanoseconds
+	Error     string             `json:",omitempty"` // why it failed
+	Failures  int                `json:",omitempty"` // in a row
+	Success   time.Time          `json:",omitzero"`  // when the last good one began
+	Admitted  int                // who may log in
+	Users     int                // served
+	Groups    int                // served, private ones left out
+	Findings  []accounts.Finding `json:",omitempty"`
+	Refresh   time.Duration      // the configured time between refreshes
+	Calls     map[string]int64   `json:",omitempty"` // AWS requests by action since the program started
+	Throttles map[string]int64   `json:",omitempty"`
+	Rate      float64            // AWS calls a second at most just now
+}
+
+func reportPath() string { return filepath.Join(filepath.Dir(socketPath), "status.json") }
+
+// newReport tells of a refresh that began at started.
+func newReport(started time.Time, o refresh.Outcome, err error, stats iam.Stats, c config.Config) report {
+	before, _ := readReport()
+	r := report{
+		Version: version, Attempt: started, Took: time.Since(started), Refresh: c.Source.Refresh,
+		Calls: stats.Calls, Throttles: stats.Throttles, Rate: stats.Rate,
+	}
+	if err != nil {
+		r.Error, r.Failures = err.Error(), before.Failures+1
+		r.Success, r.Admitted, r.Users, r.Groups, r.Findings = before.Success, before.Admitted, before.Users, before.Groups, before.Findings
+		return r
+	}
+	r.Success, r.Admitted, r.Users, r.Groups, r.Findings = started, o.Admitted, o.Users, o.Groups, o.Findings
+	return r
+}
+
+func readReport() (report, error) {
+	var r report
+	b, err := os.ReadFile(reportPath())
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(b, &r)
+}
+
+// writeReport replaces the report in one step. Whoever runs without a run-time
+// folder, as a one-shot may, goes without a report.
+func writeReport(r report) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	path := reportPath()
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, b, 0o644); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+// newTextLog logs for people at a terminal: no time, no level but from warnings on.
+func newTextLog(w io.Writer) slog.Handler {
+	return slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey && a.Value.String() == "INFO") {
+			return slog.Attr{}
+		}
+		return a
+	}})
+}
+
+// A served is what the published files say of themselves.
+type served struct {
+	NSS       *cache.Meta     `json:",omitempty"`
+	NSSError  string          `json:",omitempty"`
+	Keys      *cache.KeysMeta `json:",omitempty"`
+	KeysError string          `json:",omitempty"`
+}
+
+func readServed(dir string) served {
+	var s served
+	if m, err := cache.ReadMeta(dir); err != nil {
+		s.NSSError = err.Error()
+	} else if err := cache.Verify(dir); err != nil {
+		s.NSSError = err.Error()
+	} else {
+		s.NSS = &m
+	}
+	if _, m, err := cache.ReadKeys(dir); err != nil {
+		s.KeysError = err.Error()
+	} else {
+		s.Keys = &m
+	}
+	return s
+}

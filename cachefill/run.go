@@ -1,0 +1,345 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/hostfiles"
+	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/internal/state"
+)
+
+func runCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Refresh for as long as the host is up (the daemon)",
+		Args:  cobra.NoArgs,
+		RunE: job(func(cmd *cobra.Command, _ []string) error {
+			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+			return run(cmd.Context(), o.configFile, log)
+		}),
+	}
+}
+
+// withoutTime leaves the time to the journal.
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// How often the daemon looks whether there is something to do besides refreshing.
+const (
+	publishEvery = 2 * time.Second  // keys learnt at logins reach keys.db
+	hostEvery    = 5 * time.Second  // /etc/passwd and its like
+	sweepEvery   = 30 * time.Second // people whose keys are to be listed again
+	sweepAtOnce  = 50
+)
+
+// A daemon is the refresher's life between start and stop.
+type daemon struct {
+	configFile string
+	log        *slog.Logger
+	state      *state.Store
+
+	mu        sync.Mutex // guards what a reload replaces
+	config    config.Config
+	refresher *refresh.Refresher // nil until there is a configuration that says who may log in
+	source    *iamSource
+
+	kick      chan struct{} // asks for a refresh soon
+	lastError string        // of a refresh, so that the same is said once
+}
+
+// run is the daemon: it returns when ctx ends, or when it cannot begin.
+func run(ctx context.Context, configFile string, log *slog.Logger) error {
+	limitMemory()
+	d := &daemon{configFile: configFile, log: log, kick: make(chan struct{}, 1)}
+	c, err := config.Load(configFile)
+	if err != nil && !errors.Is(err, config.ErrNotConfigured) {
+		return err
+	}
+	if d.state, err = openState(c.Cache.Dir, log); err != nil {
+		return err
+	}
+	defer func() { _ = d.state.Close() }()
+	if err := d.load(ctx); err != nil {
+		return err
+	}
+	if d.current() != nil {
+		d.restore()
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var jobs sync.WaitGroup
+	defer jobs.Wait()
+	background := func(job func(context.Context) error) {
+		jobs.Go(func() {
+			if err := job(ctx); err != nil {
+				stop(err)
+			}
+		})
+	}
+	background(d.serve)
+	background(d.refreshForEver)
+	background(d.sweepForEver)
+	background(d.watchHost)
+	d.ready()
+	watchdog, err := systemd.SdWatchdogEnabled(false)
+	if err != nil || watchdog <= 0 {
+		watchdog = time.Hour // nobody listens
+	}
+	alive := time.NewTicker(watchdog / 2)
+	defer alive.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			_, _ = systemd.SdNotify(false, systemd.SdNotifyStopping)
+			if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+				return cause
+			}
+			return nil
+		case <-hangup:
+			d.reload(ctx)
+		case <-alive.C:
+			_, _ = systemd.SdNotify(false, systemd.SdNotifyWatchdog)
+		}
+	}
+}
+
+func (d *daemon) ready() {
+	state := systemd.SdNotifyReady
+	if d.current() == nil {
+		state += "\nSTATUS=Not configured: nothing is served until [login] in " + d.configFile + " says who may log in"
+	}
+	_, _ = systemd.SdNotify(false, state)
+}
+
+// load reads the configuration and makes a refresher of it. A file without a
+// login rule is no fault: the daemon waits for one.
+func (d *daemon) load(ctx context.Context) error {
+	c, err := config.Load(d.configFile)
+	if errors.Is(err, config.ErrNotConfigured) {
+		d.log.Warn("not configured: nothing is served until [login] says who may log in", "config", d.configFile)
+		d.mu.Lock()
+		d.config, d.refresher, d.source = c, nil, nil
+		d.mu.Unlock()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r, source, err := newRefresher(ctx, c, d.state, d.log)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.config, d.refresher, d.source = c, r, source
+	d.mu.Unlock()
+	return nil
+}
+
+// reload takes up a changed configuration; a faulty one changes nothing.
+func (d *daemon) reload(ctx context.Context) {
+	_, _ = systemd.SdNotify(false, systemd.SdNotifyReloading)
+	defer d.ready()
+	dir := d.settings().Cache.Dir
+	if c, err := config.Load(d.configFile); err == nil && c.Cache.Dir != dir {
+		d.log.Error("reload: cache.dir cannot change while the daemon runs, keeping the previous configuration", "from", dir, "to", c.Cache.Dir)
+		return
+	}
+	if err := d.load(ctx); err != nil {
+		d.log.Error("reload failed, keeping the previous configuration", "error", err)
+		return
+	}
+	d.log.Info("configuration read anew", "config", d.configFile)
+	if d.current() != nil {
+		d.restore()
+		d.soon()
+	}
+}
+
+// restore answers from what is remembered until IAM has been asked, and puts
+// files in order that were damaged, or that the host's accounts outdated.
+func (d *daemon) restore() {
+	r := d.current()
+	err := r.Restore()
+	if err == nil {
+		_, err = r.Rebuild()
+	}
+	if err != nil {
+		d.log.Warn("what the last run knew cannot be used; waiting for IAM", "error", err)
+	}
+}
+
+func (d *daemon) current() *refresh.Refresher {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refresher
+}
+
+func (d *daemon) settings() config.Config {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.config
+}
+
+// soon asks for a refresh ahead of the schedule.
+func (d *daemon) soon() {
+	select {
+	case d.kick <- struct{}{}:
+	default:
+	}
+}
+
+// refreshForEver refreshes now and then on schedule, sooner after a failure.
+func (d *daemon) refreshForEver(ctx context.Context) error {
+	failures := 0
+	for {
+		wait := time.Hour // not configured: a SIGHUP will tell
+		if d.current() != nil {
+			if _, err := d.refresh(ctx, refresh.Options{}); err != nil {
+				failures++
+			} else {
+				failures = 0
+			}
+			wait = next(d.settings().Source.Refresh, failures)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.kick:
+		case <-time.After(wait):
+		}
+	}
+}
+
+// refresh does one refresh, logs what it did in one line, and reports it.
+func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcome, error) {
+	d.mu.Lock()
+	r, source, c := d.refresher, d.source, d.config
+	d.mu.Unlock()
+	if r == nil {
+		return refresh.Outcome{}, fmt.Errorf("%s: %w", d.configFile, config.ErrNotConfigured)
+	}
+	ctx, cancel := context.WithTimeout(ctx, refreshDeadline(c.Source.Refresh))
+	defer cancel()
+	started := time.Now()
+	outcome, err := r.Refresh(ctx, o)
+	if o.DryRun || errors.Is(ctx.Err(), context.Canceled) {
+		return outcome, err
+	}
+	d.tell(outcome, err, time.Since(started))
+	if err := writeReport(newReport(started, outcome, err, source.Stats(), c)); err != nil {
+		d.log.Warn("write status", "error", err)
+	}
+	return outcome, err
+}
+
+// tell logs a failure when it is new, and a success when it changed something
+// or ended a failure.
+func (d *daemon) tell(o refresh.Outcome, err error, took time.Duration) {
+	d.mu.Lock()
+	before := d.lastError
+	d.lastError = ""
+	if err != nil {
+		d.lastError = err.Error()
+	}
+	d.mu.Unlock()
+	switch {
+	case err != nil && err.Error() != before:
+		d.log.Error("refresh failed, what is served stays as it is", "error", err)
+	case err == nil && (o.Published || before != ""):
+		d.log.Info("refreshed", "users", o.Users, "admitted", o.Admitted, "groups", o.Groups,
+			"findings", len(o.Findings), "took", took.Round(time.Millisecond), "changed", summary(o.Changes))
+	}
+}
+
+// refreshDeadline bounds a whole refresh: one that takes longer than the time
+// to the next is not catching up, but short intervals are no reason to give up.
+func refreshDeadline(every time.Duration) time.Duration { return max(every, 2*time.Minute) }
+
+// sweepForEver lists keys a few people at a time, and publishes what logins learnt.
+func (d *daemon) sweepForEver(ctx context.Context) error {
+	publish, sweep := time.NewTicker(publishEvery), time.NewTicker(publishEvery)
+	defer publish.Stop()
+	defer sweep.Stop()
+	failed := ""
+	note := func(err error) {
+		text := ""
+		if err != nil && ctx.Err() == nil {
+			text = err.Error()
+			if text != failed {
+				d.log.Error("keys are not all up to date", "error", err)
+			}
+		}
+		failed = text
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-publish.C:
+			if r := d.current(); r != nil {
+				if err := r.PublishKeys(); err != nil {
+					note(err)
+				}
+			}
+		case <-sweep.C:
+			next := sweepEvery
+			if r := d.current(); r != nil {
+				swept, err := r.Sweep(ctx, sweepAtOnce)
+				note(err)
+				if err == nil && swept.Left > 0 {
+					next = publishEvery // the first keys of a new host: go on at the rate's pace
+				}
+			}
+			sweep.Reset(next)
+		}
+	}
+}
+
+// watchHost computes anew when the host's own accounts change.
+func (d *daemon) watchHost(ctx context.Context) error {
+	seen := hostfiles.Stamp(hostfiles.System)
+	tick := time.NewTicker(hostEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now := hostfiles.Stamp(hostfiles.System)
+		if now == seen || d.current() == nil {
+			continue
+		}
+		seen = now
+		outcome, err := d.current().Rebuild()
+		if err != nil {
+			d.log.Error("the host's own accounts changed and cannot be taken into account", "error", err)
+			continue
+		}
+		d.tell(outcome, nil, 0)
+	}
+}
+
+// runtimeDir is where the socket and the report stand.
+func runtimeDir() string { return filepath.Dir(socketPath) }

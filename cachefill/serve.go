@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime/debug"
+
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/control"
+	"github.com/nss-iam/nss-iam/internal/refresh"
+)
+
+// serve answers on the socket: keys for authkeys, status and refresh for people.
+func (d *daemon) serve(ctx context.Context) error {
+	listener, err := d.listen()
+	if err != nil {
+		return err
+	}
+	var peers []uint32
+	if uid, _ := helperIDs(); uid > 0 {
+		peers = append(peers, uint32(uid))
+	}
+	server := control.NewServer(control.Options{
+		Lookup: d.lookup,
+		Status: func(context.Context) (any, error) { return readReport() },
+		Refresh: func(ctx context.Context, ask control.RefreshRequest) (any, error) {
+			return d.refresh(ctx, refresh.Options{DryRun: ask.DryRun, AcceptRemovals: ask.Confirm})
+		},
+		Explain: func(_ context.Context, name string) (any, error) {
+			r := d.current()
+			if r == nil {
+				return nil, config.ErrNotConfigured
+			}
+			return r.Explain(name)
+		},
+		Peers: peers, Log: d.log,
+	})
+	return server.Serve(ctx, listener)
+}
+
+// lookup answers one question of authkeys.
+func (d *daemon) lookup(ctx context.Context, name string) (control.Answer, error) {
+	r, c := d.current(), d.settings()
+	if r == nil {
+		return control.Answer{}, config.ErrNotConfigured
+	}
+	if c.Keys.Online == "off" {
+		return control.Answer{}, errors.New(`keys.online is "off"`)
+	}
+	user, shared, err := r.Ask(ctx, name)
+	return control.Answer{User: user, Shared: shared}, err
+}
+
+// listen makes the socket. The state file's lock says that no other daemon
+// lives, so whatever stands in the socket's place is left over.
+func (d *daemon) listen() (net.Listener, error) {
+	if err := os.MkdirAll(runtimeDir(), 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(socketPath); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", socketPath)
+	if err != nil {
+		return nil, err
+	}
+	_, gid := helperIDs()
+	if err := errors.Join(os.Chown(socketPath, -1, gid), os.Chmod(socketPath, 0o660)); err != nil {
+		return nil, errors.Join(fmt.Errorf("socket %q: %w", socketPath, err), l.Close())
+	}
+	return l, nil
+}
+
+// limitMemory keeps the collector from letting the heap grow to twice of what
+// a refresh of 5,000 users needs. GOMEMLIMIT and GOGC still have the last word.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(64 << 20)
+	}
+}

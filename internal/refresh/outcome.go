@@ -1,0 +1,47 @@
+package refresh
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/cache"
+)
+
+// An Outcome is what one refresh found and did. It survives JSON.
+type Outcome struct {
+	At        time.Time // when the source was asked
+	Published bool      // nss.db was written
+	Users     int       // served, former ones included
+	Admitted  int       // who may log in
+	Groups    int       // served, private ones left out
+	Changes   accounts.Changes
+	Findings  []accounts.Finding
+	Gone      []accounts.User // who became former users: their processes may be ended
+}
+
+// outcome compares a result with what is served: with what is in the file, not
+// with what is remembered, so that a damaged file shows as what it serves, nothing.
+func (r *Refresher) outcome(at time.Time, past accounts.Past, result accounts.Result) Outcome {
+	o := Outcome{At: at, Users: len(result.Tables.Users), Admitted: len(result.Admitted), Findings: result.Findings, Gone: result.Gone}
+	for _, g := range result.Tables.Groups {
+		if _, private := slices.BinarySearchFunc(result.Tables.Users, g.GID, func(u accounts.User, gid uint32) int { return cmp.Compare(u.UID, gid) }); !private {
+			o.Groups++
+		}
+	}
+	before, _, err := cache.ReadNSS(r.Dir)
+	if err != nil {
+		before = accounts.Tables{}
+	}
+	// The file has numbers only; whose they are is remembered.
+	ids := make(map[uint32]string, len(past.Records))
+	for _, record := range past.Records {
+		ids[record.Number] = record.ID
+	}
+	for i := range before.Users {
+		before.Users[i].ID = ids[before.Users[i].UID]
+	}
+	o.Changes = accounts.Compare(before, result.Tables)
+	return o
+}

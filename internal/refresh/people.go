@@ -1,0 +1,163 @@
+package refresh
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/directory"
+	"github.com/nss-iam/nss-iam/internal/keys"
+	"github.com/nss-iam/nss-iam/internal/state"
+)
+
+// A person is somebody whose keys open something on this host.
+type person struct {
+	ID      string // UserId
+	IAMName string
+	Name    string // the login name; for those who only enter shared accounts, their mark
+	UID     uint32 // 0 without Login
+	Login   bool
+	Shared  []string // local accounts, ascending
+	tags    map[string]string
+}
+
+// people returns everybody whose keys open something, ascending by UserId.
+func (a answer) people() []person {
+	byID := map[string]*person{}
+	names := map[string]bool{}
+	served := map[string]accounts.User{}
+	for _, u := range a.result.Tables.Users {
+		served[u.ID] = u
+		names[u.Name] = true
+	}
+	for _, id := range a.result.Admitted {
+		if u, ok := served[id]; ok {
+			byID[id] = &person{ID: id, Name: u.Name, UID: u.UID, Login: true}
+		}
+	}
+	for _, account := range slices.Sorted(maps.Keys(a.result.Shared)) {
+		for _, id := range a.result.Shared[account] {
+			if byID[id] == nil {
+				byID[id] = &person{ID: id}
+			}
+			byID[id].Shared = append(byID[id].Shared, account)
+		}
+	}
+	all := make([]person, 0, len(byID))
+	for _, u := range a.directory.Users {
+		p := byID[u.ID]
+		if p == nil {
+			continue
+		}
+		p.IAMName, p.tags = u.Name, u.Tags
+		if !p.Login {
+			p.Name = mark(u, names)
+			names[p.Name] = true
+		}
+		all = append(all, *p)
+	}
+	return all
+}
+
+// mark names somebody who has no login of the own: the IAM name where it can
+// be mistaken for nobody else's, else the UserId.
+func mark(u directory.User, taken map[string]bool) string {
+	if len(u.Name) <= cache.MaxNameLen && !taken[u.Name] && cache.ValidName(u.Name) {
+		return u.Name
+	}
+	return u.ID[:min(len(u.ID), cache.MaxNameLen)]
+}
+
+// userKeys makes of a listing what keys.db holds of a person.
+func (r *Refresher) userKeys(p person, l state.Listing, denied bool) (cache.UserKeys, keys.Selection) {
+	u := cache.UserKeys{Name: p.Name, UID: p.UID, Login: p.Login, Checked: l.Checked}
+	if denied {
+		u.UID, u.Login = 0, false
+		return u, keys.Selection{}
+	}
+	tags := l.Tags
+	if tags == nil {
+		tags = p.tags
+	}
+	selection := r.Keys.Select(keys.Source{Keys: l.Keys, Tags: tags}, r.Now())
+	u.Keys = selection.Keys
+	return u, selection
+}
+
+// PublishKeys writes keys.db if what is known differs from what it holds.
+func (r *Refresher) PublishKeys() error {
+	r.one.Lock()
+	defer r.one.Unlock()
+	return r.publishKeys()
+}
+
+func (r *Refresher) publishKeys() error {
+	r.mu.Lock()
+	a, stale, denied := r.answer, r.stale, maps.Clone(r.denied)
+	r.stale = false
+	r.mu.Unlock()
+	if !stale || !a.known {
+		return nil
+	}
+	listings, err := r.State.Listings()
+	if err == nil {
+		err = r.writeKeys(a, listings, denied)
+	}
+	if err != nil {
+		r.mu.Lock()
+		r.stale = true
+		r.mu.Unlock()
+	}
+	return err
+}
+
+func (r *Refresher) writeKeys(a answer, listings map[string]state.Listing, denied map[string]time.Time) error {
+	t := cache.KeyTables{Policy: r.Login}
+	shared := map[string][]string{}
+	var expiring []string
+	for _, p := range a.people() {
+		l, ok := listings[p.ID]
+		if !ok {
+			continue // never listed: nothing is known, so nothing opens
+		}
+		_, out := denied[p.ID]
+		u, selection := r.userKeys(p, l, out)
+		t.Users = append(t.Users, u)
+		for _, k := range selection.Expiring {
+			expiring = append(expiring, p.Name+" "+k.ID)
+			r.notice("key-expiring "+k.ID, "a key ends soon", "user", p.Name, "key", k.ID, "fingerprint", k.SHA256(), "ends", k.Expires)
+		}
+		for _, refused := range selection.Refused {
+			r.notice("key-refused "+refused.ID+" "+refused.Err.Error(), "a key opens nothing", "user", p.Name, "key", refused.ID, "reason", refused.Err)
+		}
+		if !out {
+			for _, account := range p.Shared {
+				shared[account] = append(shared[account], p.Name)
+			}
+		}
+	}
+	for _, account := range slices.Sorted(maps.Keys(a.policy.Shared)) {
+		slices.Sort(shared[account])
+		t.Shared = append(t.Shared, cache.SharedAccount{
+			Name: account, Members: shared[account], AllowRoot: account == "root" && a.policy.AllowRoot,
+		})
+	}
+	_, err := cache.PublishKeys(r.Dir, t, r.KeysGID, r.Now())
+	return err
+}
+
+// notice logs something about which a person may want to do something, once.
+func (r *Refresher) notice(what, message string, args ...any) {
+	r.mu.Lock()
+	known := r.noticed[what]
+	if r.noticed == nil {
+		r.noticed = map[string]bool{}
+	}
+	r.noticed[what] = true
+	r.mu.Unlock()
+	if !known {
+		r.Log.Warn(message, args...)
+	}
+}

@@ -1,0 +1,119 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/state"
+)
+
+// How many users are asked about at a time, and how much of a sweep a crash
+// may lose or a publication wait for.
+const (
+	sweepWorkers = 4
+	sweepBatch   = 100
+	sweepPublish = 10 * time.Second
+)
+
+// Swept tells what a sweep did.
+type Swept struct {
+	Users int // whose keys were listed
+	Keys  int // that were found
+	Left  int // users whose turn it still is
+}
+
+// Sweep lists the keys of those who were never listed, and of those whose last
+// listing is older than SweepAge, the oldest first and at most most users (0:
+// all). What it learns is remembered and published as it goes. It ends at the
+// first error that is not about one user alone.
+func (r *Refresher) Sweep(ctx context.Context, most int) (Swept, error) {
+	due, err := r.due()
+	if err != nil || len(due) == 0 {
+		return Swept{}, err
+	}
+	swept := Swept{Left: len(due)}
+	if most > 0 && len(due) > most {
+		due = due[:most]
+	}
+	batch, published := map[string]state.Listing{}, r.Now()
+	err = r.listAll(ctx, due, func(p person, l state.Listing) error {
+		batch[p.ID] = l
+		swept.Users++
+		swept.Left--
+		swept.Keys += len(l.Keys)
+		if len(batch) < sweepBatch {
+			return nil
+		}
+		err := r.learn(batch)
+		clear(batch)
+		if err == nil && r.Now().Sub(published) > sweepPublish {
+			err = r.PublishKeys()
+			published = r.Now()
+		}
+		return err
+	})
+	if len(batch) > 0 {
+		err = errors.Join(err, r.learn(batch))
+	}
+	return swept, errors.Join(err, r.PublishKeys())
+}
+
+// due returns the people whose turn it is, the longest waiting first.
+func (r *Refresher) due() ([]person, error) {
+	checked, err := r.State.Checked()
+	if err != nil {
+		return nil, err
+	}
+	now := r.Now()
+	due := slices.DeleteFunc(r.last().people(), func(p person) bool {
+		at, ok := checked[p.ID]
+		return ok && !at.After(now) && now.Sub(at) < r.SweepAge
+	})
+	slices.SortStableFunc(due, func(a, b person) int { return checked[a.ID].Compare(checked[b.ID]) })
+	return due, nil
+}
+
+// listAll lists the people's keys, some at a time, and hands each answer to
+// keep, one at a time. The first error ends it.
+func (r *Refresher) listAll(ctx context.Context, people []person, keep func(person, state.Listing) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan person)
+	go func() {
+		defer close(next)
+		for _, p := range people {
+			select {
+			case next <- p:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	var workers sync.WaitGroup
+	var keeping sync.Mutex
+	for range sweepWorkers {
+		workers.Go(func() {
+			for p := range next {
+				l, err := r.list(ctx, p)
+				if errors.Is(err, errOtherUser) {
+					r.deny(p)
+					continue
+				}
+				if err == nil {
+					keeping.Lock()
+					err = keep(p, l)
+					keeping.Unlock()
+				}
+				if err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return context.Cause(ctx)
+}
