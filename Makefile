@@ -14,7 +14,7 @@ DESTDIR ?=
 CACHEDIR ?= /var/lib/nss-iam
 SOCKET   ?= /run/nss-iam/cachefill.sock
 
-GOFLAGS_STATIC = -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.cacheDir=$(CACHEDIR) -X main.socketPath=$(SOCKET)"
+GOFLAGS_STATIC = -ldflags "-s -w -X main.version=$(VERSION) -X main.cacheDir=$(CACHEDIR) -X main.socketPath=$(SOCKET)"
 
 .PHONY: build test demo bench fuzz lint install deb rpm clean programs
 

@@ -20,11 +20,12 @@ COMPLETIONS := $(BUILD)/completion/iam-cachefill.bash $(BUILD)/completion/_iam-c
 
 # The completion scripts are the same on every architecture, and come from the
 # command line itself.
+COMPLETER = $(if $(filter-out $(shell $(GO) env GOHOSTARCH),$(shell $(GO) env GOARCH)),GOARCH= CGO_ENABLED=0 $(GO) run ./cachefill,$(BUILD)/iam-cachefill)
 completions: programs
 	@mkdir -p $(BUILD)/completion
-	GOARCH= GOOS= CGO_ENABLED=0 $(GO) run ./cachefill completion bash >$(BUILD)/completion/iam-cachefill.bash
-	GOARCH= GOOS= CGO_ENABLED=0 $(GO) run ./cachefill completion zsh >$(BUILD)/completion/_iam-cachefill
-	GOARCH= GOOS= CGO_ENABLED=0 $(GO) run ./cachefill completion fish >$(BUILD)/completion/iam-cachefill.fish
+	$(COMPLETER) completion bash >$(BUILD)/completion/iam-cachefill.bash
+	$(COMPLETER) completion zsh >$(BUILD)/completion/_iam-cachefill
+	$(COMPLETER) completion fish >$(BUILD)/completion/iam-cachefill.fish
 
 build: completions
 

@@ -19,6 +19,28 @@ import (
 // with what belongs to the caller itself.
 var errNoName = errors.New("the user name is empty")
 
+// UserID returns the id that a user's name stands for now. A user that does
+// not exist is ErrNoSuchUser.
+func (c *Client) UserID(ctx context.Context, userName string) (string, error) {
+	op := fmt.Sprintf("read user %q", userName)
+	if userName == "" {
+		return "", fmt.Errorf("%s: %w", op, errNoName)
+	}
+	var id string
+	err := c.call(ctx, op, func(ctx context.Context) error {
+		out, err := c.iam.GetUser(ctx, &awsiam.GetUserInput{UserName: &userName})
+		if err != nil {
+			return missing(err, op, ErrNoSuchUser, "")
+		}
+		if out.User == nil || aws.ToString(out.User.UserId) == "" {
+			return incomplete(op, "the answer has no user id")
+		}
+		id = *out.User.UserId
+		return nil
+	})
+	return id, err
+}
+
 // Keys reads a user's SSH public keys, ascending by ID. The body under a key id
 // never changes, so known is asked first (nil knows nothing), and only the
 // unknown bodies of active keys are fetched; an inactive key that is not known
