@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// page is docs/scale.md.
+func page(w World, results map[string][]Result) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("# Scale: a day of a fleet")
+	line("")
+	line("<!-- made by make fleet-sim; change tests/fleetsim, not this page -->")
+	line("")
+	line("A simulated day of up to %s hosts, %s users and %d changes. It is a model, not a measurement of AWS: what it", thousands(sizes[len(sizes)-1]), thousands(w.Users), w.Changes)
+	line("assumes is listed below. Made by `make fleet-sim`; the seed is %d.", w.Seed)
+	line("")
+	line("![IAM calls a second by number of hosts](scale.svg)")
+	line("")
+	line("## %s hosts", thousands(sizes[len(sizes)-1]))
+	line("")
+	line("| hosts read | IAM calls/s, mean | worst second | throttled | walks given up | change everywhere: median | p99 | worst |")
+	line("|---|--:|--:|--:|--:|--:|--:|--:|")
+	for _, mode := range Modes {
+		r := results[mode][len(sizes)-1]
+		line("| %s | %s | %s | %s | %s | %s |", mode, number(r.PerSecond), number(r.Peak), percent(r.Refused), percent(r.Failed), arrival(r.Arrival))
+	}
+	line("")
+	line("| hosts read | S3 requests/s, mean | worst second | requests a day | read a day | versions a day | requests, $ a month |")
+	line("|---|--:|--:|--:|--:|--:|--:|")
+	for _, mode := range Modes {
+		r := results[mode][len(sizes)-1]
+		if r.S3.Requests == 0 {
+			continue
+		}
+		line("| %s | %s | %s | %s million | %s TB | %d | %.0f |", mode, number(r.S3.Requests/w.Day.Seconds()), number(r.S3.Peak),
+			number(r.S3.Requests/1e6), number(r.S3.Bytes/1e12), r.S3.Versions, r.S3.Requests*30*pricePerRequest)
+	}
+	line("")
+	line("The price counts $0.0004 for a thousand GET requests, answers 304 included; reading within the region is free. AWS")
+	line("names 5,500 GET requests a second as what one prefix of a bucket bears at the least.")
+	line("")
+	line("## By number of hosts")
+	line("")
+	line("IAM calls asked a second, the share of them throttled, and the slowest change until the last host had it.")
+	line("")
+	head, rule := "| hosts |", "|--:|"
+	for _, mode := range Modes {
+		head += " " + mode + " |"
+		rule += "--:|"
+	}
+	line("%s", head)
+	line("%s", rule)
+	for i, hosts := range sizes {
+		row := "| " + thousands(hosts) + " |"
+		for _, mode := range Modes {
+			r := results[mode][i]
+			row += fmt.Sprintf(" %s/s, %s, %s |", number(r.PerSecond), percent(r.Refused), worst(r.Arrival))
+		}
+		line("%s", row)
+	}
+	line("")
+	line("## What is assumed")
+	line("")
+	line("- IAM allows the account %s calls a second and %s at once after a pause, for all callers together. AWS publishes", number(w.Rate), number(w.Burst))
+	line("  no limits; 5 to 35 a second are what people have seen. `-iam-rate` and `-iam-burst` try others. A throttled call")
+	line("  costs no token. A change counts from the moment IAM shows it: IAM is eventually consistent.")
+	line("- *iam*: a login group of all users, a sudo group and ten published groups, %d calls each %s; *bulk*:", pages(w.Users)+11, short(refreshIAM))
+	line("  GetAccountAuthorizationDetails for users and 300 groups, %d calls. Both list every user's keys once in %s", pages(w.Users+300), short(sweepAge))
+	line("  and once at each of %s logins a day, by a rate of 5 calls a second of their own that is halved by throttling.", thousands(int(w.Logins)*w.Users))
+	line("- *snapshot*: %d publishers read IAM in bulk with `refresh = \"%s\"` and list all keys in %s; hosts poll S3", publishers, short(refreshPublic), short(sweepAge))
+	line("  with `refresh = \"%s\"`, which is 30 to 45 seconds with its jitter, and ask IAM nothing. A snapshot is", short(refreshHost))
+	line("  %s MB (measured: 5,000 users, 7,500 RSA-2048 keys), and is written when something changed or %s old.", number(snapshotBytes*float64(w.Users)/5000/1e6), short(renewal))
+	line("- *push*: EventBridge acts on a change of IAM after %s, on a new snapshot after %s, and SSM Run Command", between(eventTime), between(objectTime))
+	line("  starts a program after %s; hosts then wait %s, so as not to ask all at once. Nobody", between(commandTime), between(spreadTime))
+	line("  promises these delays; polling stays the truth.")
+	line("- *classic scripts*: cron on every host at :00, :10 …, one run of the AWS CLI (%s, measured) for every user,", short(cliTime))
+	line("  five attempts each, and six runs a login. A run that is given up counts as a walk given up; what such a script")
+	line("  then does to the accounts is not simulated.")
+	line("- Jitter and backoff are the daemon's own (`internal/schedule`). A refresh of IAM takes %s a call, a publication", short(callTime))
+	line("  %s, a host %s from S3's answer to the new cache.", short(publishTime), short(fetchTime))
+	return b.String()
+}
+
+const pricePerRequest = 0.0004 / 1000
+
+func arrival(a Arrival) string {
+	if a.Everywhere < a.Changes {
+		return fmt.Sprintf("%d of %d changes arrived everywhere | | ", a.Everywhere, a.Changes)
+	}
+	return fmt.Sprintf("%s | %s | %s", short(a.Median), short(a.P99), short(a.Worst))
+}
+
+func worst(a Arrival) string {
+	if a.Everywhere < a.Changes {
+		return "never"
+	}
+	return short(a.Worst)
+}
+
+// number prints three digits that matter.
+func number(v float64) string {
+	switch {
+	case v >= 1000:
+		return thousands(int(v + 0.5))
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10 && v == float64(int(v)):
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func percent(share float64) string {
+	if share == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%.1f%%", 100*share)
+}
+
+func between(s span) string { return short(s.low) + " to " + short(s.high) }
+
+// short prints a duration as people say it.
+func short(d time.Duration) string {
+	switch {
+	case d == 0:
+		return "0"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 2*time.Minute && d%time.Second == 0:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < 2*time.Hour && d%time.Minute == 0:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.1fm", d.Minutes())
+	}
+	return fmt.Sprintf("%gh", float64(int(d.Hours()*10))/10)
+}
