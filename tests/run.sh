@@ -19,6 +19,8 @@ make --no-print-directory lint
 step 'unit tests, race detector on'
 # shellcheck disable=SC2046 # package paths hold no spaces
 go test -race -timeout 15m $(go list ./... | grep -v /tests/integration)
+step 'who is who: a million events in a fleet'
+go test -count=1 -timeout 15m -run TestAFleet ./internal/accounts
 step 'nss module'
 make --no-print-directory nss-test
 step 'integration'

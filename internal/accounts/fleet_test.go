@@ -90,15 +90,14 @@ type world struct {
 
 // A simHost is one host, with what the test remembers of it beside its Past.
 type simHost struct {
-	past     Past
-	files    Host
-	answer   directory.Directory
-	policy   Policy
-	version  int
-	started  bool
-	last     Result
-	served   map[uint32]holding // numbers served live since the state was lost
-	refusing bool
+	past    Past
+	files   Host
+	answer  directory.Directory
+	policy  Policy
+	version int
+	started bool
+	last    Result
+	served  map[uint32]holding // numbers served live since the state was lost
 }
 
 type holding struct {

@@ -154,7 +154,7 @@ func checkHost(p *plan, c *principal) outcome {
 
 // checkMemory keeps from everybody what the host still knows as another's.
 func checkMemory(p *plan, c *principal) outcome {
-	if r := p.records[c.number]; r != nil && !r.of(c) && !p.forgotten(r) && !p.yields(r, c) {
+	if r := p.records[c.number]; r != nil && !r.of(c) && !p.forgotten(r) && !yields(r, c) {
 		if r.Former() {
 			return failed(Remembered, fmt.Sprintf("the number %d was that of the former %s %q (%s) and is kept until %s", c.number, r.kind(), r.Name, r.ID, moment(r.Left.Add(p.in.Policy.KeepNames))),
 				fmt.Sprintf("wait, or pin a number for %s: another, or this one if the files behind it are to change hands", c.id))
@@ -171,27 +171,9 @@ func checkMemory(p *plan, c *principal) outcome {
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // yields reports whether a pin may take over a number from its record: only
-// when the holder is gone for good and claims the number no more.
-func (p *plan) yields(r *Record, c *principal) bool {
-	if !c.pinned || !r.Former() {
-		return false
-	}
-	if r.Group {
-		for i := range p.fixed {
-			if p.fixed[i].id == r.ID {
-				return p.fixed[i].number != r.Number
-			}
-		}
-		for i := range p.groups {
-			if p.groups[i].id == r.ID {
-				return p.groups[i].number != r.Number
-			}
-		}
-		return true
-	}
-	u := p.user(r.ID)
-	return u == nil || u.number != r.Number
-}
+// when the holder is gone. Whoever is in IAM's answer and claims the number
+// still has kept the pin from it by then, through the rule of number owners.
+func yields(r *Record, c *principal) bool { return c.pinned && r.Former() }
 
 func (r *Record) of(c *principal) bool { return r.ID == c.id && r.Group == (c.kind != iamUser) }
 

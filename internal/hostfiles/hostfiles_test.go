@@ -80,13 +80,19 @@ func TestAHostWithoutSubIDFilesIsWholeAndOneWithoutPasswdIsNot(t *testing.T) {
 }
 
 // Whatever the files hold, reading them ends, and every range is upright.
-func FuzzRead(f *testing.F) {
+func FuzzLines(f *testing.F) {
 	f.Add("root:x:0:0:root:/root:/bin/bash\n", "g:x:1:a,b\n", "a:1:2\n")
 	f.Add("\x00:::::", ":::", "a:4294967295:18446744073709551615")
-	f.Fuzz(func(t *testing.T, passwd, group, sub string) {
-		got, _, err := Read(host(t, passwd, group, sub, sub))
-		if err != nil {
-			t.Fatal(err)
+	f.Fuzz(func(t *testing.T, passwd, groups, sub string) {
+		var got accounts.Host
+		for text, line := range map[string]func([]string) error{
+			passwd + "\n": func(f []string) error { return user(&got, f) },
+			groups:        func(f []string) error { return group(&got, f) },
+			sub + "\n\n":  func(f []string) error { return subIDs(&got, "subuid", f) },
+		} {
+			if _, err := eachLine("file", strings.NewReader(text), line); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for _, r := range got.SubIDs {
 			if r.Low > r.High {
