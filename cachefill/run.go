@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -18,6 +18,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/hostfiles"
 	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/internal/schedule"
 	"github.com/nss-iam/nss-iam/internal/state"
 )
 
@@ -220,7 +221,7 @@ func (d *daemon) refreshForEver(ctx context.Context) error {
 			} else {
 				failures = 0
 			}
-			wait = next(d.settings().Source.Refresh, failures)
+			wait = schedule.Next(d.settings().Source.Refresh, failures, rand.Float64())
 		}
 		select {
 		case <-ctx.Done():
@@ -340,6 +341,3 @@ func (d *daemon) watchHost(ctx context.Context) error {
 		d.tell(outcome, nil, 0)
 	}
 }
-
-// runtimeDir is where the socket and the report stand.
-func runtimeDir() string { return filepath.Dir(socketPath) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 
 	"github.com/nss-iam/nss-iam/internal/config"
@@ -15,7 +16,7 @@ import (
 
 // serve answers on the socket: keys for authkeys, status and refresh for people.
 func (d *daemon) serve(ctx context.Context) error {
-	listener, err := d.listen()
+	listener, err := listen()
 	if err != nil {
 		return err
 	}
@@ -55,21 +56,15 @@ func (d *daemon) lookup(ctx context.Context, name string) (control.Answer, error
 }
 
 // listen makes the socket. The state file's lock says that no other daemon
-// lives, so whatever stands in the socket's place is left over.
-func (d *daemon) listen() (net.Listener, error) {
-	if err := os.MkdirAll(runtimeDir(), 0o755); err != nil {
-		return nil, err
-	}
-	if err := os.Remove(socketPath); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	l, err := net.Listen("unix", socketPath)
-	if err != nil {
+// lives, so a socket in its place is left over.
+func listen() (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(socketPath), 0o755); err != nil {
 		return nil, err
 	}
 	_, gid := helperIDs()
-	if err := errors.Join(os.Chown(socketPath, -1, gid), os.Chmod(socketPath, 0o660)); err != nil {
-		return nil, errors.Join(fmt.Errorf("socket %q: %w", socketPath, err), l.Close())
+	l, err := control.Listen(socketPath, 0o660, gid)
+	if err != nil {
+		return nil, fmt.Errorf("socket %q: %w", socketPath, err)
 	}
 	return l, nil
 }
