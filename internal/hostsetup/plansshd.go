@@ -1,0 +1,193 @@
+package hostsetup
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+func (h *Host) planSSHD(ctx context.Context, p *Plan, o Options, j *journal) error {
+	if h.find("sshd") == "" {
+		p.note("sshd is not installed: nobody logs in by ssh")
+		return nil
+	}
+	main, err := h.read(sshdConfigPath)
+	if err != nil {
+		return err
+	}
+	if main == nil {
+		p.note("there is no %s: nobody logs in by ssh", sshdConfigPath)
+		return nil
+	}
+	if err := h.helperReady(); err != nil {
+		return err
+	}
+	if err := h.checkSSHD(ctx); err != nil {
+		return refuse("mend it until \"sshd -t\" says nothing", "sshd's configuration is broken already: %v", err)
+	}
+	before, err := h.effectiveSSHD(ctx)
+	if err != nil {
+		return refuse("mend it until \"sshd -T\" prints it", "sshd's effective configuration cannot be read: %v", err)
+	}
+	p.sshd, p.effective = true, before
+	if err := h.conflict(before.keysCommand(), o); err != nil {
+		return err
+	}
+	for _, d := range directives(main.content) {
+		if words := strings.Fields(d.value); d.match && d.name == "authorizedkeyscommand" && len(words) > 0 && words[0] != Helper {
+			p.note("%s, line %d: a Match has an AuthorizedKeysCommand of its own, and whom it matches has no keys from IAM", sshdConfigPath, d.line)
+		}
+	}
+	for _, name := range []string{"allowgroups", "allowusers"} {
+		if len(before[name]) > 0 {
+			p.note("sshd lets in only whom %s names (%s); see that the IAM users are among them: group iam-users has them all", name, strings.Join(before[name], " "))
+		}
+	}
+	if strings.EqualFold(before.first("usepam"), "no") && o.HomesByPAM {
+		p.note("sshd does not use PAM: set accounts.homes = \"create\" to have homes made")
+	}
+	if err := h.planOverrides(p, o, j); err != nil {
+		return err
+	}
+	return h.planKeysCommand(ctx, p, j, main)
+}
+
+// conflict refuses to take the place of another command, unless ours asks it.
+func (h *Host) conflict(words []string, o Options) error {
+	if len(words) == 0 || words[0] == Helper || len(o.Chain) > 0 && o.Chain[0] == words[0] {
+		return nil
+	}
+	return refuse(chainRemedy(words), "sshd has another AuthorizedKeysCommand already: %s", strings.Join(words, " "))
+}
+
+// planOverrides takes options for the key command out of sshd's command line,
+// where they would beat sshd_config.
+func (h *Host) planOverrides(p *Plan, o Options, j *journal) error {
+	for _, c := range h.commandLineOptions() {
+		if err := h.conflict(c.words, o); err != nil {
+			r := err.(*Refusal)
+			r.What = "the ExecStart in " + c.file + " gives sshd another AuthorizedKeysCommand: " + strings.Join(c.words, " ")
+			return r
+		}
+		changes := len(p.Changes)
+		err := h.own(p, j, unitOverride(c.unit), "# Made by \"iam-cachefill setup\": "+Helper+" asks the command that was an option here.\n[Service]\nExecStart=\nExecStart="+c.without+"\n")
+		if err != nil {
+			return err
+		}
+		if len(p.Changes) > changes {
+			p.units = append(p.units, c.unit)
+		}
+	}
+	return nil
+}
+
+func (h *Host) planKeysCommand(ctx context.Context, p *Plan, j *journal, main *file) error {
+	if words := p.effective.keysCommand(); len(words) > 0 && words[0] == Helper && j.find(sshdDropInPath) == nil && j.find(sshdConfigPath) == nil {
+		return nil // written there by somebody else, as cloud-init
+	}
+	major, minor := h.sshdVersion(ctx)
+	lines := keysCommand(major, minor)
+	plain := RemoveBlock(main.content)
+	info, err := os.Stat(h.at(filepath.Dir(sshdDropInPath)))
+	if err == nil && info.IsDir() && includesDropIns(plain) {
+		return h.own(p, j, sshdDropInPath, "# Made by \"iam-cachefill setup\": public keys of IAM users, see authkeys(8).\n"+lines)
+	}
+	if after := AddBlock(main.content, lines); after != main.content {
+		p.Changes = append(p.Changes, Change{Path: sshdConfigPath, Kind: kindEdit, Before: main.content, After: after})
+	}
+	return nil
+}
+
+func (h *Host) helperReady() error {
+	if !h.exists(Helper) {
+		return refuse("install the whole package", "there is no key helper %q", Helper)
+	}
+	passwd, err := os.ReadFile(h.at("/etc/passwd"))
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(string(passwd), HelperUser+":") && !strings.Contains(string(passwd), "\n"+HelperUser+":") {
+		return refuse("make it with: systemd-sysusers nss-iam.conf", "there is no user %s for the key helper", HelperUser)
+	}
+	return nil
+}
+
+// checkSSHD is sshd -t. The folder that sshd separates privileges in is there
+// only while its service runs, on Debian.
+func (h *Host) checkSSHD(ctx context.Context) error {
+	defer h.privilegeSeparation()()
+	_, err := h.Run(ctx, h.find("sshd"), "-t")
+	return err
+}
+
+func (h *Host) effectiveSSHD(ctx context.Context) (effective, error) {
+	defer h.privilegeSeparation()()
+	// A connection for the Match blocks to look at; older sshds insist on one.
+	text, err := h.Run(ctx, h.find("sshd"), "-T", "-C", "user=nobody,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
+	if err != nil {
+		return nil, err
+	}
+	return parseEffective(text), nil
+}
+
+func (h *Host) privilegeSeparation() (restore func()) {
+	const dir = "/run/sshd"
+	if !h.exists("/etc/debian_version") || h.exists(dir) {
+		return func() {}
+	}
+	if err := os.Mkdir(h.at(dir), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return func() {} // sshd -t says so itself
+	}
+	return func() { _ = os.Remove(h.at(dir)) }
+}
+
+// sshdVersion asks ssh, which comes with sshd and, other than old sshds, says
+// it; without an answer it is taken for a present one.
+func (h *Host) sshdVersion(ctx context.Context) (major, minor int) {
+	for _, argv := range [][]string{{"sshd", "-V"}, {"ssh", "-V"}} {
+		if h.find(argv[0]) == "" {
+			continue
+		}
+		out, err := h.Run(ctx, "sh", "-c", strings.Join(argv, " ")+" 2>&1 || :")
+		if major, minor, ok := parseVersion(out); err == nil && ok {
+			return major, minor
+		}
+	}
+	return 9, 0
+}
+
+// sshdUnits are the names that sshd's service has on distributions.
+var sshdUnits = []string{"ssh.service", "sshd.service"}
+
+// reload lets running services see what was changed, and says what it could
+// not do. A reload of sshd ends no session.
+func (h *Host) reload(ctx context.Context, restart []string) (notes []string) {
+	if len(restart) > 0 || h.exists(unitDropInDir) {
+		if _, err := h.Run(ctx, "systemctl", "daemon-reload"); err != nil {
+			notes = append(notes, err.Error())
+		}
+	}
+	for _, unit := range sshdUnits {
+		if _, err := h.Run(ctx, "systemctl", "is-active", "--quiet", unit); err != nil {
+			continue
+		}
+		verb := "reload"
+		if slices.Contains(restart, unit) {
+			verb = "restart"
+		}
+		if _, err := h.Run(ctx, "systemctl", verb, unit); err != nil {
+			notes = append(notes, err.Error())
+		}
+		break
+	}
+	if _, err := h.Run(ctx, "systemctl", "is-active", "--quiet", "nscd.service"); err == nil {
+		if _, err := h.Run(ctx, "systemctl", "restart", "nscd.service"); err != nil {
+			notes = append(notes, err.Error())
+		}
+	}
+	return notes
+}
