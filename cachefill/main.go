@@ -97,6 +97,7 @@ func commands() *cobra.Command {
 		statusCommand(&opts),
 		explainCommand(&opts),
 		checkConfigCommand(&opts),
+		setupCommand(&opts),
 	)
 	return root
 }
