@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -39,8 +40,20 @@ func configOf(e *emulator.Emulator, accessKey, secret, token string) aws.Config 
 		Region:       "us-east-1",
 		BaseEndpoint: aws.String(e.URL),
 		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, secret, token),
+		HTTPClient:   plainBodies{},
 		Retryer:      func() aws.Retryer { return aws.NopRetryer{} },
 	}
+}
+
+// plainBodies keeps smithy-go from cutting connections whose answer is quicker
+// than net/http's look for the end of the request: see package iam.
+type plainBodies struct{}
+
+func (plainBodies) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return http.DefaultClient.Do(r)
 }
 
 func client(e *emulator.Emulator) *iam.Client {

@@ -52,6 +52,7 @@ func benchClient(b *testing.B, size emulator.Size) *iam.Client {
 	none := filepath.Join(b.TempDir(), "none")
 	b.Setenv("AWS_ACCESS_KEY_ID", emulator.AccessKey)
 	b.Setenv("AWS_SECRET_ACCESS_KEY", emulator.SecretKey)
+	b.Setenv("AWS_CA_BUNDLE", "")
 	b.Setenv("AWS_CONFIG_FILE", none)
 	b.Setenv("AWS_SHARED_CREDENTIALS_FILE", none)
 	e, err := emulator.Start(emulator.Options{Company: emulator.Generate(size)})

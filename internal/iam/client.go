@@ -156,6 +156,10 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithRegion(c.region),
 		config.WithAppID("nss-iam"),
+		// Given here so that the SDK adds the certificates of AWS_CA_BUNDLE to it.
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(o.AttemptTimeout).WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConnsPerHost = 2 * parallel
+		})),
 		config.WithEC2RoleCredentialOptions(func(r *ec2rolecreds.Options) { r.Client = c.imds }),
 	)
 	if err != nil {
@@ -164,10 +168,9 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	if o.Endpoint != "" {
 		cfg.BaseEndpoint = aws.String(o.Endpoint)
 	}
-	// Applied to the clients below only: the credential chain's own keep theirs.
-	cfg.HTTPClient = plainBodies{awshttp.NewBuildableClient().WithTimeout(o.AttemptTimeout).WithTransportOptions(func(t *http.Transport) {
-		t.MaxIdleConnsPerHost = 2 * parallel
-	})}
+	// What follows applies to the clients below only: the credential chain's own
+	// are made by now.
+	cfg.HTTPClient = plainBodies{cfg.HTTPClient}
 	cfg.Retryer = func() aws.Retryer {
 		return retry.NewStandard(func(s *retry.StandardOptions) {
 			s.MaxAttempts, s.MaxBackoff = o.Attempts, o.Backoff

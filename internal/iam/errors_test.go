@@ -2,6 +2,7 @@ package iam_test
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +158,26 @@ func TestACertificateOfNobodyIsATLSError(t *testing.T) {
 		t.Fatalf("got %v, want ErrUnreachable", err)
 	}
 	wantText(t, err, "TLS: ", "CA certificates")
+}
+
+func TestACertificateOfTheConfiguredBundleIsTrusted(t *testing.T) {
+	isolate(t)
+	e := start(t, emulator.Options{Company: company})
+	behind, err := url.Parse(e.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(behind))
+	defer server.Close()
+	bundle := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_CA_BUNDLE", bundle)
+	keys, err := open(t, iam.Options{Region: "eu-west-1", Endpoint: server.URL}).Keys(t.Context(), "alice", nil)
+	if err != nil || len(keys) != 2 {
+		t.Errorf("got %d keys, %v, want 2", len(keys), err)
+	}
 }
 
 func TestAnEndpointThatTakesConnectionsAndSaysNothingEndsInSeconds(t *testing.T) {
