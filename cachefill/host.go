@@ -67,7 +67,7 @@ func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refres
 	_, gid := helperIDs()
 	return &refresh.Refresher{
 		State: s, Dir: c.Cache.Dir,
-		Policy: accounts.PolicyFrom(c), LoginTag: c.Login.GroupsTag, SudoTag: c.Sudo.GroupsTag,
+		Policy: policyFrom(c), LoginTag: c.Login.GroupsTag, SudoTag: c.Sudo.GroupsTag,
 		Keys: keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits, MaxAge: c.Keys.MaxAge, TagPrefix: c.Keys.TagPrefix},
 		Login: cache.LoginPolicy{
 			Online: c.Keys.Online, Timeout: c.Keys.Timeout, MaxStale: c.Keys.MaxStale,
@@ -75,6 +75,22 @@ func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refres
 		},
 		Host: func() (accounts.Host, error) { return readHost(log) }, KeysGID: gid,
 		SweepAge: sweepAge(c.Keys), Now: time.Now, Log: log,
+	}
+}
+
+// policyFrom takes from a configuration what concerns accounts. The groups of
+// login.groups_tag and sudo.groups_tag are added by each refresh.
+func policyFrom(c config.Config) accounts.Policy {
+	return accounts.Policy{
+		Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Pins: c.IDs.Pin,
+		AllUsers: c.Login.AllUsers, Login: c.Login.Groups, Sudo: c.Sudo.Groups,
+		Shell: c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,
+		StripDomains: c.Accounts.StripDomains, Lowercase: c.Accounts.Lowercase,
+		Publish: c.Accounts.PublishGroups, MapGroups: c.Accounts.MapGroups,
+		AllowPrivileged: c.Accounts.AllowPrivilegedGroups,
+		MaxGroups:       c.Accounts.MaxGroups, ExpiresTag: c.Accounts.ExpiresTag,
+		Shared: c.Shared, AllowRoot: c.SharedAllowRoot,
+		Confirm: c.Removal.Confirm, MaxFraction: c.Removal.MaxFraction, KeepNames: c.Removal.KeepNames,
 	}
 }
 

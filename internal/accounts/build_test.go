@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
@@ -44,11 +43,13 @@ func company(users []string, groups ...string) directory.Directory {
 	return d
 }
 
-// policy is the default one with a login group "dev".
+// policy is what the configuration's defaults make, with a login group "dev".
 func policy() Policy {
-	p := PolicyFrom(config.Default())
-	p.Login = []string{"dev"}
-	return p
+	return Policy{
+		Range: Range{2001000000, 2146999999}, Login: []string{"dev"},
+		Shell: "/bin/bash", NoLogin: "/usr/sbin/nologin", Home: "/home/%u",
+		Confirm: 2, MaxFraction: 0.2, KeepNames: 90 * 24 * time.Hour,
+	}
 }
 
 func everybody() Policy {

@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/nss-iam/nss-iam/internal/config"
 )
 
 // A vector is one line of the table in docs/ids.md.
@@ -81,10 +79,10 @@ func TestAnIndependentProgramComputesTheSameNumbers(t *testing.T) {
 	vectors := publishedVectors(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 5000 {
-		v := vector{kind: []string{"user", "group", "fixed"}[r.IntN(3)], low: config.MinID, high: config.MaxID}
+		v := vector{kind: []string{"user", "group", "fixed"}[r.IntN(3)], low: MinID, high: MaxID}
 		v.low += uint32(r.Uint64N(uint64(v.high - v.low + 1)))
 		v.high = v.low + uint32(r.Uint64N(uint64(v.high-v.low+1)>>r.IntN(31)+1))
-		v.high = min(v.high, config.MaxID)
+		v.high = min(v.high, MaxID)
 		id := make([]byte, 1+r.IntN(128))
 		for i := range id {
 			id[i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"[r.IntN(64)]

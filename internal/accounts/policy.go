@@ -4,8 +4,14 @@ import (
 	"fmt"
 	"strings"
 	"time"
+)
 
-	"github.com/nss-iam/nss-iam/internal/config"
+// The numbers that can be served at all. Below are the system's and local
+// people's, above are systemd's foreign range and 2³¹ (systemd,
+// docs/UIDS-GIDS.md).
+const (
+	MinID = 65536
+	MaxID = 2147352575
 )
 
 // A Policy is what the configuration wants, with the groups that stand in the
@@ -36,22 +42,6 @@ type Policy struct {
 	Confirm     int           // answers without a user before the user is gone; below 1 is 1
 	MaxFraction float64       // of all users, who may go missing at once
 	KeepNames   time.Duration // how long the number of somebody gone is remembered
-}
-
-// PolicyFrom takes from a configuration what concerns accounts. The groups of
-// login.groups_tag and sudo.groups_tag are to be added by WithTags.
-func PolicyFrom(c config.Config) Policy {
-	return Policy{
-		Range: Range{c.IDs.Low, c.IDs.High}, Pins: c.IDs.Pin,
-		AllUsers: c.Login.AllUsers, Login: c.Login.Groups, Sudo: c.Sudo.Groups,
-		Shell: c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,
-		StripDomains: c.Accounts.StripDomains, Lowercase: c.Accounts.Lowercase,
-		Publish: c.Accounts.PublishGroups, MapGroups: c.Accounts.MapGroups,
-		AllowPrivileged: c.Accounts.AllowPrivilegedGroups,
-		MaxGroups:       c.Accounts.MaxGroups, ExpiresTag: c.Accounts.ExpiresTag,
-		Shared: c.Shared, AllowRoot: c.SharedAllowRoot,
-		Confirm: c.Removal.Confirm, MaxFraction: c.Removal.MaxFraction, KeepNames: c.Removal.KeepNames,
-	}
 }
 
 // WithTags returns the policy with the groups of the instance's tags added.
@@ -91,8 +81,8 @@ func notIAM(c rune) bool {
 // a policy may come from elsewhere one day.
 func (p Policy) check() error {
 	r := p.Range
-	if r.Low < config.MinID || r.High > config.MaxID || r.Low > r.High {
-		return fmt.Errorf("range %d to %d does not lie in %d to %d", r.Low, r.High, config.MinID, config.MaxID)
+	if r.Low < MinID || r.High > MaxID || r.Low > r.High {
+		return fmt.Errorf("range %d to %d does not lie in %d to %d", r.Low, r.High, MinID, MaxID)
 	}
 	if !strings.HasPrefix(p.Shell, "/") || !strings.HasPrefix(p.NoLogin, "/") || !strings.HasPrefix(p.Home, "/") {
 		return fmt.Errorf("shell %.200q, nologin shell %.200q and home %.200q must be absolute paths", p.Shell, p.NoLogin, p.Home)

@@ -54,6 +54,8 @@
 // around the end, with no free one before it.
 package cache
 
+import "github.com/nss-iam/nss-iam/internal/accounts"
+
 // Version is the format's version. A reader that meets another refuses the file.
 const Version = 1
 
@@ -68,10 +70,10 @@ const (
 
 // Bounds that the writer keeps and every reader checks.
 const (
-	MaxNameLen  = 32         // login and group names, bytes (shadow-utils and utmp)
-	MaxFieldLen = 255        // gecos, home and shell, bytes
-	MaxGroups   = 65536      // supplementary groups of one user (Linux NGROUPS_MAX)
-	MaxFileSize = 1 << 30    // a larger file is not mapped
-	MinID       = 65536      // below: the system's and local people's numbers
-	MaxID       = 2147352575 // above: systemd's foreign range, and 2³¹
+	MaxNameLen  = 32      // login and group names, bytes (shadow-utils and utmp)
+	MaxFieldLen = 255     // gecos, home and shell, bytes
+	MaxGroups   = 65536   // supplementary groups of one user (Linux NGROUPS_MAX)
+	MaxFileSize = 1 << 30 // a larger file is not mapped
+	MinID       = accounts.MinID
+	MaxID       = accounts.MaxID
 )
