@@ -56,16 +56,22 @@ struct answer answer_record(enum record_status status)
 
 void call_begin(struct call *call)
 {
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &call->saved_cancel);
+	/*
+	 * The type, not the state: older glibcs act on an asynchronous cancellation
+	 * that was on its way when the state became "disabled".
+	 */
+	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &call->saved_cancel_type);
 	call->saved_errno = errno;
 }
 
 enum nss_status call_end(const struct call *call, struct answer answer, int *errnop)
 {
+	int ignored;
+
 	errno = call->saved_errno;
 	if (answer.status != NSS_STATUS_SUCCESS && answer.error != 0)
 		*errnop = answer.error;
-	pthread_setcancelstate(call->saved_cancel, NULL);
+	pthread_setcanceltype(call->saved_cancel_type, &ignored);
 	return answer.status;
 }
 

@@ -1,8 +1,8 @@
 /*
  * call.h - what every entry point does before and after its work
  *
- * call_begin puts off cancellation of the thread and keeps errno; call_end
- * brings both back, and hands out *errnop as glibc's manual has it ("NSS
+ * call_begin keeps errno and makes cancellation of the thread deferred, and
+ * nothing in the module is a cancellation point; call_end brings both back, and hands out *errnop as glibc's manual has it ("NSS
  * Modules Interface"): on every failure, never on success, and not at the end
  * of an enumeration.
  */
@@ -18,7 +18,7 @@
 #define ENTRY_POINT __attribute__((visibility("default")))
 
 struct call {
-	int saved_errno, saved_cancel;
+	int saved_errno, saved_cancel_type;
 };
 
 /* A status and, if it is not success, what *errnop shall be (0: left alone). */

@@ -1,8 +1,9 @@
 /*
  * file.c - open nss.db: find it, distrust it, map it, close it
  *
- * System calls that glibc gave new symbols after 2.17 (stat, fstat) go through
- * syscall(), so that one build runs on every supported distribution.
+ * System calls go through syscall() where the function has a symbol newer than
+ * glibc 2.17 (stat, fstat), so that one build runs on every distribution, or is
+ * a cancellation point (open, pread, close).
  */
 #include "file.h"
 
@@ -34,6 +35,11 @@ static int last_error(void)
 	return errno == 0 || errno == ERANGE ? EINVAL : errno;
 }
 
+void file_close(int fd)
+{
+	syscall(SYS_close, fd);
+}
+
 static void identify(const struct stat *st, struct file_id *ret)
 {
 	*ret = (struct file_id){
@@ -62,7 +68,7 @@ int file_find(struct file_id *ret_id, int *ret_fd)
 	else if (st.st_size < FORMAT_PAGE_SIZE || st.st_size > FORMAT_MAX_FILE)
 		error = EINVAL;
 	if (error != 0) {
-		close(fd);
+		file_close(fd);
 		return error;
 	}
 	identify(&st, ret_id);
@@ -79,7 +85,7 @@ static int read_all(int fd, size_t size, unsigned char **ret_base)
 	if (base == MAP_FAILED)
 		return last_error();
 	while (have < size) {
-		ssize_t n = pread(fd, base + have, size - have, (off_t)have);
+		ssize_t n = syscall(SYS_pread64, fd, base + have, size - have, (off_t)have);
 
 		if (n <= 0) {
 			int error = n == 0 ? EINVAL : last_error();

@@ -38,6 +38,7 @@ struct file {
 
 /* file_find opens the file and checks who may write it. The caller closes ret_fd. */
 int file_find(struct file_id *ret_id, int *ret_fd);
+void file_close(int fd);
 
 /*
  * file_map maps an open file, or reads it to a mapping where it may not be

@@ -23,9 +23,10 @@
  * (MADV_WIPEONFORK): the threads that were counted do not exist there. Its
  * first word is the process's epoch, 0 in a new child. Slots that are BUSY or
  * RELEASING under another epoch were left so by the fork, and are taken over.
- * A slot's base is set only while its file is mapped, so all that a child can
- * lose is one mapping, if it was forked between mmap and the store after it,
- * or between munmap and the store before it.
+ * A slot's base is set only while its file is mapped, so a child never unmaps
+ * what is not its own. All that it can lose is one mapping, read-only and
+ * shared, if it was forked between mmap and the store after it, or between the
+ * store that begins a release and the end of munmap.
  *
  * Where there is no such page (Linux before 4.14, no memory) or no free slot,
  * the file is mapped for the one call.
@@ -39,11 +40,15 @@
 
 #include <errno.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 enum { SLOTS = 6, STRIPES = 8, LINE = 64, TRIES = 64 };
 
-static const int64_t check_interval = 1000000000; /* nanoseconds */
+/* Nanoseconds between two looks at the path; a build for tests may choose others. */
+#ifndef NSS_IAM_CHECK_NS
+#define NSS_IAM_CHECK_NS 1000000000
+#endif
+
+static const int64_t check_interval = NSS_IAM_CHECK_NS;
 
 enum state { FREE, BUSY, LIVE, RETIRED, RELEASING };
 
@@ -253,7 +258,7 @@ static int load(struct slot *slot)
 	error = file_map(fd, &slot->file.id, &base);
 	if (error == 0)
 		atomic_store(&slot->base, (uintptr_t)base);
-	close(fd);
+	file_close(fd);
 	if (error == 0)
 		error = file_parse(base, (uint64_t)slot->file.id.size, &slot->file);
 	return error;
@@ -356,7 +361,7 @@ static int enter_alone(struct mapping_hold *hold)
 	if (error != 0)
 		return error;
 	error = file_map(fd, &hold->own.id, &base);
-	close(fd);
+	file_close(fd);
 	if (error != 0)
 		return error;
 	error = file_parse(base, (uint64_t)hold->own.id.size, &hold->own);

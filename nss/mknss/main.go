@@ -2,11 +2,12 @@
 // benchmarks, and the same people as passwd and group files: what glibc's own
 // "files" service says of those is the expectation for the module.
 //
-// usage: mknss [-users N] [-variant N] DIR
+// usage: mknss [-users N] [-variant N] [-sparse] DIR
 //
 // Files written: DIR/nss.db, DIR/passwd, DIR/group. The same arguments give
 // the same people; another variant gives the same names and numbers with
-// other gecos fields, so that a replacement can be seen.
+// other gecos fields, so that a replacement can be seen. A sparse nss.db has no
+// index and almost empty pages: a deep tree out of few users.
 package main
 
 import (
@@ -19,6 +20,8 @@ import (
 	"strings"
 	"time"
 
+	bolt "go.etcd.io/bbolt"
+
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 )
@@ -26,12 +29,17 @@ import (
 func main() {
 	users := flag.Int("users", 5000, "number of users")
 	variant := flag.Int("variant", 0, "what stands in the gecos fields")
+	thin := flag.Bool("sparse", false, "no index, and as few keys in a page as bbolt allows")
 	flag.Parse()
 	if flag.NArg() != 1 || *users < 10 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(*users, *variant, flag.Arg(0)); err != nil {
+	err := run(*users, *variant, flag.Arg(0))
+	if err == nil && *thin {
+		err = sparse(filepath.Join(flag.Arg(0), cache.NSSFile))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "mknss:", err)
 		os.Exit(1)
 	}
@@ -58,6 +66,35 @@ func run(users, variant int, dir string) error {
 		os.WriteFile(filepath.Join(dir, "group"), []byte(group.String()), 0o644))
 }
 
+// sparse writes the file at path again without an index.
+func sparse(path string) error {
+	thin := path + ".sparse"
+	from, err := bolt.Open(path, 0, &bolt.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	to, err := bolt.Open(thin, 0o644, &bolt.Options{PageSize: cache.PageSize, NoFreelistSync: true, NoSync: true})
+	if err != nil {
+		return err
+	}
+	err = from.View(func(old *bolt.Tx) error {
+		return to.Update(func(tx *bolt.Tx) error {
+			return old.ForEach(func(name []byte, b *bolt.Bucket) error {
+				if strings.HasPrefix(string(name), "index") {
+					return nil
+				}
+				new, err := tx.CreateBucket(name)
+				if err != nil {
+					return err
+				}
+				new.FillPercent = 0.1
+				return b.ForEach(new.Put)
+			})
+		})
+	})
+	return errors.Join(err, from.Close(), to.Close(), os.Rename(thin, path))
+}
+
 const (
 	low, high  = 2001000000, 2146999999
 	everybody  = "iam-users"
@@ -71,7 +108,7 @@ func tables(users, variant int) accounts.Tables {
 	t := accounts.Tables{Range: accounts.Range{Low: low, High: high}}
 	members := map[uint32][]string{}
 	teamGID := func(i int) uint32 { return uint32(low + 40 + i*7919) }
-	teams := max(users/25, 20)
+	teams := max(users/10, 20)
 	many := min(500, teams)
 	for i := range users {
 		uid := scatter(i)
