@@ -281,11 +281,7 @@ cat >/etc/ssh/ssh_config <<-END
 	Match all
 	IdentityFile $work/%r
 END
-# pam_motd would greet; homes are made by pam_mkhomedir, which this stands for.
-for who in alice bob; do
-	cp -r /etc/skel "/home/$who"
-	chown -R "$who:$who" "/home/$who"
-done
+echo 'session optional pam_mkhomedir.so silent' >>/etc/pam.d/sshd # makes homes at the first login
 
 caption 'A real login, through a real sshd'
 run grep AuthorizedKeysCommand /etc/ssh/sshd_config
@@ -303,7 +299,7 @@ refused ssh root@web-1 id
 
 caption 'A key is deleted in IAM: it opens nothing from then on'
 iam DeleteSSHPublicKey UserName=alice SSHPublicKeyId="${key[alice]}"
-# The daemon reuses IAM's answer for a few seconds, since sshd asks several times a login.
+note "(the daemon reuses IAM's last answer for a few seconds: sshd asks several times a login)"
 tries=0
 while ssh alice@web-1 true 2>/dev/null; do
 	tries=$((tries + 1))
@@ -325,7 +321,7 @@ caption 'AWS is down: everything goes on, from the cache'
 kill "$emulator"
 wait "$emulator" 2>/dev/null
 note '(the emulator is stopped)'
-refused iam-cachefill refresh
+run iam-cachefill status
 run id robert
 run ssh robert@web-1 'id -un; id -Gn'
 

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/nss-iam/nss-iam/tests/testbed"
 )
@@ -43,7 +46,6 @@ func TestAFailedRefreshSaysWhyAndChangesNothing(t *testing.T) {
 		want  []string // all of them in what is printed
 	}{
 		{"access denied", func() { iam.Deny("iam:GetGroup") }, "", []string{"iam:GetGroup"}},
-		{"keys denied", func() { iam.Deny("iam:ListSSHPublicKeys") }, "", []string{"iam:ListSSHPublicKeys"}},
 		{"a login group that is not there", func() {}, strings.Replace(rules, `["developers"]`, `["developpers"]`, 1), []string{"developpers"}},
 		{"throttled for ever", func() { iam.Spoil(testbed.Fault{Kind: "throttle", Times: -1}) }, "", []string{"hrottl"}},
 		{"server faults for ever", func() { iam.Spoil(testbed.Fault{Kind: "failure", Times: -1}) }, "", nil},
@@ -115,7 +117,12 @@ func TestABadConfigIsRefusedWithItsLine(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			host.Configure(c.config)
-			for _, command := range []string{"check-config", "refresh", "run"} {
+			commands := []string{"check-config", "refresh", "run"}
+			if c.line == 0 {
+				// The daemon of a package that is installed and not configured waits.
+				commands = commands[:2]
+			}
+			for _, command := range commands {
 				r := host.TryInput("", testbed.Credentials(), testbed.Refresh, command, "--config", testbed.Config)
 				if r.Code != 2 {
 					t.Errorf("want exit status 2: %v", r)
@@ -132,6 +139,44 @@ func TestABadConfigIsRefusedWithItsLine(t *testing.T) {
 				t.Error("something is served")
 			}
 		})
+	}
+}
+
+func TestTheDaemonOfAHostThatIsNotConfiguredServesNothingAndSaysSo(t *testing.T) {
+	testbed.RequireArtefacts(t)
+	host := testbed.NewHost(t)
+	host.Install() // with the config.toml of the package
+	daemon := host.StartDaemon()
+	host.Eventually("the daemon says that it is not configured", time.Minute, func() bool {
+		return strings.Contains(daemon.Output(), "not configured")
+	})
+	if r := host.Try("test", "-e", testbed.CacheDir+"/nss.db"); r.Code == 0 {
+		t.Error("something is served")
+	}
+	if r := host.Try("id", "daemon"); r.Code != 0 {
+		t.Errorf("the host's own users are gone: %v", r)
+	}
+	daemon.Signal(unix.SIGTERM)
+	if code := daemon.Wait(time.Minute); code != 0 {
+		t.Errorf("the daemon ends with exit status %d", code)
+	}
+}
+
+func TestWhereKeysMayNotBeReadPeopleAreServedWithoutThem(t *testing.T) {
+	testbed.RequireArtefacts(t)
+	host := testbed.NewHost(t)
+	host.Install()
+	iam := host.StartIAM(company(t))
+	iam.Deny("iam:ListSSHPublicKeys")
+	host.Configure(iam.Source() + rules)
+	if r := host.Refresh(); r.Code != 1 || !strings.Contains(r.Stderr, "iam:ListSSHPublicKeys") {
+		t.Errorf("want exit status 1 and the action that is missing: %v", r)
+	}
+	id(t, host, "alice")
+	iam.Deny()
+	host.Refreshed()
+	if r := host.TryAs("nss-iam", testbed.Helper, "alice", id(t, host, "alice")); !strings.Contains(r.Stdout, keyID("alice")) {
+		t.Errorf("allowed again, her key is still not there: %v", r)
 	}
 }
 
