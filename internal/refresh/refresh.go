@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -267,15 +268,17 @@ func (r *Refresher) last() answer {
 }
 
 // keep makes a the answer in hand. Whoever it admits is no longer denied: it
-// is younger than any login's question.
+// is younger than any login's question. Only who may enter what can make
+// keys.db outdated here, and after a restart nobody knows what it holds.
 func (r *Refresher) keep(a answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.stale = r.stale || !r.answer.known || !reflect.DeepEqual(r.answer.people(), a.people())
 	r.answer = a
 	for id, when := range r.denied {
 		if a.at.After(when) {
 			delete(r.denied, id)
+			r.stale = true
 		}
 	}
-	r.stale = true
 }
