@@ -1,8 +1,12 @@
 package refresh
 
 import (
+	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
@@ -98,7 +102,8 @@ func (r *Refresher) publishKeys() error {
 	a, stale, denied := r.answer, r.stale, maps.Clone(r.denied)
 	r.stale = false
 	r.mu.Unlock()
-	if !stale || !a.known {
+	// A file that is not the one written last was damaged or put there by somebody.
+	if !a.known || !stale && r.keysStamp() == r.written {
 		return nil
 	}
 	listings, err := r.State.Listings()
@@ -109,8 +114,20 @@ func (r *Refresher) publishKeys() error {
 		r.mu.Lock()
 		r.stale = true
 		r.mu.Unlock()
+		return err
 	}
-	return err
+	r.written = r.keysStamp()
+	return nil
+}
+
+// keysStamp tells the file that is keys.db now from any other.
+func (r *Refresher) keysStamp() string {
+	info, err := os.Lstat(filepath.Join(r.Dir, cache.KeysFile))
+	if err != nil {
+		return ""
+	}
+	s := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprint(s.Dev, s.Ino, s.Size, s.Mode, s.Uid, s.Gid, s.Ctim.Nano())
 }
 
 func (r *Refresher) writeKeys(a answer, listings map[string]state.Listing, denied map[string]time.Time) error {

@@ -68,7 +68,8 @@ type Refresher struct {
 	Now      func() time.Time
 	Log      *slog.Logger
 
-	one sync.Mutex // held by whoever computes or publishes
+	one     sync.Mutex // held by whoever computes or publishes
+	written string     // keysStamp of keys.db as written last; guarded by one
 
 	mu      sync.Mutex // guards what follows
 	answer  answer
