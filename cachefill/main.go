@@ -19,7 +19,6 @@ import (
 // Set by the linker (Makefile).
 var (
 	version    = "unknown"
-	cacheDir   = "/var/lib/nss-iam"
 	socketPath = "/run/nss-iam/cachefill.sock"
 )
 

@@ -133,7 +133,6 @@ func (r *Refresher) keysStamp() string {
 func (r *Refresher) writeKeys(a answer, listings map[string]state.Listing, denied map[string]time.Time) error {
 	t := cache.KeyTables{Policy: r.Login}
 	shared := map[string][]string{}
-	var expiring []string
 	for _, p := range a.people() {
 		l, ok := listings[p.ID]
 		if !ok {
@@ -143,7 +142,6 @@ func (r *Refresher) writeKeys(a answer, listings map[string]state.Listing, denie
 		u, selection := r.userKeys(p, l, out)
 		t.Users = append(t.Users, u)
 		for _, k := range selection.Expiring {
-			expiring = append(expiring, p.Name+" "+k.ID)
 			r.notice("key-expiring "+k.ID, "a key ends soon", "user", p.Name, "key", k.ID, "fingerprint", k.SHA256(), "ends", k.Expires)
 		}
 		for _, refused := range selection.Refused {
