@@ -276,8 +276,11 @@ func TestAnAccountEndsWithItsDay(t *testing.T) {
 	}
 	s := newStory(t, p, d)
 	s.in.Now = time.Date(2026, 3, 31, 23, 58, 0, 0, time.UTC)
-	if r := s.again(); !contains(r.Admitted, aliceID) {
+	switch r := s.again(); {
+	case !contains(r.Admitted, aliceID):
 		t.Error("alice may not log in on her last day")
+	case !r.Tables.user("alice").Expires.Equal(time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)), !r.Tables.user("bob").Expires.IsZero():
+		t.Errorf("alice's account ends at %v, bob's at %v", r.Tables.user("alice").Expires, r.Tables.user("bob").Expires)
 	}
 	r := s.again()
 	if contains(r.Admitted, aliceID) || !r.Tables.user("alice").Former || finding(r.Findings, aliceID).Reason != Expired {

@@ -83,7 +83,9 @@ func (p *plan) liveRows(result *Result) []row {
 		}
 		u.served = true
 		result.Admitted = append(result.Admitted, u.id)
-		rows = append(rows, row{User: p.account(u.id, u.iamName, u.name, u.number), groups: u.memberOf, sudo: p.inSudo(u.memberOf), live: true})
+		account := p.account(u.id, u.iamName, u.name, u.number)
+		account.Expires = u.expires
+		rows = append(rows, row{User: account, groups: u.memberOf, sudo: p.inSudo(u.memberOf), live: true})
 	}
 	if len(p.leaving) == 0 {
 		return rows

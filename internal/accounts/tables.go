@@ -3,6 +3,8 @@
 // to serve. Its functions are pure: no file, no network, no clock.
 package accounts
 
+import "time"
+
 // Tables is what a host serves: the contents of the passwd and group
 // databases, and each user's supplementary groups.
 type Tables struct {
@@ -20,14 +22,15 @@ func (r Range) Contains(id uint32) bool { return r.Low <= id && id <= r.High }
 // A User is a passwd(5) entry with its supplementary groups. Its primary
 // group has the user's own number and name.
 type User struct {
-	ID     string // the IAM UserId
-	Name   string // the Unix login name
-	UID    uint32 // also the gid of the private group
-	Gecos  string
-	Home   string
-	Shell  string
-	Former bool     // left, or about to: the number keeps its name, and no login is possible
-	Groups []uint32 // supplementary gids, ascending, without the private one; may hold local gids
+	ID      string // the IAM UserId
+	Name    string // the Unix login name
+	UID     uint32 // also the gid of the private group
+	Gecos   string
+	Home    string
+	Shell   string
+	Former  bool      // left, or about to: the number keeps its name, and no login is possible
+	Expires time.Time // when the account ends, by its tag; zero: never. Not part of passwd(5)
+	Groups  []uint32  // supplementary gids, ascending, without the private one; may hold local gids
 }
 
 // A Group is a group(5) entry.

@@ -39,7 +39,7 @@ func init() {
 			},
 			"url": readURL,
 			"trusted_keys": func(r *reader, v value) {
-				put(&r.config.Source.TrustedKeys)(v.list(trustedKeyForm, "a public key", `["PUBLIC-KEY"], as "iam-cachefill publish" prints them`))
+				put(&r.config.Source.TrustedKeys)(v.list(trustedKeyForm, "a public key", `["ssh-ed25519 AAAA… name"], as "iam-cachefill publish" prints them`))
 			},
 		},
 		"login": {

@@ -23,7 +23,8 @@ type person struct {
 	Name    string // the login name; for those who only enter shared accounts, their mark
 	UID     uint32 // 0 without Login
 	Login   bool
-	Shared  []string // local accounts, ascending
+	Shared  []string  // local accounts, ascending
+	End     time.Time // when the account ends; zero: never
 	tags    map[string]string
 }
 
@@ -38,7 +39,7 @@ func (a answer) people() []person {
 	}
 	for _, id := range a.result.Admitted {
 		if u, ok := served[id]; ok {
-			byID[id] = &person{ID: id, Name: u.Name, UID: u.UID, Login: true}
+			byID[id] = &person{ID: id, Name: u.Name, UID: u.UID, Login: true, End: u.Expires}
 		}
 	}
 	for _, account := range slices.Sorted(maps.Keys(a.result.Shared)) {
@@ -85,7 +86,7 @@ func (r *Refresher) userKeys(p person, l state.Listing, denied bool) (cache.User
 	if tags == nil {
 		tags = p.tags
 	}
-	selection := r.Keys.Select(keys.Source{Keys: l.Keys, Tags: tags}, r.Now())
+	selection := r.Keys.Select(keys.Source{Keys: l.Keys, Tags: tags, End: p.End}, r.Now())
 	u.Keys = selection.Keys
 	return u, selection
 }
