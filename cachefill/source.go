@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/directory"
@@ -29,11 +30,12 @@ func openIAM(ctx context.Context, c config.Source) (*iamSource, error) {
 	return &iamSource{client, c.PathPrefix, c.Bulk}, nil
 }
 
-func (s *iamSource) Directory(ctx context.Context, want refresh.Wanted) (directory.Directory, error) {
-	return s.Client.Directory(ctx, iam.Query{
+func (s *iamSource) Directory(ctx context.Context, want refresh.Wanted) (refresh.Said, error) {
+	d, err := s.Client.Directory(ctx, iam.Query{
 		Groups: want.Groups, Publish: want.Publish, AllUsers: want.AllUsers,
 		PathPrefix: s.prefix, Bulk: s.bulk, Tags: want.Tags,
 	})
+	return refresh.Said{Directory: d}, err
 }
 
 func (s *iamSource) UserID(ctx context.Context, userName string) (string, error) {
@@ -41,9 +43,10 @@ func (s *iamSource) UserID(ctx context.Context, userName string) (string, error)
 	return id, known(err)
 }
 
-func (s *iamSource) Keys(ctx context.Context, userName string, body func(string) (string, bool)) ([]directory.Key, error) {
+func (s *iamSource) Keys(ctx context.Context, userName string, body func(string) (string, bool)) ([]directory.Key, time.Time, error) {
+	asked := time.Now()
 	keys, err := s.Client.Keys(ctx, userName, body)
-	return keys, known(err)
+	return keys, asked, known(err)
 }
 
 func (s *iamSource) Groups(ctx context.Context, userName string) ([]string, error) {

@@ -43,7 +43,7 @@ func (r *Refresher) Ask(ctx context.Context, name string) (cache.UserKeys, []str
 		r.deny(p)
 		return cache.UserKeys{Name: name, Checked: r.Now()}, nil, nil
 	}
-	l, err := r.list(ctx, p)
+	l, err := r.list(ctx, r.online(), p)
 	if errors.Is(err, errOtherUser) {
 		r.deny(p)
 		return cache.UserKeys{Name: name, Checked: r.Now()}, nil, nil
@@ -58,10 +58,18 @@ func (r *Refresher) Ask(ctx context.Context, name string) (cache.UserKeys, []str
 	return u, p.Shared, nil
 }
 
+// online is who is asked while somebody waits.
+func (r *Refresher) online() Source {
+	if r.Online != nil {
+		return r.Online
+	}
+	return r.Source
+}
+
 // membership asks for a person's groups, and takes from p what they no longer
 // give: the own login, shared accounts. It reports whether anything is left.
 func (r *Refresher) membership(ctx context.Context, policy accounts.Policy, p *person) (bool, error) {
-	names, err := r.Source.Groups(ctx, p.IAMName)
+	names, err := r.online().Groups(ctx, p.IAMName)
 	if errors.Is(err, ErrNoSuchUser) {
 		return false, nil
 	}
@@ -83,10 +91,10 @@ func (r *Refresher) membership(ctx context.Context, policy accounts.Policy, p *p
 // list asks for one person's keys. A user whom IAM no longer knows has none. A
 // key never seen may be that of somebody else, created anew under the name, so
 // the name's id is asked for then.
-func (r *Refresher) list(ctx context.Context, p person) (state.Listing, error) {
+func (r *Refresher) list(ctx context.Context, source Source, p person) (state.Listing, error) {
 	l := state.Listing{Checked: r.Now()}
 	unknown := false
-	keys, err := r.Source.Keys(ctx, p.IAMName, func(id string) (string, bool) {
+	keys, checked, err := source.Keys(ctx, p.IAMName, func(id string) (string, bool) {
 		body, ok := r.State.Body(id)
 		unknown = unknown || !ok
 		return body, ok
@@ -97,8 +105,9 @@ func (r *Refresher) list(ctx context.Context, p person) (state.Listing, error) {
 	if err != nil {
 		return l, err
 	}
+	l.Checked = checked
 	if unknown || r.Keys.TagPrefix != "" {
-		switch id, err := r.Source.UserID(ctx, p.IAMName); {
+		switch id, err := source.UserID(ctx, p.IAMName); {
 		case errors.Is(err, ErrNoSuchUser):
 			return l, nil
 		case err != nil:
@@ -110,7 +119,7 @@ func (r *Refresher) list(ctx context.Context, p person) (state.Listing, error) {
 	slices.SortFunc(keys, func(a, b directory.Key) int { return cmp.Compare(a.ID, b.ID) })
 	l.Keys = keys
 	if r.Keys.TagPrefix != "" {
-		tags, err := r.Source.Tags(ctx, p.IAMName)
+		tags, err := source.Tags(ctx, p.IAMName)
 		if err != nil && !errors.Is(err, ErrNoSuchUser) {
 			return l, err
 		}

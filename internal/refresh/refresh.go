@@ -28,13 +28,14 @@ var ErrNoSuchUser = errors.New("no such user")
 
 // A Source says what IAM says. Each answer is complete or an error.
 type Source interface {
-	// Directory reads the groups asked for with their members, or all users.
-	Directory(ctx context.Context, want Wanted) (directory.Directory, error)
+	// Directory reads the groups asked for with their members, or all users,
+	// and whatever else the source has.
+	Directory(ctx context.Context, want Wanted) (Said, error)
 	// UserID returns the id that a user's name stands for now, or ErrNoSuchUser.
 	UserID(ctx context.Context, userName string) (string, error)
-	// Keys lists a user's keys. The body of a key id never changes: known is
-	// asked before it is fetched.
-	Keys(ctx context.Context, userName string, known func(keyID string) (body string, ok bool)) ([]directory.Key, error)
+	// Keys lists a user's keys, and says when IAM was asked for them. The body
+	// of a key id never changes: known is asked before it is fetched.
+	Keys(ctx context.Context, userName string, known func(keyID string) (body string, ok bool)) ([]directory.Key, time.Time, error)
 	// Groups returns the names of a user's groups, or ErrNoSuchUser.
 	Groups(ctx context.Context, userName string) ([]string, error)
 	// Tags returns a user's tags, or ErrNoSuchUser.
@@ -43,18 +44,11 @@ type Source interface {
 	InstanceTag(ctx context.Context, key string) (string, error)
 }
 
-// Wanted is what a refresh asks a Source for.
-type Wanted struct {
-	Groups   []string // names; each must exist
-	Publish  []string // patterns of further groups
-	AllUsers bool
-	Tags     bool // the users' tags too
-}
-
 // A Refresher serves one host. Its fields are set before its first use; its
 // methods may be called at the same time.
 type Refresher struct {
 	Source   Source
+	Online   Source // asked at logins; nil: Source
 	State    *state.Store
 	Dir      string // the cache folder
 	Policy   accounts.Policy
@@ -67,6 +61,9 @@ type Refresher struct {
 	SweepAge time.Duration // how old a listing of keys becomes before the sweep repeats it
 	Now      func() time.Time
 	Log      *slog.Logger
+
+	Everybody bool // for a publisher: ask for all users and groups, and for everybody's keys
+	Mute      bool // serve nobody: remember, and write no cache files
 
 	one     sync.Mutex // held by whoever computes or publishes
 	written string     // keysStamp of keys.db as written last; guarded by one
@@ -81,10 +78,16 @@ type Refresher struct {
 // An answer is what the last good refresh computed, and from what.
 type answer struct {
 	known     bool
-	at        time.Time // when the source was asked; zero after a restart
+	at        time.Time // when IAM was asked; zero after a restart
+	computed  time.Time
 	policy    accounts.Policy
+	tags      tagGroups
 	directory directory.Directory
+	pins      map[string]uint32 // the source's
+	origin    Origin
+	keysCome  bool // the source hands over all keys it knows: there is nothing to sweep
 	result    accounts.Result
+	outcome   Outcome
 }
 
 // Options are what a person may ask of one refresh.
@@ -98,34 +101,49 @@ const (
 	savedDirectory = "directory"
 	savedPast      = "past"
 	savedTags      = "groups-tags"
+	savedPins      = "pins"
+	savedOrigin    = "origin"
+	savedLeavers   = "leavers"
 )
 
+// sameForLong is how long an answer that is repeated unchanged is not computed
+// anew: time itself changes little, and what it does is ends of accounts and
+// forgotten numbers.
+const sameForLong = 5 * time.Minute
+
 type tagGroups struct{ Login, Sudo []string }
+
+func (t tagGroups) equal(u tagGroups) bool {
+	return slices.Equal(t.Login, u.Login) && slices.Equal(t.Sudo, u.Sudo)
+}
 
 // Restore takes up what the last refresh before a restart had, so that logins
 // can be answered before IAM is. Having nothing to take up is no error.
 func (r *Refresher) Restore() error {
 	r.one.Lock()
 	defer r.one.Unlock()
-	var d directory.Directory
 	var past accounts.Past
-	var tags tagGroups
-	if err := errors.Join(r.State.Load(savedDirectory, &d), r.State.Load(savedPast, &past), r.State.Load(savedTags, &tags)); err != nil {
+	a := answer{known: true, computed: r.Now()}
+	if err := errors.Join(
+		r.State.Load(savedDirectory, &a.directory), r.State.Load(savedPast, &past), r.State.Load(savedTags, &a.tags),
+		r.State.Load(savedPins, &a.pins), r.State.Load(savedOrigin, &a.origin),
+	); err != nil {
 		return err
 	}
-	if len(d.Users) == 0 {
+	if len(a.directory.Users) == 0 {
 		return nil
 	}
 	host, err := r.Host()
 	if err != nil {
 		return err
 	}
-	policy := r.Policy.WithTags(tags.Login, tags.Sudo)
-	result, err := accounts.Build(accounts.Input{Directory: d, Policy: policy, Host: host, Past: past, Now: r.Now(), Rebuild: true})
+	a.keysCome = a.origin != Origin{}
+	a.policy, _ = r.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
+	a.result, err = accounts.Build(accounts.Input{Directory: a.directory, Policy: a.policy, Host: host, Past: past, Now: r.Now(), Rebuild: true})
 	if err != nil {
 		return err
 	}
-	r.keep(answer{known: true, policy: policy, directory: d, result: result})
+	r.keep(a)
 	return nil
 }
 
@@ -139,12 +157,33 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	policy := r.Policy.WithTags(tags.Login, tags.Sudo)
-	d, err := r.Source.Directory(ctx, r.wanted(policy))
+	last := r.last()
+	want := r.wanted(r.Policy.WithTags(tags.Login, tags.Sudo))
+	want.Known = last.origin
+	said, err := r.Source.Directory(ctx, want)
 	if err != nil {
 		return Outcome{}, err
 	}
-	return r.apply(started, policy, tags, d, o, false)
+	a := answer{at: said.AsOf, tags: tags, directory: said.Directory, pins: said.Pins, origin: said.Origin, keysCome: said.Listings != nil}
+	if a.at.IsZero() {
+		a.at = started
+	}
+	if said.Unchanged {
+		if !last.known || last.origin != said.Origin {
+			return Outcome{}, fmt.Errorf("%q says that nothing changed, and generation %d is not in hand", said.Origin.Address, said.Origin.Generation)
+		}
+		if o == (Options{}) && tags.equal(last.tags) && r.Now().Sub(last.computed) < sameForLong {
+			return last.outcome, r.publishKeys()
+		}
+		a.at, a.directory, a.pins, a.keysCome = last.at, last.directory, last.pins, last.keysCome
+	}
+	var before Origin
+	if err := r.State.Load(savedOrigin, &before); err != nil {
+		return Outcome{}, err
+	}
+	// An answer that is repeated confirms nothing.
+	again := a.origin != Origin{} && a.origin == before
+	return r.apply(a, said, o, again)
 }
 
 // Rebuild computes anew from the last answer, because the host's own files changed.
@@ -155,14 +194,11 @@ func (r *Refresher) Rebuild() (Outcome, error) {
 	if !last.known {
 		return Outcome{}, nil
 	}
-	var tags tagGroups
-	if err := r.State.Load(savedTags, &tags); err != nil {
-		return Outcome{}, err
-	}
-	return r.apply(last.at, last.policy, tags, last.directory, Options{}, true)
+	return r.apply(last, Said{}, Options{}, true)
 }
 
-func (r *Refresher) apply(at time.Time, policy accounts.Policy, tags tagGroups, d directory.Directory, o Options, rebuild bool) (Outcome, error) {
+// apply computes what a is to serve, remembers it and publishes it.
+func (r *Refresher) apply(a answer, said Said, o Options, rebuild bool) (Outcome, error) {
 	host, err := r.Host()
 	if err != nil {
 		return Outcome{}, err
@@ -171,43 +207,87 @@ func (r *Refresher) apply(at time.Time, policy accounts.Policy, tags tagGroups, 
 	if err := r.State.Load(savedPast, &past); err != nil {
 		return Outcome{}, err
 	}
-	result, err := accounts.Build(accounts.Input{
-		Directory: d, Policy: policy, Host: host, Past: past, Now: r.Now(),
+	var findings []accounts.Finding
+	a.policy, findings = r.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
+	a.result, err = accounts.Build(accounts.Input{
+		Directory: a.directory, Policy: a.policy, Host: host, Past: adopt(past, said.Former, a), Now: r.Now(),
 		AcceptRemovals: o.AcceptRemovals, Rebuild: rebuild,
 	})
 	if err != nil {
 		return Outcome{}, err
 	}
-	outcome := r.outcome(at, past, result)
+	a.result.Findings = append(a.result.Findings, findings...)
+	outcome := r.outcome(a.at, past, a.result)
+	if r.Mute {
+		outcome.Changes = accounts.Changes{}
+	}
+	values := map[string]any{savedDirectory: a.directory, savedPast: a.result.Past, savedTags: a.tags, savedPins: a.pins}
+	if a.origin != (Origin{}) { // else what came before stays, should that source be asked again
+		values[savedOrigin] = a.origin
+	}
+	if r.Everybody && !rebuild {
+		if values[savedLeavers], err = r.leavers(a, o); err != nil {
+			return Outcome{}, err
+		}
+	}
 	if o.DryRun {
 		return outcome, nil
 	}
 	// Remembered before it is served: a former user must not be forgotten by a
 	// crash in between, and counting an absence twice needs two absences.
-	if err := r.State.Save(map[string]any{savedDirectory: d, savedPast: result.Past, savedTags: tags}); err != nil {
+	if err := r.State.Save(values); err != nil {
 		return Outcome{}, fmt.Errorf("remember the directory: %w, keeping the previous cache", err)
 	}
-	if outcome.Published, err = cache.PublishNSS(r.Dir, result.Tables, r.Now()); err != nil {
-		return Outcome{}, err
+	if !r.Mute {
+		if outcome.Published, err = cache.PublishNSS(r.Dir, a.result.Tables, r.Now()); err != nil {
+			return Outcome{}, err
+		}
 	}
-	before := r.last()
-	r.keep(answer{known: true, at: at, policy: policy, directory: d, result: result})
-	if err := r.forget(before, result); err != nil {
+	a.known, a.computed = true, r.Now()
+	a.outcome = outcome
+	a.outcome.Published, a.outcome.Changes, a.outcome.Gone = false, accounts.Changes{}, nil
+	r.keep(a)
+	if err := errors.Join(r.takeListings(a, said.Listings), r.forget(a)); err != nil {
 		return outcome, err
 	}
 	return outcome, r.publishKeys()
 }
 
+func (r *Refresher) leavers(a answer, o Options) (leavers, error) {
+	before, err := r.before()
+	var l leavers
+	if err := errors.Join(err, r.State.Load(savedLeavers, &l)); err != nil {
+		return l, err
+	}
+	return l.leave(before, a.directory, a.policy, a.at, o)
+}
+
+// adopt adds to a host's memory those who were gone before it came.
+func adopt(past accounts.Past, former []Former, a answer) accounts.Past {
+	var gone []accounts.Record
+	for _, f := range former {
+		if record, ok := a.policy.Former(f.ID, f.Name, f.Left); ok {
+			gone = append(gone, record)
+		}
+	}
+	return past.Adopt(gone)
+}
+
 // forget drops the key listings of those who are gone, so that somebody who
 // comes back starts without old keys.
-func (r *Refresher) forget(before answer, now accounts.Result) error {
+func (r *Refresher) forget(a answer) error {
 	here := map[string]bool{}
-	for _, u := range now.Tables.Users {
+	for _, u := range a.result.Tables.Users {
 		here[u.ID] = true
 	}
-	for _, ids := range now.Shared {
+	for _, ids := range a.result.Shared {
 		for _, id := range ids {
 			here[id] = true
+		}
+	}
+	if r.Everybody {
+		for _, u := range a.directory.Users {
+			here[u.ID] = true
 		}
 	}
 	checked, err := r.State.Checked()
@@ -226,6 +306,9 @@ func (r *Refresher) forget(before answer, now accounts.Result) error {
 // wanted is what the policy needs to know of IAM.
 func (r *Refresher) wanted(p accounts.Policy) Wanted {
 	w := Wanted{Publish: p.Publish, AllUsers: p.AllUsers, Tags: p.ExpiresTag != "" || r.Keys.TagPrefix != ""}
+	if r.Everybody {
+		w.AllUsers, w.Publish = true, []string{"*"}
+	}
 	add := func(names ...string) { w.Groups = append(w.Groups, names...) }
 	add(p.Login...)
 	add(p.Sudo...)

@@ -67,8 +67,15 @@ func (r *Refresher) due() ([]person, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := r.Now()
-	due := slices.DeleteFunc(r.last().people(), func(p person) bool {
+	now, a := r.Now(), r.last()
+	if a.keysCome {
+		return nil, nil
+	}
+	people := a.people()
+	if r.Everybody {
+		people = a.everybody()
+	}
+	due := slices.DeleteFunc(people, func(p person) bool {
 		at, ok := checked[p.ID]
 		return ok && !at.After(now) && now.Sub(at) < r.SweepAge
 	})
@@ -97,7 +104,7 @@ func (r *Refresher) listAll(ctx context.Context, people []person, keep func(pers
 	for range sweepWorkers {
 		workers.Go(func() {
 			for p := range next {
-				l, err := r.list(ctx, p)
+				l, err := r.list(ctx, r.Source, p)
 				if errors.Is(err, errOtherUser) {
 					r.deny(p)
 					continue

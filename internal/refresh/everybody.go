@@ -1,0 +1,123 @@
+package refresh
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/directory"
+	"github.com/nss-iam/nss-iam/internal/state"
+)
+
+// leavers is what a publisher remembers of the account as a whole, whoever may
+// log in on its own host.
+type leavers struct {
+	Former []Former // ascending by ID
+	Since  int      // answers since one that lacked somebody, or a membership
+}
+
+// manyAnswers is more than removal.confirm can be.
+const manyAnswers = 1000
+
+// leave compares two answers. It refuses one that lacks an implausible part of
+// the account, as package accounts does for those served on one host.
+func (l leavers) leave(before, now directory.Directory, policy accounts.Policy, at time.Time, o Options) (leavers, error) {
+	d := directory.Compare(before, now)
+	lost := len(d.RemovedUsers)
+	if allowed := max(1, policy.MaxFraction*float64(len(before.Users))); float64(lost) > allowed && !o.AcceptRemovals {
+		e := &accounts.RemovalError{Lost: lost, Of: len(before.Users), MaxFraction: policy.MaxFraction, Empty: len(now.Users) == 0}
+		for _, u := range d.RemovedUsers[:min(lost, 5)] {
+			e.Names = append(e.Names, u.Name)
+		}
+		return l, e
+	}
+	next := leavers{Since: min(l.Since+1, manyAnswers)}
+	if lost+len(d.Left) > 0 {
+		next.Since = 0
+	}
+	here := make(map[string]bool, len(now.Users))
+	for _, u := range now.Users {
+		here[u.ID] = true
+	}
+	for _, f := range l.Former {
+		if !here[f.ID] && at.Before(f.Left.Add(policy.KeepNames)) {
+			next.Former = append(next.Former, f)
+		}
+	}
+	for _, u := range d.RemovedUsers {
+		next.Former = append(next.Former, Former{u.ID, u.Name, at.UTC().Truncate(time.Second)})
+	}
+	slices.SortFunc(next.Former, func(a, b Former) int { return cmp.Compare(a.ID, b.ID) })
+	return next, nil
+}
+
+// before is the last answer, from memory or from the state.
+func (r *Refresher) before() (directory.Directory, error) {
+	if a := r.last(); a.known {
+		return a.directory, nil
+	}
+	var d directory.Directory
+	return d, r.State.Load(savedDirectory, &d)
+}
+
+// All returns what a snapshot of the last answer holds, of a Refresher with
+// Everybody. repeat says that the answer confirms an earlier one in which
+// somebody was missing, so that it is worth publishing although nothing
+// changed: hosts count confirmations by generations.
+func (r *Refresher) All() (all Said, repeat bool, err error) {
+	r.one.Lock()
+	defer r.one.Unlock()
+	a := r.last()
+	if !a.known {
+		return Said{}, false, errors.New("nothing was read from IAM yet")
+	}
+	var l leavers
+	listings, err := r.State.Listings()
+	if err := errors.Join(err, r.State.Load(savedLeavers, &l)); err != nil {
+		return Said{}, false, err
+	}
+	all = Said{Directory: a.directory, AsOf: a.at, Pins: r.Policy.Pins, Former: l.Former, Listings: listings}
+	all.Directory.Users = slices.Clone(a.directory.Users)
+	for i := range all.Directory.Users {
+		if u := &all.Directory.Users[i]; u.Tags == nil {
+			u.Tags = listings[u.ID].Tags
+		}
+	}
+	return all, l.Since > 0 && l.Since < r.Policy.Confirm, nil
+}
+
+// everybody adds to the people of a host all others of the directory.
+func (a answer) everybody() []person {
+	people := a.people()
+	here := make(map[string]bool, len(people))
+	for _, p := range people {
+		here[p.ID] = true
+	}
+	for _, u := range a.directory.Users {
+		if !here[u.ID] {
+			people = append(people, person{ID: u.ID, IAMName: u.Name, Name: u.Name})
+		}
+	}
+	return people
+}
+
+// takeListings remembers the listings of those served that are newer than
+// what is known of them.
+func (r *Refresher) takeListings(a answer, said map[string]state.Listing) error {
+	if len(said) == 0 {
+		return nil
+	}
+	checked, err := r.State.Checked()
+	if err != nil {
+		return err
+	}
+	newer := map[string]state.Listing{}
+	for _, p := range a.people() {
+		if l, ok := said[p.ID]; ok && l.Checked.After(checked[p.ID]) {
+			newer[p.ID] = l
+		}
+	}
+	return r.State.SaveListings(newer)
+}
