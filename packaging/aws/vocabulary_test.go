@@ -58,6 +58,7 @@ var actions = map[string]bool{
 	"iam:ListGroups":                     true,
 	"ec2:DescribeTags":                   true,
 	"iam:GetGroup":                       false,
+	"iam:GetUser":                        false,
 	"iam:ListGroupsForUser":              false,
 	"iam:ListUserTags":                   false,
 	"iam:ListSSHPublicKeys":              false,
