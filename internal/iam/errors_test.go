@@ -194,6 +194,22 @@ func TestAnEndpointThatTakesConnectionsAndSaysNothingEndsInSeconds(t *testing.T)
 	}
 }
 
+// The SDK waits longer between two attempts than the call may take.
+func TestACallWhoseTimeEndsBetweenAttemptsSaysWhatTheLastOneMet(t *testing.T) {
+	isolate(t)
+	for kind, want := range map[string]error{emulator.Throttle: iam.ErrThrottled, emulator.Failure: iam.ErrService} {
+		e := start(t, emulator.Options{Company: company})
+		if err := e.SetFaults(emulator.Fault{Kind: kind, Times: -1}); err != nil {
+			t.Fatal(err)
+		}
+		o := quick(e)
+		o.Backoff, o.CallTimeout = time.Hour, 300*time.Millisecond
+		if _, err := open(t, o).Directory(t.Context(), iam.Query{Groups: []string{"developers"}}); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", kind, err, want)
+		}
+	}
+}
+
 func TestTheCallersOwnDeadlineIsKept(t *testing.T) {
 	isolate(t)
 	e := start(t, emulator.Options{Company: company})

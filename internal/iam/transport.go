@@ -70,9 +70,6 @@ func (c *Client) counting(stack *middleware.Stack) error {
 			if throttled && awsmiddleware.GetServiceID(ctx) == "IAM" {
 				c.limiter.throttled(time.Now())
 			}
-			if tries, ok := ctx.Value(triesKey{}).(*tries); ok {
-				tries.last = err
-			}
 			return out, metadata, err
 		}), "OperationDeserializer", middleware.Before)
 }
@@ -106,7 +103,11 @@ func (c *Client) limiting(stack *middleware.Stack) error {
 				}
 				return middleware.FinalizeOutput{}, middleware.Metadata{}, gaveUp{err}
 			}
-			return next.HandleFinalize(ctx, in)
+			out, metadata, err := next.HandleFinalize(ctx, in)
+			if ok {
+				tries.last = err
+			}
+			return out, metadata, err
 		}), "Retry", middleware.After)
 }
 
@@ -140,7 +141,8 @@ func (c *Client) try(ctx context.Context, op string, f func(context.Context) err
 	if err := c.limiter.wait(ctx); err != nil {
 		return ended(ctx, op, err)
 	}
-	bounded, cancel := context.WithTimeout(context.WithValue(ctx, triesKey{}, &tries{paid: true}), c.options.CallTimeout)
+	tries := &tries{paid: true}
+	bounded, cancel := context.WithTimeout(context.WithValue(ctx, triesKey{}, tries), c.options.CallTimeout)
 	defer cancel()
 	err := f(bounded)
 	if err == nil {
@@ -148,6 +150,11 @@ func (c *Client) try(ctx context.Context, op string, f func(context.Context) err
 	}
 	if ctx.Err() != nil {
 		return ended(ctx, op, err)
+	}
+	// The call's time may end while the SDK waits for another attempt. What the
+	// last one met says more.
+	if bounded.Err() != nil && tries.last != nil && !errors.Is(tries.last, context.DeadlineExceeded) {
+		err = tries.last
 	}
 	failed := explain(op, err)
 	if failed.Kind == ErrUnreachable && failed.Remedy == "" {
