@@ -24,5 +24,6 @@ go test -count=1 -timeout 15m -run TestAFleet ./internal/accounts
 step 'nss module'
 make --no-print-directory nss-test
 step 'integration'
-go test -count=1 -timeout 30m ./tests/integration/...
+# Much of their time is waiting for time limits.
+go test -count=1 -parallel 6 -timeout 30m ./tests/integration/...
 step 'all passed'

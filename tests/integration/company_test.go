@@ -6,22 +6,23 @@ import (
 	"github.com/nss-iam/nss-iam/tests/testbed"
 )
 
-// everywhere runs a test on a copy of this machine and on each Debian release.
+// everywhere runs a test on a copy of this machine and on each Debian release,
+// several at a time, and returns when all have ended.
 func everywhere(t *testing.T, test func(t *testing.T, host *testbed.Host)) {
-	t.Run("this machine", func(t *testing.T) {
-		testbed.RequireArtefacts(t)
-		test(t, testbed.NewHost(t))
-	})
-	onEachRelease(t, test)
-}
-
-func onEachRelease(t *testing.T, test func(t *testing.T, host *testbed.Host)) {
-	for _, release := range testbed.Releases {
-		t.Run(release, func(t *testing.T) {
-			testbed.RequireArtefacts(t, "debootstrap")
-			test(t, testbed.NewDebianHost(t, release))
+	t.Run("on", func(t *testing.T) {
+		t.Run("this machine", func(t *testing.T) {
+			t.Parallel()
+			testbed.RequireArtefacts(t)
+			test(t, testbed.NewHost(t))
 		})
-	}
+		for _, release := range testbed.Releases {
+			t.Run(release, func(t *testing.T) {
+				t.Parallel()
+				testbed.RequireArtefacts(t, "debootstrap")
+				test(t, testbed.NewDebianHost(t, release))
+			})
+		}
+	})
 }
 
 // company is who is in IAM at the start of most tests. Each has an RSA key of

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -35,65 +36,70 @@ func TestARefreshThatFindsNothingNewPublishesNothing(t *testing.T) {
 }
 
 func TestAFailedRefreshSaysWhyAndChangesNothing(t *testing.T) {
-	testbed.RequireArtefacts(t)
-	host := testbed.NewHost(t)
-	iam := serving(t, host)
-	before, said := published(t, host), answers(t, host)
+	ever := func(kind string) func(*testbed.IAM) {
+		return func(iam *testbed.IAM) { iam.Spoil(testbed.Fault{Kind: kind, Times: -1}) }
+	}
 	for _, c := range []struct {
 		name  string
-		spoil func()
-		rules string   // in place of rules, when set
-		want  []string // all of them in what is printed
+		spoil func(*testbed.IAM)
+		rules string // in place of rules, when set
+		want  string // in what is said
 	}{
-		{"access denied", func() { iam.Deny("iam:GetGroup") }, "", []string{"iam:GetGroup"}},
-		{"a login group that is not there", func() {}, strings.Replace(rules, `["developers"]`, `["developpers"]`, 1), []string{"developpers"}},
-		{"throttled for ever", func() { iam.Spoil(testbed.Fault{Kind: "throttle", Times: -1}) }, "", []string{"hrottl"}},
-		{"server faults for ever", func() { iam.Spoil(testbed.Fault{Kind: "failure", Times: -1}) }, "", nil},
-		{"a page without a marker", func() { iam.Spoil(testbed.Fault{Kind: "no-marker", Action: "GetGroup", Times: -1}) }, "", nil},
-		{"an answer without a body", func() { iam.Spoil(testbed.Fault{Kind: "empty", Times: -1}) }, "", nil},
-		{"no answer", func() { iam.Spoil(testbed.Fault{Kind: "stall", Times: -1}) }, "", nil},
-		{"every group is empty", func() { iam.Spoil(testbed.Fault{Kind: "none", Action: "GetGroup", Times: -1}) }, "", nil},
+		{"access denied", func(iam *testbed.IAM) { iam.Deny("iam:GetGroup") }, "", "iam:GetGroup"},
+		{"credentials that AWS does not know", nil, "", "credentials"},
+		{"a login group that is not there", nil, strings.Replace(rules, `["developers"]`, `["developpers"]`, 1), "developpers"},
+		{"throttled for ever", ever("throttle"), "", "throttled"},
+		{"server faults for ever", ever("failure"), "", "service failure"},
+		{"a page without a marker", func(iam *testbed.IAM) { iam.Spoil(testbed.Fault{Kind: "no-marker", Action: "GetGroup", Times: -1}) }, "", "incomplete"},
+		{"an answer without a body", ever("empty"), "", "incomplete"},
+		{"no answer", ever("stall"), "", "no answer in time"},
+		{"nobody there", func(iam *testbed.IAM) { iam.Stop() }, "", "unreachable"},
+		{"every group is empty", func(iam *testbed.IAM) { iam.Spoil(testbed.Fault{Kind: "none", Action: "GetGroup", Times: -1}) }, "", "removal.max_fraction"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			defer func() {
-				iam.Deny()
-				iam.Spoil()
-				host.Configure(iam.Source() + rules)
-			}()
-			c.spoil()
+			t.Parallel()
+			testbed.RequireArtefacts(t)
+			host := testbed.NewHost(t)
+			iam := serving(t, host)
+			before, said := published(t, host), answers(t, host)
+			credentials := testbed.Credentials()
+			if c.spoil != nil {
+				c.spoil(iam)
+			}
 			if c.rules != "" {
 				host.Configure(iam.Source() + c.rules)
+			} else if c.spoil == nil {
+				credentials = []string{"AWS_ACCESS_KEY_ID=AKIANOBODYEXAMPLE", "AWS_SECRET_ACCESS_KEY=x"}
 			}
-			r := host.Refresh()
+			r := host.TryInput("", credentials, testbed.Refresh, "refresh", "--config", testbed.Config)
 			if r.Code != 1 {
 				t.Errorf("want exit status 1: %v", r)
 			}
-			for _, want := range c.want {
-				if !strings.Contains(r.Stderr, want) {
-					t.Errorf("want %q in what is said: %v", want, r)
-				}
-			}
-			if n := strings.Count(strings.TrimSpace(r.Stderr), "\n") + 1; n != 1 || r.Stderr == "" {
-				t.Errorf("want one line of explanation: %v", r)
+			if lines := strings.Split(strings.TrimSpace(r.Stderr), "\n"); len(lines) != 1 || !strings.Contains(lines[0], c.want) {
+				t.Errorf("want one line with %q in it: %v", c.want, r)
 			}
 			if after := published(t, host); after != before {
 				t.Errorf("what is served has changed:\n%s\nbefore\n%s", after, before)
 			}
+			if now := answers(t, host); !maps.Equal(now, said) {
+				t.Errorf("the host answers otherwise than before:\n%q\n%q", now, said)
+			}
 		})
 	}
-	t.Run("no credentials", func(t *testing.T) {
-		r := host.TryInput("", []string{"AWS_EC2_METADATA_DISABLED=true"}, testbed.Refresh, "refresh", "--config", testbed.Config)
-		if r.Code != 1 || !strings.Contains(r.Stderr, "credential") {
-			t.Errorf("want exit status 1 and a word about credentials: %v", r)
-		}
-	})
+}
+
+func TestARefreshWithoutCredentialsSaysSo(t *testing.T) {
+	testbed.RequireArtefacts(t)
+	host := testbed.NewHost(t)
+	serving(t, host)
+	before := published(t, host)
+	r := host.TryInput("", []string{"AWS_EC2_METADATA_DISABLED=true"}, testbed.Refresh, "refresh", "--config", testbed.Config)
+	if r.Code != 1 || !strings.Contains(r.Stderr, "no credentials") {
+		t.Errorf("want exit status 1 and a word about credentials: %v", r)
+	}
 	if after := published(t, host); after != before {
 		t.Errorf("what is served has changed:\n%s\nbefore\n%s", after, before)
 	}
-	if now := answers(t, host); fmt.Sprint(now) != fmt.Sprint(said) {
-		t.Errorf("the host answers otherwise than before:\n%q\n%q", now, said)
-	}
-	host.Refreshed()
 }
 
 func TestABadConfigIsRefusedWithItsLine(t *testing.T) {

@@ -105,6 +105,7 @@ func TestWhatIsTakenAwayInIAMOpensNothing(t *testing.T) {
 		{"the user is deleted", func(iam *testbed.IAM) { iam.DeleteUser("alice") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			host := testbed.NewHost(t)
 			iam := serving(t, host)
 			host.StartDaemon()
