@@ -59,7 +59,7 @@ func explain(cmd *cobra.Command, o *options, name string) ([]refresh.Explanation
 		return nil, err
 	}
 	log := slog.New(newTextLog(cmd.ErrOrStderr()))
-	s, err := openState(c.Cache.Dir, log)
+	s, err := readState(c.Cache.Dir, log)
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,11 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"os/user"
 	"strconv"
 	"time"
@@ -13,8 +14,10 @@ import (
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/hostfiles"
+	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/keys"
 	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/internal/source"
 	"github.com/nss-iam/nss-iam/internal/state"
 )
 
@@ -37,7 +40,13 @@ func helperIDs() (uid, gid int) {
 // openState opens the refresher's memory. A damaged one is set aside: what it
 // held comes back from IAM, but for former users and waiting removals.
 func openState(dir string, log *slog.Logger) (*state.Store, error) {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("make the cache folder: %w", err)
+	}
 	s, err := state.Open(dir)
+	if errors.Is(err, state.ErrBusy) {
+		err = fmt.Errorf(`%w; a running daemon does it for "iam-cachefill refresh" and "explain" without --config`, err)
+	}
 	if !errors.Is(err, state.ErrDamaged) {
 		return s, err
 	}
@@ -48,18 +57,29 @@ func openState(dir string, log *slog.Logger) (*state.Store, error) {
 	return state.Open(dir)
 }
 
+// readState opens the refresher's memory so that nothing changes. A damaged
+// one counts as none.
+func readState(dir string, log *slog.Logger) (*state.Store, error) {
+	s, err := state.Read(dir)
+	if errors.Is(err, state.ErrDamaged) {
+		log.Warn("the state file is damaged; what it remembered is left out of account", "error", err)
+		return &state.Store{}, nil
+	}
+	return s, err
+}
+
 // newRefresher makes of a configuration what refreshes this host.
-func newRefresher(ctx context.Context, c config.Config, s *state.Store, log *slog.Logger) (*refresh.Refresher, *iamSource, error) {
+func newRefresher(c config.Config, s *state.Store, log *slog.Logger) (*refresh.Refresher, *source.IAM, error) {
 	if c.Source.Kind != "iam" {
 		return nil, nil, fmt.Errorf("source.kind %q is not built into this program yet; use \"iam\"", c.Source.Kind)
 	}
-	source, err := openIAM(ctx, c.Source)
-	if err != nil {
-		return nil, nil, err
-	}
+	asked := source.NewIAM(iam.Options{
+		Region: c.Source.Region, Endpoint: c.Source.Endpoint,
+		AssumeRole: c.Source.AssumeRole, ExternalID: c.Source.ExternalID, Rate: c.Source.Rate,
+	}, c.Source.PathPrefix, c.Source.Bulk)
 	r := refresherWithout(c, s, log)
-	r.Source = source
-	return r, source, nil
+	r.Source = asked
+	return r, asked, nil
 }
 
 // refresherWithout makes a refresher that has nobody to ask.
@@ -74,7 +94,7 @@ func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refres
 			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Chain: c.Keys.Chain,
 		},
 		Host: func() (accounts.Host, error) { return readHost(log) }, KeysGID: gid,
-		SweepAge: sweepAge(c.Keys), Now: time.Now, Log: log,
+		SweepAge: sweepAge(c.Keys), TellGone: c.Removal.EndSessions, Now: time.Now, Log: log,
 	}
 }
 

@@ -70,12 +70,16 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 	if err != nil {
 		return err
 	}
-	s, err := openState(c.Cache.Dir, log)
+	open := openState
+	if ask.DryRun {
+		open = readState
+	}
+	s, err := open(c.Cache.Dir, log)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	r, source, err := newRefresher(cmd.Context(), c, s, log)
+	r, source, err := newRefresher(c, s, log)
 	if err != nil {
 		return err
 	}

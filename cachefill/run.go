@@ -19,6 +19,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/hostfiles"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/schedule"
+	"github.com/nss-iam/nss-iam/internal/source"
 	"github.com/nss-iam/nss-iam/internal/state"
 )
 
@@ -59,7 +60,7 @@ type daemon struct {
 	mu        sync.Mutex // guards what a reload replaces
 	config    config.Config
 	refresher *refresh.Refresher // nil until there is a configuration that says who may log in
-	source    *iamSource
+	source    *source.IAM
 
 	kick      chan struct{} // asks for a refresh soon
 	lastError string        // of a refresh, so that the same is said once
@@ -147,7 +148,7 @@ func (d *daemon) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, source, err := newRefresher(ctx, c, d.state, d.log)
+	r, source, err := newRefresher(c, d.state, d.log)
 	if err != nil {
 		return err
 	}

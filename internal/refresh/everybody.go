@@ -67,8 +67,8 @@ func (r *Refresher) before() (directory.Directory, error) {
 // somebody was missing, so that it is worth publishing although nothing
 // changed: hosts count confirmations by generations.
 func (r *Refresher) All() (all Said, repeat bool, err error) {
-	r.one.Lock()
-	defer r.one.Unlock()
+	r.State.Publish.Lock()
+	defer r.State.Publish.Unlock()
 	a := r.last()
 	if !a.known {
 		return Said{}, false, errors.New("nothing was read from IAM yet")
@@ -90,14 +90,14 @@ func (r *Refresher) All() (all Said, repeat bool, err error) {
 
 // everybody adds to the people of a host all others of the directory.
 func (a answer) everybody() []person {
-	people := a.people()
+	people := slices.Clone(a.allowed)
 	here := make(map[string]bool, len(people))
 	for _, p := range people {
 		here[p.ID] = true
 	}
 	for _, u := range a.directory.Users {
 		if !here[u.ID] {
-			people = append(people, person{ID: u.ID, IAMName: u.Name, Name: u.Name})
+			people = append(people, person{ID: u.ID, IAMName: u.Name, Name: u.Name, tags: u.Tags})
 		}
 	}
 	return people
@@ -109,15 +109,15 @@ func (r *Refresher) takeListings(a answer, said map[string]state.Listing) error 
 	if len(said) == 0 {
 		return nil
 	}
-	checked, err := r.State.Checked()
+	checked, err := r.lastChecked()
 	if err != nil {
 		return err
 	}
 	newer := map[string]state.Listing{}
-	for _, p := range a.people() {
+	for _, p := range a.allowed {
 		if l, ok := said[p.ID]; ok && l.Checked.After(checked[p.ID]) {
 			newer[p.ID] = l
 		}
 	}
-	return r.State.SaveListings(newer)
+	return r.learn(newer)
 }

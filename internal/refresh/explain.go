@@ -12,7 +12,7 @@ type Explanation struct {
 	accounts.Explanation
 	KeysListed time.Time      `json:",omitzero"` // when IAM was last asked for the keys; zero: never
 	Keys       []ExplainedKey `json:",omitempty"`
-	Denied     bool           `json:",omitempty"` // a login found the user out of the groups since the last refresh
+	Denied     bool           `json:",omitempty"` // a right was lost since the last refresh, so that no key opens anything from the cache
 }
 
 // An ExplainedKey is one of a person's keys and what becomes of it.
@@ -27,8 +27,6 @@ type ExplainedKey struct {
 // Explain explains all whom the query names by the last answer: see
 // accounts.Explain.
 func (r *Refresher) Explain(query string) ([]Explanation, error) {
-	r.one.Lock()
-	defer r.one.Unlock()
 	a := r.last()
 	if !a.known {
 		return nil, errors.New(`nothing is known yet; run "iam-cachefill refresh" first`)
@@ -43,12 +41,8 @@ func (r *Refresher) Explain(query string) ([]Explanation, error) {
 	if err != nil {
 		return nil, err
 	}
-	listings, err := r.State.Listings()
-	if err != nil {
-		return nil, err
-	}
 	people := map[string]person{}
-	for _, p := range a.people() {
+	for _, p := range a.allowed {
 		people[p.ID] = p
 	}
 	all := make([]Explanation, len(found))
@@ -58,12 +52,15 @@ func (r *Refresher) Explain(query string) ([]Explanation, error) {
 		if !ok {
 			continue
 		}
-		l := listings[x.ID]
+		l, _, err := r.State.Listing(x.ID)
+		if err != nil {
+			return nil, err
+		}
 		r.mu.Lock()
 		_, all[i].Denied = r.denied[x.ID]
 		r.mu.Unlock()
 		all[i].KeysListed = l.Checked
-		_, selection := r.userKeys(p, l, false)
+		_, selection := r.userKeys(p, l, a.at)
 		for _, k := range selection.Keys {
 			all[i].Keys = append(all[i].Keys, ExplainedKey{ID: k.ID, Type: k.Type, Fingerprint: k.SHA256(), Expires: k.Expires})
 		}

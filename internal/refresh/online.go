@@ -16,9 +16,9 @@ import (
 	"github.com/nss-iam/nss-iam/internal/state"
 )
 
-// errOtherUser is returned where IAM has another user under a name than the
-// one that is served under it.
-var errOtherUser = errors.New("the name belongs to another IAM user now")
+// errOtherUser is returned where a name of the last answer stands for nobody
+// now, or for another user than then.
+var errOtherUser = errors.New("the name stands for nobody or somebody else now")
 
 // Ask asks the source about one login name while somebody waits at the door:
 // the keys, and whether the groups still let the person in. The answer is
@@ -29,32 +29,45 @@ func (r *Refresher) Ask(ctx context.Context, name string) (cache.UserKeys, []str
 	if !a.known {
 		return cache.UserKeys{}, nil, errors.New("no directory was read yet")
 	}
-	everybody := a.people()
-	i := slices.IndexFunc(everybody, func(p person) bool { return p.Name == name })
+	started := r.Now()
+	nobody := cache.UserKeys{Name: name, Checked: started}
+	i := slices.IndexFunc(a.allowed, func(p person) bool { return p.Name == name })
 	if i < 0 {
-		return cache.UserKeys{Name: name, Checked: r.Now()}, nil, nil
+		return nobody, nil, nil
 	}
-	p := everybody[i]
-	member, err := r.membership(ctx, a.policy, &p)
+	r.login(1)
+	defer r.login(-1)
+	p := a.allowed[i]
+	had := p
+	if err := r.membership(ctx, a.policy, &p); err != nil {
+		return cache.UserKeys{}, nil, err
+	}
+	lost := had.Login != p.Login || len(had.Shared) != len(p.Shared)
+	var l state.Listing
+	var err error
+	if p.Login || len(p.Shared) > 0 {
+		l, err = r.list(ctx, r.online(), p, true)
+	}
+	switch {
+	case errors.Is(err, errOtherUser):
+		return nobody, nil, r.deny(had)
+	case err != nil:
+		return cache.UserKeys{}, nil, err
+	case lost:
+		err = r.deny(had)
+	default:
+		err = r.allow(had, started)
+	}
 	if err != nil {
 		return cache.UserKeys{}, nil, err
 	}
-	if !member {
-		r.deny(p)
-		return cache.UserKeys{Name: name, Checked: r.Now()}, nil, nil
-	}
-	l, err := r.list(ctx, r.online(), p)
-	if errors.Is(err, errOtherUser) {
-		r.deny(p)
-		return cache.UserKeys{Name: name, Checked: r.Now()}, nil, nil
-	}
-	if err != nil {
-		return cache.UserKeys{}, nil, err
+	if !p.Login && len(p.Shared) == 0 {
+		return nobody, nil, nil
 	}
 	if err := r.learn(map[string]state.Listing{p.ID: l}); err != nil {
 		return cache.UserKeys{}, nil, err
 	}
-	u, _ := r.userKeys(p, l, false)
+	u, _ := r.userKeys(p, l, a.at)
 	return u, p.Shared, nil
 }
 
@@ -66,15 +79,23 @@ func (r *Refresher) online() Source {
 	return r.Source
 }
 
+// login counts the questions of Ask under way.
+func (r *Refresher) login(n int) {
+	r.mu.Lock()
+	r.logins += n
+	r.mu.Unlock()
+}
+
 // membership asks for a person's groups, and takes from p what they no longer
-// give: the own login, shared accounts. It reports whether anything is left.
-func (r *Refresher) membership(ctx context.Context, policy accounts.Policy, p *person) (bool, error) {
+// give: the own login, shared accounts.
+func (r *Refresher) membership(ctx context.Context, policy accounts.Policy, p *person) error {
 	names, err := r.online().Groups(ctx, p.IAMName)
 	if errors.Is(err, ErrNoSuchUser) {
-		return false, nil
+		p.Login, p.UID, p.Shared = false, 0, nil
+		return nil
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	in := func(groups []string) bool {
 		return slices.ContainsFunc(groups, func(g string) bool {
@@ -85,42 +106,46 @@ func (r *Refresher) membership(ctx context.Context, policy accounts.Policy, p *p
 		p.Login, p.UID = false, 0
 	}
 	p.Shared = slices.DeleteFunc(slices.Clone(p.Shared), func(account string) bool { return !in(policy.Shared[account]) })
-	return p.Login || len(p.Shared) > 0, nil
+	return nil
 }
 
-// list asks for one person's keys. A user whom IAM no longer knows has none. A
-// key never seen may be that of somebody else, created anew under the name, so
-// the name's id is asked for then.
-func (r *Refresher) list(ctx context.Context, source Source, p person) (state.Listing, error) {
-	l := state.Listing{Checked: r.Now()}
-	unknown := false
-	keys, checked, err := source.Keys(ctx, p.IAMName, func(id string) (string, bool) {
-		body, ok := r.State.Body(id)
-		unknown = unknown || !ok
-		return body, ok
+// list asks for one person's keys, by name, as IAM wants it. Names move: a key
+// that this person was not seen with before may be somebody else's, who has
+// the name by now, so whose the name is is asked then. A key ID never moves.
+func (r *Refresher) list(ctx context.Context, source Source, p person, login bool) (state.Listing, error) {
+	var l state.Listing
+	before, _, err := r.State.Listing(p.ID)
+	if err != nil {
+		return l, err
+	}
+	own := map[string]bool{}
+	for _, k := range before.Keys {
+		own[k.ID] = true
+	}
+	verify, started := false, r.Now()
+	gone := fmt.Errorf("user %q: %w", p.IAMName, errOtherUser)
+	l.Keys, l.Checked, err = source.Keys(ctx, p.IAMName, func(id string) (string, bool) {
+		verify = verify || !own[id]
+		return r.State.Body(id)
 	})
 	if errors.Is(err, ErrNoSuchUser) {
-		return l, nil
+		return l, gone
 	}
 	if err != nil {
 		return l, err
 	}
-	l.Checked = checked
-	if unknown || r.Keys.TagPrefix != "" {
-		switch id, err := source.UserID(ctx, p.IAMName); {
-		case errors.Is(err, ErrNoSuchUser):
-			return l, nil
-		case err != nil:
-			return l, err
-		case id != p.ID:
-			return l, fmt.Errorf("user %q: %w", p.IAMName, errOtherUser)
-		}
+	if l.Checked.IsZero() {
+		l.Checked = started
 	}
-	slices.SortFunc(keys, func(a, b directory.Key) int { return cmp.Compare(a.ID, b.ID) })
-	l.Keys = keys
-	if r.Keys.TagPrefix != "" {
+	// Tags that came with the directory came by UserId, and are young enough
+	// for everybody but somebody at the door.
+	if r.Keys.TagPrefix != "" && (login || p.tags == nil) {
+		verify = true
 		tags, err := source.Tags(ctx, p.IAMName)
-		if err != nil && !errors.Is(err, ErrNoSuchUser) {
+		if errors.Is(err, ErrNoSuchUser) {
+			return l, gone
+		}
+		if err != nil {
 			return l, err
 		}
 		l.Tags = map[string]string{}
@@ -130,45 +155,84 @@ func (r *Refresher) list(ctx context.Context, source Source, p person) (state.Li
 			}
 		}
 	}
+	if verify {
+		switch id, err := source.UserID(ctx, p.IAMName); {
+		case errors.Is(err, ErrNoSuchUser):
+			return l, gone
+		case err != nil:
+			return l, err
+		case id != p.ID:
+			return l, gone
+		}
+	}
+	slices.SortFunc(l.Keys, func(a, b directory.Key) int { return cmp.Compare(a.ID, b.ID) })
 	return l, nil
 }
 
 // learn remembers listings, and that keys.db is behind if they say anything new.
 func (r *Refresher) learn(listings map[string]state.Listing) error {
+	news := false
+	for id, l := range listings {
+		before, ok, err := r.State.Listing(id)
+		if err != nil {
+			return err
+		}
+		news = news || !ok || !slices.Equal(before.Keys, l.Keys) || !maps.Equal(before.Tags, l.Tags)
+	}
 	if err := r.State.SaveListings(listings); err != nil {
+		return err
+	}
+	if _, err := r.lastChecked(); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.stale = true
-	for id := range listings {
-		delete(r.denied, id)
+	for id, l := range listings {
+		r.checked[id] = l.Checked
+	}
+	r.stale = r.stale || news
+	if r.aged.IsZero() {
+		r.aged = r.Now()
 	}
 	return nil
 }
 
-// deny keeps somebody out until a refresh that began later says otherwise.
-func (r *Refresher) deny(p person) {
+// deny has a person's keys open nothing from the cache until a refresh that
+// began later says otherwise: the source said that the person lost a right.
+func (r *Refresher) deny(p person) error {
 	r.mu.Lock()
 	if r.denied == nil {
 		r.denied = map[string]time.Time{}
 	}
+	_, known := r.denied[p.ID]
 	r.denied[p.ID] = r.Now()
 	r.stale = true
 	r.mu.Unlock()
+	if known {
+		return nil
+	}
 	r.Log.Info("a user lost the right to log in since the last refresh", "user", p.Name, "iam_user", p.IAMName)
+	return r.saveDenied()
 }
 
-// Denied returns the login names that a login's question found out of the groups.
-func (r *Refresher) Denied() []string {
+// allow takes back what deny did before started.
+func (r *Refresher) allow(p person, started time.Time) error {
 	r.mu.Lock()
-	denied := maps.Clone(r.denied)
-	r.mu.Unlock()
-	var names []string
-	for _, p := range r.last().people() {
-		if _, out := denied[p.ID]; out {
-			names = append(names, p.Name)
-		}
+	when, known := r.denied[p.ID]
+	if known = known && started.After(when); known {
+		delete(r.denied, p.ID)
+		r.stale = true
 	}
-	return names
+	r.mu.Unlock()
+	if !known {
+		return nil
+	}
+	return r.saveDenied()
+}
+
+// saveDenied remembers who is denied, so that a restart lets nobody in.
+func (r *Refresher) saveDenied() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.State.Save(map[string]any{savedDenied: append([]string{}, slices.Sorted(maps.Keys(r.denied))...)})
 }

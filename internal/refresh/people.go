@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -58,7 +59,9 @@ func (a answer) people() []person {
 		}
 		p.IAMName, p.tags = u.Name, u.Tags
 		if !p.Login {
-			p.Name = mark(u, names)
+			if p.Name = mark(u, names); p.Name == "" {
+				continue
+			}
 			names[p.Name] = true
 		}
 		all = append(all, *p)
@@ -67,23 +70,31 @@ func (a answer) people() []person {
 }
 
 // mark names somebody who has no login of the own: the IAM name where it can
-// be mistaken for nobody else's, else the UserId.
+// be mistaken for nobody else's, else the UserId, and should somebody be named
+// after that as well, the UserId with an addition. "" is returned only where
+// many were.
 func mark(u directory.User, taken map[string]bool) string {
-	if len(u.Name) <= cache.MaxNameLen && !taken[u.Name] && cache.ValidName(u.Name) {
-		return u.Name
+	m := u.ID
+	if !strings.HasPrefix(u.Name, "AIDA") {
+		m = u.Name
 	}
-	return u.ID[:min(len(u.ID), cache.MaxNameLen)]
+	if taken[m] || !cache.ValidName(m) {
+		m = u.ID
+	}
+	for taken[m] || !cache.ValidName(m) {
+		if m += "_"; len(m) > cache.MaxNameLen {
+			return ""
+		}
+	}
+	return m
 }
 
-// userKeys makes of a listing what keys.db holds of a person.
-func (r *Refresher) userKeys(p person, l state.Listing, denied bool) (cache.UserKeys, keys.Selection) {
+// userKeys makes of a listing what keys.db holds of a person. The directory
+// that the person's tags may have come with was asked for at the time given.
+func (r *Refresher) userKeys(p person, l state.Listing, asked time.Time) (cache.UserKeys, keys.Selection) {
 	u := cache.UserKeys{Name: p.Name, UID: p.UID, Login: p.Login, Checked: l.Checked}
-	if denied {
-		u.UID, u.Login = 0, false
-		return u, keys.Selection{}
-	}
 	tags := l.Tags
-	if tags == nil {
+	if p.tags != nil && (tags == nil || asked.After(l.Checked)) {
 		tags = p.tags
 	}
 	selection := r.Keys.Select(keys.Source{Keys: l.Keys, Tags: tags, End: p.End}, r.Now())
@@ -93,15 +104,22 @@ func (r *Refresher) userKeys(p person, l state.Listing, denied bool) (cache.User
 
 // PublishKeys writes keys.db if what is known differs from what it holds.
 func (r *Refresher) PublishKeys() error {
-	r.one.Lock()
-	defer r.one.Unlock()
+	r.State.Publish.Lock()
+	defer r.State.Publish.Unlock()
 	return r.publishKeys()
 }
 
+// publishKeys does what PublishKeys does. The caller holds State.Publish.
 func (r *Refresher) publishKeys() error {
+	if r.retired {
+		return errRetired
+	}
 	r.mu.Lock()
-	a, stale, denied := r.answer, r.stale, maps.Clone(r.denied)
-	r.stale = false
+	a, denied := r.answer, maps.Clone(r.denied)
+	stale := r.stale || !r.aged.IsZero() && r.Now().Sub(r.aged) >= agedPublish
+	if stale && a.known {
+		r.stale, r.aged = false, time.Time{}
+	}
 	r.mu.Unlock()
 	// A file that is not the one written last was damaged or put there by somebody.
 	if !a.known || r.Mute || !stale && r.keysStamp() == r.written {
@@ -131,16 +149,24 @@ func (r *Refresher) keysStamp() string {
 	return fmt.Sprint(s.Dev, s.Ino, s.Size, s.Mode, s.Uid, s.Gid, s.Ctim.Nano())
 }
 
+// agedPublish is how long answers that say nothing new wait for others, before
+// package cache is asked whether the times in keys.db are worth a new file.
+const agedPublish = 15 * time.Second
+
 func (r *Refresher) writeKeys(a answer, listings map[string]state.Listing, denied map[string]time.Time) error {
 	t := cache.KeyTables{Policy: r.Login}
 	shared := map[string][]string{}
-	for _, p := range a.people() {
+	for _, p := range a.allowed {
 		l, ok := listings[p.ID]
 		if !ok {
 			continue // never listed: nothing is known, so nothing opens
 		}
+		u, selection := r.userKeys(p, l, a.at)
 		_, out := denied[p.ID]
-		u, selection := r.userKeys(p, l, out)
+		if out {
+			u.UID, u.Login, u.Keys = 0, false, nil
+			selection = keys.Selection{}
+		}
 		t.Users = append(t.Users, u)
 		for _, k := range selection.Expiring {
 			r.notice("key-expiring "+k.ID, "a key ends soon", "user", p.Name, "key", k.ID, "fingerprint", k.SHA256(), "ends", k.Expires)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -33,8 +34,9 @@ type Source interface {
 	Directory(ctx context.Context, want Wanted) (Said, error)
 	// UserID returns the id that a user's name stands for now, or ErrNoSuchUser.
 	UserID(ctx context.Context, userName string) (string, error)
-	// Keys lists a user's keys, and says when IAM was asked for them. The body
-	// of a key id never changes: known is asked before it is fetched.
+	// Keys lists a user's keys, and says when IAM was asked for them (zero:
+	// just now). The body of a key id never changes: known is asked before it
+	// is fetched.
 	Keys(ctx context.Context, userName string, known func(keyID string) (body string, ok bool)) ([]directory.Key, time.Time, error)
 	// Groups returns the names of a user's groups, or ErrNoSuchUser.
 	Groups(ctx context.Context, userName string) ([]string, error)
@@ -59,19 +61,25 @@ type Refresher struct {
 	Host     func() (accounts.Host, error)
 	KeysGID  int           // who may read keys.db; -1: root alone
 	SweepAge time.Duration // how old a listing of keys becomes before the sweep repeats it
+	TellGone bool          // Outcome.Gone repeats who is gone until Ended is told
 	Now      func() time.Time
 	Log      *slog.Logger
 
 	Everybody bool // for a publisher: ask for all users and groups, and for everybody's keys
 	Mute      bool // serve nobody: remember, and write no cache files
 
-	one     sync.Mutex // held by whoever computes or publishes
-	written string     // keysStamp of keys.db as written last; guarded by one
+	asking sync.Mutex // held by a refresh while it asks the source
+	// State.Publish is held by whoever computes or publishes, and guards:
+	retired bool
+	written string // keysStamp of keys.db as written last
 
 	mu      sync.Mutex // guards what follows
 	answer  answer
-	denied  map[string]time.Time // UserId → when a login's question found the user out of the groups
+	denied  map[string]time.Time // UserId → when the source said that the user lost a right; see deny
+	checked map[string]time.Time // UserId → when the keys were last listed; nil: not read from the state yet
 	stale   bool                 // keys.db does not hold all that is known
+	aged    time.Time            // since when only the times in keys.db are behind; zero: they are not
+	logins  int                  // questions of Ask under way: the sweep waits for them
 	noticed map[string]bool      // findings that were logged
 }
 
@@ -88,6 +96,18 @@ type answer struct {
 	keysCome  bool // the source hands over all keys it knows: there is nothing to sweep
 	result    accounts.Result
 	outcome   Outcome
+	allowed   []person // people, computed once; not to be changed
+}
+
+// errRetired is returned by what would publish after Retire.
+var errRetired = errors.New("the configuration was read anew meanwhile")
+
+// Retire waits for what is being published and has r publish nothing more, so
+// that another Refresher can take over its state and its folder.
+func (r *Refresher) Retire() {
+	r.State.Publish.Lock()
+	r.retired = true
+	r.State.Publish.Unlock()
 }
 
 // Options are what a person may ask of one refresh.
@@ -104,6 +124,8 @@ const (
 	savedPins      = "pins"
 	savedOrigin    = "origin"
 	savedLeavers   = "leavers"
+	savedDenied    = "denied"
+	savedGone      = "gone"
 )
 
 // sameForLong is how long an answer that is repeated unchanged is not computed
@@ -120,15 +142,28 @@ func (t tagGroups) equal(u tagGroups) bool {
 // Restore takes up what the last refresh before a restart had, so that logins
 // can be answered before IAM is. Having nothing to take up is no error.
 func (r *Refresher) Restore() error {
-	r.one.Lock()
-	defer r.one.Unlock()
+	r.State.Publish.Lock()
+	defer r.State.Publish.Unlock()
 	var past accounts.Past
+	var denied []string
 	a := answer{known: true, computed: r.Now()}
 	if err := errors.Join(
 		r.State.Load(savedDirectory, &a.directory), r.State.Load(savedPast, &past), r.State.Load(savedTags, &a.tags),
-		r.State.Load(savedPins, &a.pins), r.State.Load(savedOrigin, &a.origin),
+		r.State.Load(savedPins, &a.pins), r.State.Load(savedOrigin, &a.origin), r.State.Load(savedDenied, &denied),
 	); err != nil {
 		return err
+	}
+	r.mu.Lock()
+	r.denied = map[string]time.Time{}
+	for _, id := range denied {
+		r.denied[id] = r.Now() // before any answer of this process
+	}
+	r.mu.Unlock()
+	if r.LoginTag == "" {
+		a.tags.Login = nil
+	}
+	if r.SudoTag == "" {
+		a.tags.Sudo = nil
 	}
 	if len(a.directory.Users) == 0 {
 		return nil
@@ -148,10 +183,12 @@ func (r *Refresher) Restore() error {
 }
 
 // Refresh asks the source, and publishes what follows from the answer. An
-// error has changed nothing that is served.
+// error has changed nothing that is served, unless it says that the folder or
+// keys.db could not be written: then nss.db may be new, and the next refresh
+// goes on from there.
 func (r *Refresher) Refresh(ctx context.Context, o Options) (Outcome, error) {
-	r.one.Lock()
-	defer r.one.Unlock()
+	r.asking.Lock()
+	defer r.asking.Unlock()
 	started := r.Now()
 	tags, err := r.readTags(ctx)
 	if err != nil {
@@ -164,6 +201,8 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	r.State.Publish.Lock()
+	defer r.State.Publish.Unlock()
 	a := answer{at: said.AsOf, tags: tags, directory: said.Directory, pins: said.Pins, origin: said.Origin, keysCome: said.Listings != nil}
 	if a.at.IsZero() {
 		a.at = started
@@ -186,10 +225,11 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (Outcome, error) {
 	return r.apply(a, said, o, again)
 }
 
-// Rebuild computes anew from the last answer, because the host's own files changed.
+// Rebuild computes anew from the last answer: the host's own files changed, or
+// time went by without another answer.
 func (r *Refresher) Rebuild() (Outcome, error) {
-	r.one.Lock()
-	defer r.one.Unlock()
+	r.State.Publish.Lock()
+	defer r.State.Publish.Unlock()
 	last := r.last()
 	if !last.known {
 		return Outcome{}, nil
@@ -197,8 +237,12 @@ func (r *Refresher) Rebuild() (Outcome, error) {
 	return r.apply(last, Said{}, Options{}, true)
 }
 
-// apply computes what a is to serve, remembers it and publishes it.
+// apply computes what a is to serve, remembers it and publishes it. The caller
+// holds State.Publish.
 func (r *Refresher) apply(a answer, said Said, o Options, rebuild bool) (Outcome, error) {
+	if r.retired {
+		return Outcome{}, errRetired
+	}
 	host, err := r.Host()
 	if err != nil {
 		return Outcome{}, err
@@ -233,6 +277,12 @@ func (r *Refresher) apply(a answer, said Said, o Options, rebuild bool) (Outcome
 	if o.DryRun {
 		return outcome, nil
 	}
+	if r.TellGone {
+		if outcome.Gone, err = r.stillGone(a.result); err != nil {
+			return Outcome{}, err
+		}
+		values[savedGone] = outcome.Gone
+	}
 	// Remembered before it is served: a former user must not be forgotten by a
 	// crash in between, and counting an absence twice needs two absences.
 	if err := r.State.Save(values); err != nil {
@@ -245,9 +295,12 @@ func (r *Refresher) apply(a answer, said Said, o Options, rebuild bool) (Outcome
 	}
 	a.known, a.computed = true, r.Now()
 	a.outcome = outcome
-	a.outcome.Published, a.outcome.Changes, a.outcome.Gone = false, accounts.Changes{}, nil
+	a.outcome.Published, a.outcome.Changes = false, accounts.Changes{}
+	if !r.TellGone {
+		a.outcome.Gone = nil
+	}
 	r.keep(a)
-	if err := errors.Join(r.takeListings(a, said.Listings), r.forget(a)); err != nil {
+	if err := errors.Join(r.saveDenied(), r.takeListings(r.last(), said.Listings), r.forget(a)); err != nil {
 		return outcome, err
 	}
 	return outcome, r.publishKeys()
@@ -273,12 +326,50 @@ func adopt(past accounts.Past, former []Former, a answer) accounts.Past {
 	return past.Adopt(gone)
 }
 
+// stillGone returns who is gone by this result, and who was before, is not
+// back, and whose end Ended was not told.
+func (r *Refresher) stillGone(result accounts.Result) ([]accounts.User, error) {
+	var gone []accounts.User
+	if err := r.State.Load(savedGone, &gone); err != nil {
+		return nil, err
+	}
+	gone = append(gone, result.Gone...)
+	former := map[uint32]string{}
+	for _, u := range result.Tables.Users {
+		if u.Former {
+			former[u.UID] = u.ID
+		}
+	}
+	slices.SortFunc(gone, func(a, b accounts.User) int { return cmp.Compare(a.UID, b.UID) })
+	gone = slices.CompactFunc(gone, func(a, b accounts.User) bool { return a.UID == b.UID })
+	return slices.DeleteFunc(gone, func(u accounts.User) bool { return former[u.UID] != u.ID }), nil
+}
+
+// Ended says that nothing of the users is left to end: see TellGone.
+func (r *Refresher) Ended(users []accounts.User) error {
+	r.State.Publish.Lock()
+	defer r.State.Publish.Unlock()
+	var gone []accounts.User
+	if err := r.State.Load(savedGone, &gone); err != nil {
+		return err
+	}
+	gone = slices.DeleteFunc(gone, func(u accounts.User) bool {
+		return slices.ContainsFunc(users, func(e accounts.User) bool { return e.ID == u.ID && e.UID == u.UID })
+	})
+	r.mu.Lock()
+	r.answer.outcome.Gone = gone
+	r.mu.Unlock()
+	return r.State.Save(map[string]any{savedGone: gone})
+}
+
 // forget drops the key listings of those who are gone, so that somebody who
 // comes back starts without old keys.
 func (r *Refresher) forget(a answer) error {
 	here := map[string]bool{}
 	for _, u := range a.result.Tables.Users {
-		here[u.ID] = true
+		if !u.Former {
+			here[u.ID] = true
+		}
 	}
 	for _, ids := range a.result.Shared {
 		for _, id := range ids {
@@ -290,7 +381,7 @@ func (r *Refresher) forget(a answer) error {
 			here[u.ID] = true
 		}
 	}
-	checked, err := r.State.Checked()
+	checked, err := r.lastChecked()
 	if err != nil {
 		return err
 	}
@@ -300,12 +391,34 @@ func (r *Refresher) forget(a answer) error {
 			gone = append(gone, id)
 		}
 	}
-	return r.State.Forget(gone)
+	if err := r.State.Forget(gone); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range gone {
+		delete(r.checked, id)
+	}
+	return nil
+}
+
+// lastChecked returns when each user's keys were last listed.
+func (r *Refresher) lastChecked() (map[string]time.Time, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.checked == nil {
+		checked, err := r.State.Checked()
+		if err != nil {
+			return nil, err
+		}
+		r.checked = checked
+	}
+	return maps.Clone(r.checked), nil
 }
 
 // wanted is what the policy needs to know of IAM.
 func (r *Refresher) wanted(p accounts.Policy) Wanted {
-	w := Wanted{Publish: p.Publish, AllUsers: p.AllUsers, Tags: p.ExpiresTag != "" || r.Keys.TagPrefix != ""}
+	w := Wanted{Publish: p.Publish, AllUsers: p.AllUsers, Tags: p.ExpiresTag != ""}
 	if r.Everybody {
 		w.AllUsers, w.Publish = true, []string{"*"}
 	}
@@ -351,13 +464,14 @@ func (r *Refresher) last() answer {
 	return r.answer
 }
 
-// keep makes a the answer in hand. Whoever it admits is no longer denied: it
-// is younger than any login's question. Only who may enter what can make
-// keys.db outdated here, and after a restart nobody knows what it holds.
+// keep makes a the answer in hand. Whoever it admits is no longer denied if it
+// is younger than the denial. Only who may enter what can make keys.db outdated
+// here, and after a restart nobody knows what it holds.
 func (r *Refresher) keep(a answer) {
+	a.allowed = a.people()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.stale = r.stale || !r.answer.known || !reflect.DeepEqual(r.answer.people(), a.people())
+	r.stale = r.stale || !r.answer.known || !reflect.DeepEqual(r.answer.allowed, a.allowed)
 	r.answer = a
 	for id, when := range r.denied {
 		if a.at.After(when) {

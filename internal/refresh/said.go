@@ -48,7 +48,7 @@ type Wanted struct {
 	Groups   []string // names; each must exist
 	Publish  []string // patterns of further groups
 	AllUsers bool
-	Tags     bool   // the users' tags too
+	Tags     bool   // the users' tags too; a Source that has them anyway may give them unasked
 	Known    Origin // the answer in hand, for a source that need not repeat it
 }
 

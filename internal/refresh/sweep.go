@@ -3,6 +3,7 @@ package refresh
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -39,15 +40,21 @@ func (r *Refresher) Sweep(ctx context.Context, most int) (Swept, error) {
 		due = due[:most]
 	}
 	batch, published := map[string]state.Listing{}, r.Now()
-	err = r.listAll(ctx, due, func(p person, l state.Listing) error {
+	err = r.listAll(ctx, due, func(p person, l state.Listing, err error) error {
+		if err != nil && !errors.Is(err, errOtherUser) {
+			return err
+		}
+		swept.Left--
+		if err != nil {
+			return r.deny(p) // the next refresh knows the name
+		}
 		batch[p.ID] = l
 		swept.Users++
-		swept.Left--
 		swept.Keys += len(l.Keys)
 		if len(batch) < sweepBatch {
 			return nil
 		}
-		err := r.learn(batch)
+		err = r.learn(batch)
 		clear(batch)
 		if err == nil && r.Now().Sub(published) > sweepPublish {
 			err = r.PublishKeys()
@@ -63,29 +70,35 @@ func (r *Refresher) Sweep(ctx context.Context, most int) (Swept, error) {
 
 // due returns the people whose turn it is, the longest waiting first.
 func (r *Refresher) due() ([]person, error) {
-	checked, err := r.State.Checked()
+	checked, err := r.lastChecked()
 	if err != nil {
 		return nil, err
 	}
-	now, a := r.Now(), r.last()
+	r.mu.Lock()
+	a, denied := r.answer, maps.Clone(r.denied)
+	r.mu.Unlock()
 	if a.keysCome {
 		return nil, nil
 	}
-	people := a.people()
+	people := a.allowed
 	if r.Everybody {
 		people = a.everybody()
 	}
-	due := slices.DeleteFunc(people, func(p person) bool {
+	now := r.Now()
+	var due []person
+	for _, p := range people {
 		at, ok := checked[p.ID]
-		return ok && !at.After(now) && now.Sub(at) < r.SweepAge
-	})
+		if _, out := denied[p.ID]; !out && (!ok || at.After(now) || now.Sub(at) >= r.SweepAge) {
+			due = append(due, p)
+		}
+	}
 	slices.SortStableFunc(due, func(a, b person) int { return checked[a.ID].Compare(checked[b.ID]) })
 	return due, nil
 }
 
-// listAll lists the people's keys, some at a time, and hands each answer to
-// keep, one at a time. The first error ends it.
-func (r *Refresher) listAll(ctx context.Context, people []person, keep func(person, state.Listing) error) error {
+// listAll lists the people's keys, some at a time, and hands each answer or
+// error to keep, one at a time. The first error that keep returns ends it.
+func (r *Refresher) listAll(ctx context.Context, people []person, keep func(person, state.Listing, error) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan person)
@@ -104,16 +117,11 @@ func (r *Refresher) listAll(ctx context.Context, people []person, keep func(pers
 	for range sweepWorkers {
 		workers.Go(func() {
 			for p := range next {
-				l, err := r.list(ctx, r.Source, p)
-				if errors.Is(err, errOtherUser) {
-					r.deny(p)
-					continue
-				}
-				if err == nil {
-					keeping.Lock()
-					err = keep(p, l)
-					keeping.Unlock()
-				}
+				r.giveWay(ctx)
+				l, err := r.list(ctx, r.Source, p, false)
+				keeping.Lock()
+				err = keep(p, l, err)
+				keeping.Unlock()
 				if err != nil {
 					cancel(err)
 					return
@@ -123,4 +131,21 @@ func (r *Refresher) listAll(ctx context.Context, people []person, keep func(pers
 	}
 	workers.Wait()
 	return context.Cause(ctx)
+}
+
+// giveWay waits while somebody is at the door: the sweep must not take the
+// rate from logins.
+func (r *Refresher) giveWay(ctx context.Context) {
+	for ctx.Err() == nil {
+		r.mu.Lock()
+		logins := r.logins
+		r.mu.Unlock()
+		if logins == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }

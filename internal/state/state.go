@@ -9,8 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -27,6 +30,9 @@ const File = "state.db"
 // ErrBusy is returned by Open while another process has the state open.
 var ErrBusy = errors.New("another iam-cachefill is at work here")
 
+// ErrReadOnly is returned by what would write to a Store that Read opened.
+var ErrReadOnly = errors.New("the state was opened to read only")
+
 // ErrDamaged is returned by Open for a file that bbolt could not read safely.
 var ErrDamaged = errors.New("damaged state file")
 
@@ -37,7 +43,13 @@ var (
 )
 
 // A Store is an open state file.
-type Store struct{ db *bolt.DB }
+type Store struct {
+	// Publish is held by whoever computes from the state what to serve, until
+	// that is published: one at a time, as one process at a time has the state.
+	Publish sync.Mutex
+
+	db *bolt.DB // nil: nothing is saved, and nothing can be
+}
 
 // A Listing is what IAM answered when asked for one user's keys.
 type Listing struct {
@@ -50,14 +62,45 @@ type Listing struct {
 // another process to let go of it before it returns ErrBusy. A damaged file is
 // ErrDamaged; SetAside makes room for a new one.
 func Open(dir string) (s *Store, err error) {
+	db, err := openDB(dir, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepare(db); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %q: %w", filepath.Join(dir, File), err), db.Close())
+	}
+	return &Store{db: db}, nil
+}
+
+// Read opens dir/state.db for reading and leaves no trace. Where there is no
+// such file the Store holds nothing. Errors are those of Open.
+func Read(dir string) (*Store, error) {
+	if info, err := os.Lstat(filepath.Join(dir, File)); err == nil && info.Size() == 0 {
+		return &Store{}, nil // its maker was killed before anything was in it
+	}
+	db, err := openDB(dir, true)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Store{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{db: db}
+	if !s.complete() {
+		return nil, errors.Join(fmt.Errorf("open %q: %w: it is not a state file", filepath.Join(dir, File), ErrDamaged), db.Close())
+	}
+	return s, nil
+}
+
+func openDB(dir string, readOnly bool) (db *bolt.DB, err error) {
 	path := filepath.Join(dir, File)
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("open %q: %w: %v", path, ErrDamaged, p)
 		}
 	}()
-	db, err := bolt.Open(path, 0o600, &bolt.Options{
-		PageSize: cache.PageSize, Timeout: time.Second, NoFreelistSync: true, OpenFile: openOwn,
+	db, err = bolt.Open(path, 0o600, &bolt.Options{
+		PageSize: cache.PageSize, Timeout: time.Second, NoFreelistSync: true, OpenFile: openOwn, ReadOnly: readOnly,
 	})
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
@@ -67,26 +110,29 @@ func Open(dir string) (s *Store, err error) {
 	case err != nil:
 		return nil, fmt.Errorf("open %q: %w", path, err)
 	}
-	if err := prepare(db); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %q: %w", path, err), db.Close())
-	}
-	return &Store{db}, nil
+	return db, nil
+}
+
+var buckets = [][]byte{bucketValues, bucketBodies, bucketListings}
+
+// complete reports whether the buckets are there.
+func (s *Store) complete() bool {
+	complete := false
+	_ = s.view(func(tx *bolt.Tx) error {
+		complete = !slices.ContainsFunc(buckets, func(name []byte) bool { return tx.Bucket(name) == nil })
+		return nil
+	})
+	return complete
 }
 
 // prepare makes the buckets. It writes only to a new file: opening the state
 // and finding nothing new must leave no trace.
 func prepare(db *bolt.DB) error {
-	complete := true
-	if err := db.View(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketValues, bucketBodies, bucketListings} {
-			complete = complete && tx.Bucket(name) != nil
-		}
+	if (&Store{db: db}).complete() {
 		return nil
-	}); err != nil || complete {
-		return err
 	}
 	return db.Update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketValues, bucketBodies, bucketListings} {
+		for _, name := range buckets {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
@@ -127,11 +173,31 @@ func SetAside(dir string) error {
 }
 
 // Close lets other processes in.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error {
+	if s.db == nil {
+		return nil
+	}
+	return s.db.Close()
+}
+
+// view runs fn where anything is saved.
+func (s *Store) view(fn func(*bolt.Tx) error) error {
+	if s.db == nil {
+		return nil
+	}
+	return s.db.View(fn)
+}
+
+func (s *Store) update(fn func(*bolt.Tx) error) error {
+	if s.db == nil || s.db.IsReadOnly() {
+		return ErrReadOnly
+	}
+	return s.db.Update(fn)
+}
 
 // Load reads the value saved under name into v. Nothing saved leaves v alone.
 func (s *Store) Load(name string, v any) error {
-	return s.db.View(func(tx *bolt.Tx) error {
+	return s.view(func(tx *bolt.Tx) error {
 		b := tx.Bucket(bucketValues).Get([]byte(name))
 		if b == nil {
 			return nil
@@ -154,7 +220,7 @@ func (s *Store) Save(values map[string]any) error {
 		}
 		encoded[name] = b
 	}
-	if err := s.db.View(func(tx *bolt.Tx) error {
+	if err := s.view(func(tx *bolt.Tx) error {
 		for name, b := range encoded {
 			if bytes.Equal(tx.Bucket(bucketValues).Get([]byte(name)), b) {
 				delete(encoded, name)
@@ -164,7 +230,7 @@ func (s *Store) Save(values map[string]any) error {
 	}); err != nil || len(encoded) == 0 {
 		return err
 	}
-	return s.db.Update(func(tx *bolt.Tx) error {
+	return s.update(func(tx *bolt.Tx) error {
 		for name, b := range encoded {
 			if err := tx.Bucket(bucketValues).Put([]byte(name), b); err != nil {
 				return err
@@ -176,7 +242,7 @@ func (s *Store) Save(values map[string]any) error {
 
 // Body returns the body that IAM once gave for a key ID.
 func (s *Store) Body(keyID string) (body string, ok bool) {
-	_ = s.db.View(func(tx *bolt.Tx) error {
+	_ = s.view(func(tx *bolt.Tx) error {
 		if b := tx.Bucket(bucketBodies).Get([]byte(keyID)); b != nil {
 			body, ok = string(b), true
 		}
@@ -190,7 +256,7 @@ func (s *Store) SaveListings(listings map[string]Listing) error {
 	if len(listings) == 0 {
 		return nil
 	}
-	return s.db.Update(func(tx *bolt.Tx) error {
+	return s.update(func(tx *bolt.Tx) error {
 		bodies := tx.Bucket(bucketBodies)
 		for userID, l := range listings {
 			stripped := Listing{Checked: l.Checked, Keys: make([]directory.Key, len(l.Keys)), Tags: l.Tags}
@@ -215,22 +281,41 @@ func (s *Store) SaveListings(listings map[string]Listing) error {
 	})
 }
 
+// Listing returns the last listing of one user, with bodies. It reports false
+// for a user never listed.
+func (s *Store) Listing(userID string) (l Listing, ok bool, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketListings).Get([]byte(userID))
+		if b == nil {
+			return nil
+		}
+		ok = true
+		l, err = decodeListing(tx, []byte(userID), b)
+		return err
+	})
+	return l, ok, err
+}
+
+func decodeListing(tx *bolt.Tx, userID, b []byte) (l Listing, err error) {
+	if err := json.Unmarshal(b, &l); err != nil {
+		return l, fmt.Errorf("keys of user %q: %w", userID, err)
+	}
+	bodies := tx.Bucket(bucketBodies)
+	for i := range l.Keys {
+		l.Keys[i].Body = string(bodies.Get([]byte(l.Keys[i].ID)))
+	}
+	return l, nil
+}
+
 // Listings returns the last listing of every user asked for, by UserId, with
 // bodies. Users never listed are absent.
 func (s *Store) Listings() (map[string]Listing, error) {
 	all := map[string]Listing{}
-	err := s.db.View(func(tx *bolt.Tx) error {
-		bodies := tx.Bucket(bucketBodies)
+	err := s.view(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketListings).ForEach(func(userID, b []byte) error {
-			var l Listing
-			if err := json.Unmarshal(b, &l); err != nil {
-				return fmt.Errorf("keys of user %q: %w", userID, err)
-			}
-			for i := range l.Keys {
-				l.Keys[i].Body = string(bodies.Get([]byte(l.Keys[i].ID)))
-			}
+			l, err := decodeListing(tx, userID, b)
 			all[string(userID)] = l
-			return nil
+			return err
 		})
 	})
 	return all, err
@@ -239,7 +324,7 @@ func (s *Store) Listings() (map[string]Listing, error) {
 // Checked returns when each user's keys were last listed, by UserId.
 func (s *Store) Checked() (map[string]time.Time, error) {
 	all := map[string]time.Time{}
-	err := s.db.View(func(tx *bolt.Tx) error {
+	err := s.view(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketListings).ForEach(func(userID, b []byte) error {
 			var l struct{ Checked time.Time }
 			if err := json.Unmarshal(b, &l); err != nil {
@@ -258,7 +343,7 @@ func (s *Store) Forget(userIDs []string) error {
 	if len(userIDs) == 0 {
 		return nil
 	}
-	return s.db.Update(func(tx *bolt.Tx) error {
+	return s.update(func(tx *bolt.Tx) error {
 		for _, id := range userIDs {
 			if err := tx.Bucket(bucketListings).Delete([]byte(id)); err != nil {
 				return err
