@@ -91,7 +91,7 @@ func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refres
 		Keys: keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits, MaxAge: c.Keys.MaxAge, TagPrefix: c.Keys.TagPrefix},
 		Login: cache.LoginPolicy{
 			Online: c.Keys.Online, Timeout: c.Keys.Timeout, MaxStale: c.Keys.MaxStale,
-			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Chain: c.Keys.Chain,
+			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Options: c.Keys.Options, Chain: c.Keys.Chain,
 		},
 		Host: func() (accounts.Host, error) { return readHost(log) }, KeysGID: gid,
 		SweepAge: sweepAge(c.Keys), TellGone: c.Removal.EndSessions, Now: time.Now, Log: log,

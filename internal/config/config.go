@@ -90,6 +90,7 @@ type Keys struct {
 	MinRSABits int
 	Types      []string // key types that may open anything, as sshd names them
 	TagPrefix  string   // "": no keys from tags
+	Options    []string // authorized_keys options of every key, of KeyOptions, or nil
 	Chain      []string // a command and its arguments, or nil
 }
 
@@ -110,6 +111,14 @@ var KeyTypes = []string{
 	"ssh-rsa", "ssh-ed25519",
 	"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
 	"sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
+}
+
+// KeyOptions are the authorized_keys options that keys.options may name: those
+// that take no value and say only what a session may do.
+var KeyOptions = []string{
+	"restrict", "agent-forwarding", "no-agent-forwarding", "port-forwarding", "no-port-forwarding",
+	"pty", "no-pty", "user-rc", "no-user-rc", "X11-forwarding", "no-X11-forwarding",
+	"touch-required", "no-touch-required", "verify-required",
 }
 
 // Default returns what an empty file means. It has no login rule.

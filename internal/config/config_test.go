@@ -91,6 +91,7 @@ iam-sudo = 70002
 max_stale = "0"
 max_age = "90d"
 types = ["ssh-ed25519"]
+options = ["restrict", "pty"]
 chain = ["/opt/helper", "%u"]
 [shared]
 ec2-user = ["ops"]
@@ -116,6 +117,7 @@ keep_names = "1d12h"
 	want.Keys.MaxStale = 0
 	want.Keys.MaxAge = 90 * 24 * time.Hour
 	want.Keys.Types = []string{"ssh-ed25519"}
+	want.Keys.Options = []string{"restrict", "pty"}
 	want.Keys.Chain = []string{"/opt/helper", "%u"}
 	want.Shared = map[string][]string{"ec2-user": {"ops"}, "root": {"ops"}}
 	want.SharedAllowRoot = true
@@ -203,6 +205,9 @@ func TestEachFaultIsNamedWithItsPlace(t *testing.T) {
 		{"weak keys", "[keys]\nmin_rsa_bits = 512\n", `f:2:1: key "keys.min_rsa_bits": 512 is not in 1024 to 16384`},
 		{"a key type that is none", "[keys]\ntypes = [\"ssh-dss\"]\n", `f:2:10: key "keys.types": "ssh-dss" is not a key type`},
 		{"no key type at all", "[keys]\ntypes = []\n", `f:2:1: key "keys.types": allows no key at all`},
+		{"an option with a value", "[keys]\noptions = [\"command=\\\"/bin/sh\\\"\"]\n", `f:2:12: key "keys.options": "command=\"/bin/sh\"" is not an option that every key may carry; known are restrict, `},
+		{"an option that opens more", "[keys]\noptions = [\"restrict\", \"cert-authority\"]\n", `f:2:24: key "keys.options": "cert-authority" is not an option that every key may carry`},
+		{"an option and its contrary", "[keys]\noptions = [\"no-pty\", \"pty\"]\n", `f:2:1: key "keys.options": "pty" contradicts "no-pty"; remove one of the two`},
 		{"a chain through the path", "[keys]\nchain = [\"helper\"]\n", `f:2:10: key "keys.chain": "helper" is not an absolute path; name the program by its whole path`},
 		{"a shared account with a slash", "[shared]\n\"a/b\" = [\"ops\"]\n", `f:2:1: key "shared.a/b": "a/b" cannot be the name of a Unix account`},
 		{"root as a shared account", "[shared]\nroot = [\"ops\"]\n", `f:2:1: key "shared.root": would let IAM users log in as root; remove it, or add allow_root = true`},

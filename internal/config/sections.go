@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -90,7 +91,8 @@ func init() {
 			"tag_prefix": func(r *reader, v value) {
 				put(&r.config.Keys.TagPrefix)(v.matching(iamTagForm, "the beginning of an IAM tag key", `"ssh-key"`))
 			},
-			"chain": readChain,
+			"options": readKeyOptions,
+			"chain":   readChain,
 		},
 		"removal": {
 			"confirm":      readConfirm,
@@ -359,6 +361,28 @@ func readKeyTypes(r *reader, v value) {
 	}))
 	if v.any != nil && r.config.Keys.Types != nil && len(r.config.Keys.Types) == 0 {
 		v.fault("allows no key at all", "name a type, or remove the key for all types")
+	}
+}
+
+// readKeyOptions refuses an option beside its contrary: sshd would take
+// whichever comes last, and nobody could tell which was meant.
+func readKeyOptions(r *reader, v value) {
+	const example = `["no-agent-forwarding", "no-X11-forwarding"]`
+	options, ok := v.each(example, func(element value, s string) bool {
+		if !slices.Contains(KeyOptions, s) {
+			element.listFault(quote(s)+" is not an option that every key may carry", "known are "+list(KeyOptions))
+			return false
+		}
+		return true
+	})
+	for _, o := range options {
+		if ok && slices.Contains(options, "no-"+o) {
+			v.fault(quote(o)+" contradicts "+quote("no-"+o), "remove one of the two")
+			ok = false
+		}
+	}
+	if ok && len(options) > 0 {
+		r.config.Keys.Options = options
 	}
 }
 
