@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"time"
 
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
+	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 )
 
@@ -26,6 +28,12 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	server := control.NewServer(control.Options{
 		Lookup: d.lookup,
+		Patience: func() time.Duration {
+			if k := d.settings().Keys; k.Online == "prefer" {
+				return k.Timeout // the cache is the answer then
+			}
+			return 0
+		},
 		Status: func(context.Context) (any, error) { return readReport() },
 		Refresh: func(ctx context.Context, ask control.RefreshRequest) (any, error) {
 			return d.refresh(ctx, refresh.Options{DryRun: ask.DryRun, AcceptRemovals: ask.Confirm})
@@ -51,7 +59,7 @@ func (d *daemon) lookup(ctx context.Context, name string) (control.Answer, error
 	if c.Keys.Online == "off" {
 		return control.Answer{}, errors.New(`keys.online is "off"`)
 	}
-	user, shared, err := r.Ask(ctx, name)
+	user, shared, err := r.Ask(iam.Urgent(ctx), name)
 	return control.Answer{User: user, Shared: shared}, err
 }
 

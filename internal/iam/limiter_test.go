@@ -1,7 +1,9 @@
 package iam
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -41,4 +43,92 @@ func TestTheRateIsHalvedByThrottlingAndWonBackSlowly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// In a bubble time passes only when everybody waits, so these times are exact.
+func TestLoginsGoBeforeOtherCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(5, 20)
+		begin := time.Now()
+		for range 15 {
+			if err := l.wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begin); took > 10*time.Millisecond {
+			t.Errorf("three quarters of the burst took a refresh %v", took)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		sweeps := make(chan time.Duration, 100)
+		for range 4 {
+			go func() {
+				for l.wait(ctx) == nil {
+					sweeps <- time.Since(begin)
+				}
+			}()
+		}
+		synctest.Wait()
+		for range 5 {
+			if err := l.wait(Urgent(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begin); took > 10*time.Millisecond {
+			t.Errorf("five calls for logins had to wait %v behind a sweep", took)
+		}
+		if err := l.wait(Urgent(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > 210*time.Millisecond {
+			t.Errorf("the sixth waited %v, want a fifth of a second", took)
+		}
+		time.Sleep(10 * time.Second)
+		if n := len(sweeps); n < 40 {
+			t.Errorf("with no login a sweep made %d calls in 10 s, want what the rate allows", n)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+func TestLoginsWithoutEndDoNotKeepARefreshFromBeingDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(5, 20)
+		ctx, cancel := context.WithCancel(t.Context())
+		for range 8 {
+			go func() {
+				for l.wait(Urgent(ctx)) == nil {
+				}
+			}()
+		}
+		done := 0
+		go func() {
+			for l.wait(ctx) == nil {
+				done++
+			}
+		}()
+		time.Sleep(time.Minute)
+		cancel()
+		synctest.Wait()
+		if done < 15 {
+			t.Errorf("a refresh made %d calls in a minute of logins", done)
+		}
+	})
+}
+
+func TestACallWhoseTimeEndsBeforeItsTurnIsRefusedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(1, 1)
+		for _, mark := range []func(context.Context) context.Context{Urgent, func(c context.Context) context.Context { return c }} {
+			if err := l.wait(mark(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(mark(t.Context()), 500*time.Millisecond)
+			begin := time.Now()
+			if err := l.wait(ctx); err == nil || ctx.Err() != nil || time.Since(begin) > 0 {
+				t.Errorf("got %v after %v", err, time.Since(begin))
+			}
+			cancel()
+		}
+	})
 }
