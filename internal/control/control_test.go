@@ -108,6 +108,31 @@ func TestAnAnswerArrivesAsItWasGiven(t *testing.T) {
 	}
 }
 
+func TestASlowLookupCostsOneWaitAndIsThereForTheNext(t *testing.T) {
+	release := make(chan struct{})
+	var calls atomic.Int32
+	c, _ := serve(t, Options{Patience: func() time.Duration { return time.Second }, Lookup: func(context.Context, string) (Answer, error) {
+		calls.Add(1)
+		<-release
+		return alice(t), nil
+	}})
+	if _, err := c.Keys(within(t, time.Minute), "alice"); err == nil || !strings.Contains(err.Error(), "no answer yet") {
+		t.Errorf("the first asker got %v, want to be told that there is no answer yet", err)
+	}
+	begin := time.Now()
+	if _, err := c.Keys(within(t, time.Minute), "alice"); err == nil || !strings.Contains(err.Error(), "no answer yet") || time.Since(begin) > 900*time.Millisecond {
+		t.Errorf("the second asker got %v after %v, want the same at once", err, time.Since(begin))
+	}
+	close(release)
+	got, err := c.Keys(within(t, time.Minute), "alice")
+	for err != nil && time.Since(begin) < 30*time.Second { // the answer may be under way for a moment
+		got, err = c.Keys(within(t, time.Minute), "alice")
+	}
+	if err != nil || !reflect.DeepEqual(got, alice(t)) || calls.Load() != 1 {
+		t.Errorf("then: %+v, %v after %d lookups; want the answer of the one", got, err, calls.Load())
+	}
+}
+
 func TestManyAskersMakeOneLookup(t *testing.T) {
 	var calls atomic.Int32
 	release := make(chan struct{})

@@ -12,6 +12,10 @@ import (
 // ErrBusy is returned where a lookup did not come to its turn in time.
 var ErrBusy = errors.New("too many lookups are waiting")
 
+// errSlow is for those who ask when a lookup has already taken longer than
+// anybody waits at the door.
+var errSlow = errors.New("no answer yet, and others have waited long enough; the question goes on for those who ask later")
+
 // maxRemembered bounds the answers kept for reuse. A host has far fewer login
 // names than this; a peer that invents some must not fill the memory.
 const maxRemembered = 8192
@@ -19,19 +23,21 @@ const maxRemembered = 8192
 // lookups asks for each name once at a time, however many want to know, and
 // hands the answer to those who come within the reuse window too.
 type lookups struct {
-	ask     func(context.Context, string) (Answer, error)
-	reuse   time.Duration // of answers
-	retry   time.Duration // of failures
-	timeout time.Duration // of one lookup, waiting for its turn included
-	turn    chan struct{} // one place for each lookup under way
-	rate    *rate.Limiter
-	mu      sync.Mutex
-	asked   map[string]*lookup
+	ask      func(context.Context, string) (Answer, error)
+	reuse    time.Duration        // of answers
+	retry    time.Duration        // of failures
+	timeout  time.Duration        // of one lookup, waiting for its turn included
+	patience func() time.Duration // from a lookup's begin, for all its askers; nil or 0: no end but their own
+	turn     chan struct{}        // one place for each lookup under way
+	rate     *rate.Limiter
+	mu       sync.Mutex
+	asked    map[string]*lookup
 }
 
 // A lookup is one question to IAM. Its answer is set when done is closed.
 type lookup struct {
 	done   chan struct{}
+	began  time.Time
 	answer Answer
 	err    error
 	until  time.Time // the answer is reused up to here; set with it, under lookups.mu
@@ -41,9 +47,24 @@ type lookup struct {
 // itself goes on then, for those who ask next.
 func (l *lookups) keys(ctx context.Context, name string) (Answer, error) {
 	it := l.join(name)
+	var late <-chan time.Time
+	if l.patience != nil {
+		if d := l.patience(); d > 0 {
+			timer := time.NewTimer(time.Until(it.began.Add(d)))
+			defer timer.Stop()
+			late = timer.C
+		}
+	}
 	select {
 	case <-it.done:
 		return it.answer, it.err
+	default:
+	}
+	select {
+	case <-it.done:
+		return it.answer, it.err
+	case <-late:
+		return Answer{}, errSlow
 	case <-ctx.Done():
 		return Answer{}, ctx.Err()
 	}
@@ -65,7 +86,7 @@ func (l *lookups) join(name string) *lookup {
 		close(busy.done)
 		return busy
 	}
-	it := &lookup{done: make(chan struct{})}
+	it := &lookup{done: make(chan struct{}), began: now}
 	l.asked[name] = it
 	go l.run(it, name)
 	return it

@@ -30,10 +30,14 @@ type Options struct {
 	// Refresh refreshes now; the result becomes JSON.
 	Refresh func(ctx context.Context, r RefreshRequest) (any, error)
 
-	Peers          []uint32      // who may ask for keys and status, besides root
-	Reuse          time.Duration // how long an answer is reused: 3 s; negative: not at all
-	Retry          time.Duration // how long a failure is reused: 1 s, and no longer than Reuse
-	LookupTimeout  time.Duration // of one lookup, waiting for its turn included: 10 s
+	Peers         []uint32      // who may ask for keys and status, besides root
+	Reuse         time.Duration // how long an answer is reused: 3 s; negative: not at all
+	Retry         time.Duration // how long a failure is reused: 1 s, and no longer than Reuse
+	LookupTimeout time.Duration // of one lookup, waiting for its turn included: 10 s
+	// Patience is how long after a lookup's begin anybody still waits for it:
+	// sshd asks two to four times a login, and a slow IAM is to cost the person
+	// one wait. nil or 0: as long as each has time.
+	Patience       func() time.Duration
 	RefreshTimeout time.Duration // of one refresh: 10 min
 	Concurrent     int           // lookups at a time: 8
 	Rate           float64       // lookups a second: 20
@@ -66,7 +70,7 @@ func NewServer(o Options) *Server {
 		}
 	}
 	return &Server{options: o, lookups: &lookups{
-		ask: o.Lookup, reuse: o.Reuse, retry: o.Retry, timeout: o.LookupTimeout,
+		ask: o.Lookup, reuse: o.Reuse, retry: o.Retry, timeout: o.LookupTimeout, patience: o.Patience,
 		turn: make(chan struct{}, o.Concurrent), rate: rate.NewLimiter(rate.Limit(o.Rate), o.Burst),
 		asked: make(map[string]*lookup),
 	}}
