@@ -21,6 +21,9 @@ func checkConfigCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := checkKeys(c); err != nil {
+				return err
+			}
 			if o.json {
 				return printJSON(cmd.OutOrStdout(), c)
 			}

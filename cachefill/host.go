@@ -14,10 +14,8 @@ import (
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/hostfiles"
-	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/keys"
 	"github.com/nss-iam/nss-iam/internal/refresh"
-	"github.com/nss-iam/nss-iam/internal/source"
 	"github.com/nss-iam/nss-iam/internal/state"
 )
 
@@ -69,23 +67,20 @@ func readState(dir string, log *slog.Logger) (*state.Store, error) {
 }
 
 // newRefresher makes of a configuration what refreshes this host.
-func newRefresher(c config.Config, s *state.Store, log *slog.Logger) (*refresh.Refresher, *source.IAM, error) {
-	if c.Source.Kind != "iam" {
-		return nil, nil, fmt.Errorf("source.kind %q is not built into this program yet; use \"iam\"", c.Source.Kind)
+func newRefresher(c config.Config, s *state.Store, log *slog.Logger) (*refresh.Refresher, asked, error) {
+	a, err := whoToAsk(c, s, log)
+	if err != nil {
+		return nil, asked{}, err
 	}
-	asked := source.NewIAM(iam.Options{
-		Region: c.Source.Region, Endpoint: c.Source.Endpoint,
-		AssumeRole: c.Source.AssumeRole, ExternalID: c.Source.ExternalID, Rate: c.Source.Rate,
-	}, c.Source.PathPrefix, c.Source.Bulk)
 	r := refresherWithout(c, s, log)
-	r.Source = asked
-	return r, asked, nil
+	r.Source, r.Online = a.directory(), a.iam
+	return r, a, nil
 }
 
 // refresherWithout makes a refresher that has nobody to ask.
 func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refresh.Refresher {
 	_, gid := helperIDs()
-	return &refresh.Refresher{
+	r := &refresh.Refresher{
 		State: s, Dir: c.Cache.Dir,
 		Policy: policyFrom(c), LoginTag: c.Login.GroupsTag, SudoTag: c.Sudo.GroupsTag,
 		Keys: keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits, MaxAge: c.Keys.MaxAge, TagPrefix: c.Keys.TagPrefix},
@@ -95,7 +90,12 @@ func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refres
 		},
 		Host: func() (accounts.Host, error) { return readHost(log) }, KeysGID: gid,
 		SweepAge: sweepAge(c.Keys), TellGone: c.Removal.EndSessions, Now: time.Now, Log: log,
+		Everybody: c.Publish.URL != "", Mute: !c.Login.Configured(),
 	}
+	if r.Everybody {
+		r.SweepAge = min(r.SweepAge, publisherSweepAge)
+	}
+	return r
 }
 
 // policyFrom takes from a configuration what concerns accounts. The groups of

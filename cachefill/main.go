@@ -59,7 +59,8 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.As(err, &job):
 		_, _ = fmt.Fprintf(stderr, "iam-cachefill: %v\n", err)
 		var faulty config.Errors
-		if errors.As(err, &faulty) || errors.Is(err, config.ErrNotConfigured) {
+		var wrong wrongConfig
+		if errors.As(err, &faulty) || errors.As(err, &wrong) || errors.Is(err, config.ErrNotConfigured) {
 			return exitUsage
 		}
 		return exitFailed
@@ -97,6 +98,7 @@ func commands() *cobra.Command {
 		explainCommand(&opts),
 		checkConfigCommand(&opts),
 		setupCommand(&opts),
+		publishCommand(&opts),
 	)
 	return root
 }

@@ -79,14 +79,14 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	r, source, err := newRefresher(c, s, log)
+	r, asked, err := newRefresher(c, s, log)
 	if err != nil {
 		return err
 	}
 	started := time.Now()
 	outcome, err := r.Refresh(cmd.Context(), ask)
 	if !ask.DryRun {
-		report := newReport(started, outcome, err, source.Stats(), c)
+		report := newReport(started, outcome, err, asked, c)
 		err = errors.Join(err, writeReport(report))
 	}
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
-	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/internal/source"
 )
 
 // A report is what the last refresh of this boot left for status to tell. It
@@ -35,16 +35,25 @@ type report struct {
 	Calls     map[string]int64   `json:",omitempty"` // AWS requests by action since the program started
 	Throttles map[string]int64   `json:",omitempty"`
 	Rate      float64            // AWS calls a second at most just now
+
+	Snapshot  *source.SnapshotStatus `json:",omitempty"` // the one in use
+	Published *publication           `json:",omitempty"` // the last publication
+	Unwritten string                 `json:",omitempty"` // why the last publication failed
 }
 
 func reportPath() string { return filepath.Join(filepath.Dir(socketPath), "status.json") }
 
 // newReport tells of a refresh that began at started.
-func newReport(started time.Time, o refresh.Outcome, err error, stats iam.Stats, c config.Config) report {
+func newReport(started time.Time, o refresh.Outcome, err error, a asked, c config.Config) report {
 	before, _ := readReport()
+	stats := a.iam.Stats()
 	r := report{
 		Version: version, Attempt: started, Took: time.Since(started), Refresh: c.Source.Refresh,
 		Calls: stats.Calls, Throttles: stats.Throttles, Rate: stats.Rate,
+	}
+	r.Snapshot, r.Published, r.Unwritten = a.snapshotStatus(), before.Published, before.Unwritten
+	if r.Snapshot == nil && a.snapshot != nil {
+		r.Snapshot = before.Snapshot
 	}
 	if err != nil {
 		r.Error, r.Failures = err.Error(), before.Failures+1

@@ -19,7 +19,6 @@ import (
 	"github.com/nss-iam/nss-iam/internal/hostfiles"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/schedule"
-	"github.com/nss-iam/nss-iam/internal/source"
 	"github.com/nss-iam/nss-iam/internal/state"
 )
 
@@ -60,7 +59,8 @@ type daemon struct {
 	mu        sync.Mutex // guards what a reload replaces
 	config    config.Config
 	refresher *refresh.Refresher // nil until there is a configuration that says who may log in
-	source    *source.IAM
+	asked     asked
+	publisher *publisher // nil without [publish]
 
 	kick      chan struct{} // asks for a refresh soon
 	lastError string        // of a refresh, so that the same is said once
@@ -78,7 +78,7 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 		return err
 	}
 	defer func() { _ = d.state.Close() }()
-	if err := d.load(ctx); err != nil {
+	if err := d.load(); err != nil {
 		return err
 	}
 	if d.current() != nil {
@@ -119,7 +119,7 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 			}
 			return nil
 		case <-hangup:
-			d.reload(ctx)
+			d.reload()
 		case <-alive.C:
 			_, _ = systemd.SdNotify(false, systemd.SdNotifyWatchdog)
 		}
@@ -136,30 +136,39 @@ func (d *daemon) ready() {
 
 // load reads the configuration and makes a refresher of it. A file without a
 // login rule is no fault: the daemon waits for one.
-func (d *daemon) load(ctx context.Context) error {
+func (d *daemon) load() error {
 	c, err := config.Load(d.configFile)
 	if errors.Is(err, config.ErrNotConfigured) {
 		d.log.Warn("not configured: nothing is served until [login] says who may log in", "config", d.configFile)
-		d.mu.Lock()
-		d.config, d.refresher, d.source = c, nil, nil
-		d.mu.Unlock()
-		return nil
+		if c.Publish.URL == "" {
+			d.mu.Lock()
+			d.config, d.refresher, d.asked, d.publisher = c, nil, asked{}, nil
+			d.mu.Unlock()
+			return nil
+		}
+		err = nil
 	}
 	if err != nil {
 		return err
 	}
-	r, source, err := newRefresher(c, d.state, d.log)
+	var writer *publisher
+	if c.Publish.URL != "" {
+		if writer, err = newPublisher(c); err != nil {
+			return err
+		}
+	}
+	r, a, err := newRefresher(c, d.state, d.log)
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
-	d.config, d.refresher, d.source = c, r, source
+	d.config, d.refresher, d.asked, d.publisher = c, r, a, writer
 	d.mu.Unlock()
 	return nil
 }
 
 // reload takes up a changed configuration; a faulty one changes nothing.
-func (d *daemon) reload(ctx context.Context) {
+func (d *daemon) reload() {
 	_, _ = systemd.SdNotify(false, systemd.SdNotifyReloading)
 	defer d.ready()
 	dir := d.settings().Cache.Dir
@@ -167,7 +176,7 @@ func (d *daemon) reload(ctx context.Context) {
 		d.log.Error("reload: cache.dir cannot change while the daemon runs, keeping the previous configuration", "from", dir, "to", c.Cache.Dir)
 		return
 	}
-	if err := d.load(ctx); err != nil {
+	if err := d.load(); err != nil {
 		d.log.Error("reload failed, keeping the previous configuration", "error", err)
 		return
 	}
@@ -236,7 +245,7 @@ func (d *daemon) refreshForEver(ctx context.Context) error {
 // refresh does one refresh, logs what it did in one line, and reports it.
 func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcome, error) {
 	d.mu.Lock()
-	r, source, c := d.refresher, d.source, d.config
+	r, a, c, writer := d.refresher, d.asked, d.config, d.publisher
 	d.mu.Unlock()
 	if r == nil {
 		return refresh.Outcome{}, fmt.Errorf("%s: %w", d.configFile, config.ErrNotConfigured)
@@ -249,10 +258,29 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 		return outcome, err
 	}
 	d.tell(outcome, err, time.Since(started))
-	if err := writeReport(newReport(started, outcome, err, source.Stats(), c)); err != nil {
+	report := newReport(started, outcome, err, a, c)
+	if err == nil && writer != nil {
+		d.publish(ctx, r, writer, &report)
+	}
+	if err := writeReport(report); err != nil {
 		d.log.Warn("write status", "error", err)
 	}
 	return outcome, err
+}
+
+// publish writes the snapshot anew if there is something new, and tells a
+// failure once. What hosts hold goes on serving them.
+func (d *daemon) publish(ctx context.Context, r *refresh.Refresher, writer *publisher, report *report) {
+	done, err := writer.write(ctx, r, true)
+	if err == nil {
+		done.tell(d.log)
+		report.Published, report.Unwritten = &done, ""
+		return
+	}
+	if report.Unwritten != err.Error() {
+		d.log.Error("publish failed, hosts keep the snapshot before", "error", err)
+	}
+	report.Unwritten = err.Error()
 }
 
 // tell logs a failure when it is new, and a success when it changed something

@@ -56,7 +56,9 @@ type status struct {
 	Last   *report `json:",omitempty"` // the last refresh since the host booted
 }
 
-func (s status) good() bool { return s.NSSError == "" && (s.Last == nil || s.Last.Error == "") }
+func (s status) good() bool {
+	return s.NSSError == "" && (s.Last == nil || s.Last.Error == "" && s.Last.Unwritten == "")
+}
 
 func (s status) print(w io.Writer, now time.Time) error {
 	ago := func(t time.Time) string {
@@ -90,6 +92,18 @@ func (s status) print(w io.Writer, now time.Time) error {
 		if !r.Success.IsZero() {
 			row("last good refresh", "%s", ago(r.Success))
 			row("served", "%d users, %d of them may log in; %d groups", r.Users, r.Admitted, r.Groups)
+		}
+		if p := r.Snapshot; p != nil {
+			row("snapshot", "generation %d of %s, written %s", p.Generation, p.Address, ago(p.Written))
+			if !now.Before(p.Expires) {
+				row("", "EXPIRED %s; it is served still: see why its publisher is silent", ago(p.Expires))
+			}
+		}
+		if p := r.Published; p != nil {
+			row("published", "%s", p)
+		}
+		if r.Unwritten != "" {
+			row("published", "failed: %s", r.Unwritten)
 		}
 		row("AWS calls", "%d, %d throttled", sum(r.Calls), sum(r.Throttles))
 	}

@@ -15,6 +15,7 @@ const DefaultPath = "/etc/nss-iam/config.toml"
 // Config is the whole file with defaults filled in.
 type Config struct {
 	Source   Source
+	Publish  Publish
 	Login    Login
 	Sudo     Sudo
 	Accounts Accounts
@@ -41,6 +42,14 @@ type Source struct {
 	PathPrefix  string        // begins and ends with a slash; "" is every path
 	URL         string        // s3://bucket/key or file:///path; set if and only if Kind is not "iam"
 	TrustedKeys []string      // as package snapshot reads them; set if and only if Kind is not "iam"
+}
+
+// Publish says where the daemon writes a signed snapshot of what it read.
+type Publish struct {
+	URL         string        // s3://bucket/key or file:///path; "": nothing is published
+	Key         string        // the private key: an absolute path, or ssm://NAME; set if and only if URL is
+	Expires     time.Duration // how long a snapshot is valid
+	TrustedKeys []string      // whose snapshots may be replaced, besides the own
 }
 
 // Login says who may log in.
@@ -125,6 +134,7 @@ var KeyOptions = []string{
 func Default() Config {
 	return Config{
 		Source:   Source{Kind: "iam", Refresh: refreshIAM, Rate: 5},
+		Publish:  Publish{Expires: day},
 		Accounts: Accounts{Shell: "/bin/bash", Home: "/home/%u", Homes: "pam"},
 		IDs:      IDs{Low: 2001000000, High: 2146999999},
 		Keys: Keys{

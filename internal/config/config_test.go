@@ -35,6 +35,11 @@ func TestEveryCommentedExampleOfTheInstalledFileIsAccepted(t *testing.T) {
 		"url":          "kind = \"s3\"\ntrusted_keys = [\"k\"]\n",
 		"trusted_keys": "kind = \"s3\"\nurl = \"s3://bucket/key\"\n",
 		"expires_tag":  "",
+
+		"publish.url":          "key = \"/k\"\n",
+		"publish.key":          "url = \"s3://bucket/key\"\n",
+		"publish.expires":      "url = \"s3://bucket/key\"\nkey = \"/k\"\n",
+		"publish.trusted_keys": "url = \"s3://bucket/key\"\nkey = \"/k\"\n",
 	}
 	section, seen := "", map[string]bool{}
 	for _, line := range strings.Split(string(data), "\n") {
@@ -47,7 +52,11 @@ func TestEveryCommentedExampleOfTheInstalledFileIsAccepted(t *testing.T) {
 			continue
 		}
 		seen[section+"."+m[1]] = true
-		text := "[" + section + "]\n" + companion[m[1]] + strings.TrimPrefix(line, "# ") + "\n"
+		with, own := companion[section+"."+m[1]]
+		if !own {
+			with = companion[m[1]]
+		}
+		text := "[" + section + "]\n" + with + strings.TrimPrefix(line, "# ") + "\n"
 		if m[1] == "expires_tag" {
 			text += "[source]\nbulk = true\n"
 		}
@@ -128,6 +137,19 @@ keep_names = "1d12h"
 	}
 }
 
+func TestAPublisherSaysWhereAndWithWhat(t *testing.T) {
+	got, err := Parse("f", []byte(login+`[publish]
+url = "s3://bucket/fleet/snapshot"
+key = "ssm:///nss-iam/signing"
+expires = "7d"
+trusted_keys = ["old"]
+`))
+	want := Publish{"s3://bucket/fleet/snapshot", "ssm:///nss-iam/signing", 7 * 24 * time.Hour, []string{"old"}}
+	if err != nil || !reflect.DeepEqual(got.Publish, want) {
+		t.Errorf("got %+v, %v; want %+v", got.Publish, err, want)
+	}
+}
+
 func TestASnapshotIsPolledMoreOftenThanIAM(t *testing.T) {
 	got, err := Parse("f", []byte(login+"[source]\nkind = \"file\"\nurl = \"file:///var/snapshot\"\ntrusted_keys = [\"k\"]\n"))
 	if err != nil || got.Source.Refresh != 45*time.Second {
@@ -155,7 +177,7 @@ func TestEachFaultIsNamedWithItsPlace(t *testing.T) {
 	}{
 		{"an unknown key with its likely meaning", "[source]\nrefesh = \"5m\"\n",
 			`f:2:1: key "source.refesh": no such key; [source] has assume_role, bulk, endpoint, external_id, kind, path_prefix, rate, refresh, region, trusted_keys, url; perhaps refresh was meant`},
-		{"an unknown section", "\n[logins]\ngroups = []\n", `f:2:2: key "logins": no such section; known are accounts, cache, ids, keys, login, removal, source, sudo, shared; perhaps login was meant`},
+		{"an unknown section", "\n[logins]\ngroups = []\n", `f:2:2: key "logins": no such section; known are accounts, cache, ids, keys, login, publish, removal, source, sudo, shared; perhaps login was meant`},
 		{"a key outside any section", "groups = [\"a\"]\n", `f:1:1: key "groups": no such section`},
 		{"a section that is a value", "login = true\n", `f:1:1: key "login": is a true or false, not a section; write [login] on a line of its own and its keys below`},
 		{"a string for a list", "[login]\n  groups = \"a\"\n", `f:2:3: key "login.groups": is a string, not a list of strings; write it as ["developers"]`},
@@ -169,6 +191,12 @@ func TestEachFaultIsNamedWithItsPlace(t *testing.T) {
 		{"s3 without an address", "[source]\nkind = \"s3\"\ntrusted_keys = [\"k\"]\n", `f:2:1: key "source.kind": "s3" needs the address of a snapshot; add url = "s3://bucket/key"`},
 		{"s3 without keys", "[source]\nkind = \"s3\"\nurl = \"s3://bucket/key\"\n", `f:2:1: key "source.kind": "s3" needs the keys that may sign the snapshot`},
 		{"a file address for s3", "[source]\nkind = \"s3\"\nurl = \"file:///x\"\ntrusted_keys = [\"k\"]\n", `f:3:1: key "source.url": "file:///x" does not fit kind = "s3"`},
+		{"a publication without a key", "[publish]\nurl = \"s3://bucket/key\"\n", `f:2:1: key "publish.url": needs the key that signs`},
+		{"a signing key without a place", "[publish]\nkey = \"/k\"\n", `f:2:1: key "publish.key": has no effect without publish.url`},
+		{"a signing key at a relative path", "[publish]\nurl = \"s3://bucket/key\"\nkey = \"k\"\n", `f:3:1: key "publish.key": "k" is not the place of a private key`},
+		{"a signing key nowhere in SSM", "[publish]\nurl = \"s3://bucket/key\"\nkey = \"ssm://\"\n", `f:3:1: key "publish.key": "ssm://" is not the place`},
+		{"a publisher that reads a snapshot", "[source]\nkind = \"file\"\nurl = \"file:///x\"\ntrusted_keys = [\"k\"]\n[publish]\nurl = \"file:///y\"\nkey = \"/k\"\n", `f:6:1: key "publish.url": a host that reads a snapshot does not write one`},
+		{"a publication to nowhere", "[publish]\nurl = \"http://x/y\"\nkey = \"/k\"\n", `f:2:1: key "publish.url": "http://x/y" is not the address of a snapshot`},
 		{"an address that is none", "[source]\nkind = \"s3\"\nurl = \"bucket/key\"\ntrusted_keys = [\"k\"]\n", `f:3:1: key "source.url": "bucket/key" is not the address of a snapshot`},
 		{"a relative file address", "[source]\nkind = \"file\"\nurl = \"file://snap\"\ntrusted_keys = [\"k\"]\n", `f:3:1: key "source.url": "file://snap" is not the address`},
 		{"an address for IAM", "[source]\nurl = \"s3://bucket/key\"\n", `f:2:1: key "source.url": has no effect with kind = "iam"`},
@@ -316,7 +344,7 @@ func FuzzParse(f *testing.F) {
 
 func TestEveryFormCompiles(t *testing.T) {
 	for i, f := range []form{
-		iamGroupForm, regionForm, roleForm, externalIDForm, pathPrefixForm, bucketForm, trustedKeyForm, domainForm,
+		iamGroupForm, regionForm, roleForm, externalIDForm, pathPrefixForm, bucketForm, trustedKeyForm, signingParameterForm, domainForm,
 		iamTagForm, instanceTagForm, localNameForm, principalForm, patternForm, durationForm, durationPart,
 	} {
 		if f.compiled().MatchString("") {

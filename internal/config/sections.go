@@ -38,10 +38,16 @@ func init() {
 			"path_prefix": func(r *reader, v value) {
 				put(&r.config.Source.PathPrefix)(v.matching(pathPrefixForm, "an IAM path", `"/staff/", with a slash at both ends`))
 			},
-			"url": readURL,
-			"trusted_keys": func(r *reader, v value) {
-				put(&r.config.Source.TrustedKeys)(v.list(trustedKeyForm, "a public key", `["ssh-ed25519 AAAA… name"], as "iam-cachefill publish" prints them`))
+			"url":          func(r *reader, v value) { put(&r.config.Source.URL)(readURL(v)) },
+			"trusted_keys": func(r *reader, v value) { put(&r.config.Source.TrustedKeys)(readTrustedKeys(v)) },
+		},
+		"publish": {
+			"url": func(r *reader, v value) { put(&r.config.Publish.URL)(readURL(v)) },
+			"key": func(r *reader, v value) { put(&r.config.Publish.Key)(readSigningKey(v)) },
+			"expires": func(r *reader, v value) {
+				put(&r.config.Publish.Expires)(v.duration(time.Hour, 3650*day, "", `"24h"`))
 			},
+			"trusted_keys": func(r *reader, v value) { put(&r.config.Publish.TrustedKeys)(readTrustedKeys(v)) },
 		},
 		"login": {
 			"groups": func(r *reader, v value) {
@@ -155,24 +161,6 @@ func readEndpoint(r *reader, v value) {
 		return
 	}
 	r.config.Source.Endpoint = s
-}
-
-func readURL(r *reader, v value) {
-	const example = `"s3://bucket/key" or "file:///path"`
-	s, ok := v.text(example)
-	if !ok {
-		return
-	}
-	u, err := url.Parse(s)
-	sound := err == nil && u.User == nil && u.RawQuery == "" && u.Fragment == "" && !hasControl(s)
-	switch {
-	case sound && u.Scheme == "s3" && bucketForm.MatchString(u.Host) && len(u.Path) > 1:
-	case sound && u.Scheme == "file" && u.Host == "" && len(u.Path) > 1 && path.Clean(u.Path) == u.Path:
-	default:
-		v.fault(quote(s)+" is not the address of a snapshot", "write it as "+example)
-		return
-	}
-	r.config.Source.URL = s
 }
 
 // readPath accepts an absolute path that can stand in a passwd entry.

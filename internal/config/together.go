@@ -39,6 +39,7 @@ func (r *reader) shared(table map[string]any) {
 // together checks what concerns more than one key, once all are read.
 func (r *reader) together() {
 	r.togetherSource()
+	r.togetherPublish()
 	r.togetherIDs()
 	if r.config.Accounts.ExpiresTag != "" && r.config.Source.Kind == "iam" && !r.config.Source.Bulk {
 		r.fault("needs tags, which are read in bulk only", "add bulk = true to [source]", "accounts", "expires_tag")

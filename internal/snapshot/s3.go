@@ -24,11 +24,12 @@ type S3Store struct {
 }
 
 // NewS3Store returns the store at s3://bucket/key. The configuration's region
-// must be the bucket's. A BaseEndpoint in it, for tests and S3's relatives, is
-// addressed with the bucket in the path.
+// must be the bucket's. An endpoint in it or in the environment
+// (AWS_ENDPOINT_URL_S3), for tests and S3's relatives, is addressed with the
+// bucket in the path.
 func NewS3Store(configuration aws.Config, bucket, key string) *S3Store {
 	client := s3.NewFromConfig(configuration, func(o *s3.Options) {
-		o.UsePathStyle = configuration.BaseEndpoint != nil
+		o.UsePathStyle = o.BaseEndpoint != nil
 		// What is read is held against its own signed digest.
 		o.DisableLogOutputChecksumValidationSkipped = true
 	})

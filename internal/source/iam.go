@@ -1,6 +1,7 @@
-// Package source adapts what can be asked (package iam) to what the refresher
-// asks (refresh.Source). It owns nothing but the translation, and the patience
-// with a metadata service that is not up yet.
+// Package source adapts what can be asked (packages iam and snapshot) to what
+// the refresher asks (refresh.Source). It owns the translation, the patience
+// with a metadata service that is not up yet, and which version of a snapshot
+// was read last; it decides nothing about anybody.
 package source
 
 import (
@@ -20,6 +21,10 @@ import (
 // question, and tries again at the next where that failed: at boot the network
 // may come after the refresher.
 type IAM struct {
+	// Tagged adds the users' tags to directories read in bulk, which have them
+	// anyway, whether they were asked for or not.
+	Tagged bool
+
 	options iam.Options
 	prefix  string
 	bulk    bool
@@ -66,7 +71,7 @@ func (s *IAM) Directory(ctx context.Context, want refresh.Wanted) (refresh.Said,
 	}
 	d, err := c.Directory(ctx, iam.Query{
 		Groups: want.Groups, Publish: want.Publish, AllUsers: want.AllUsers,
-		PathPrefix: s.prefix, Bulk: s.bulk, Tags: want.Tags,
+		PathPrefix: s.prefix, Bulk: s.bulk, Tags: want.Tags || s.Tagged && s.bulk,
 	})
 	return refresh.Said{Directory: d}, err
 }

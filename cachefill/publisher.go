@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/internal/snapshot"
+	"github.com/nss-iam/nss-iam/internal/source"
+)
+
+// publisherSweepAge is how old a listing of keys may be that hosts open doors
+// by: they ask nobody else.
+const publisherSweepAge = time.Hour
+
+// A publisher writes what a refresher read as a snapshot.
+type publisher struct {
+	publish config.Publish
+	region  string
+	renewal time.Duration
+
+	mu   sync.Mutex // package snapshot's publisher is for one at a time
+	open *snapshot.Publisher
+}
+
+// newPublisher makes the publisher of a configuration with [publish]. The key
+// and the store are opened by the first publication.
+func newPublisher(c config.Config) (*publisher, error) {
+	if err := checkKeys(c); err != nil {
+		return nil, err
+	}
+	// Hosts must hear of keys that were looked at again before these are stale.
+	renewal := c.Publish.Expires / 4
+	if c.Keys.MaxStale > 0 {
+		renewal = min(renewal, c.Keys.MaxStale/4)
+	}
+	return &publisher{publish: c.Publish, region: c.Source.Region, renewal: renewal}, nil
+}
+
+// A publication is what became of one. It survives JSON.
+type publication struct {
+	Address    string
+	Published  bool   // written, or the store had it already
+	Generation uint64 // of what is there now
+	Bytes      int    `json:",omitempty"` // written
+	Users      int
+	KeysOf     int    // users whose keys are known
+	Replaced   string `json:",omitempty"` // why what was there was of no use
+}
+
+func (p publication) String() string {
+	what := "is unchanged"
+	if p.Published {
+		what = fmt.Sprintf("is written, %d bytes", p.Bytes)
+	}
+	return fmt.Sprintf("%s %s: generation %d, %d users, the keys of %d", p.Address, what, p.Generation, p.Users, p.KeysOf)
+}
+
+// write publishes the last answer of r. confirm says that an answer is a new
+// one from IAM, which may be worth publishing though nothing changed.
+func (p *publisher) write(ctx context.Context, r *refresh.Refresher, confirm bool) (publication, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open == nil {
+		if err := p.prepare(ctx); err != nil {
+			return publication{}, err
+		}
+	}
+	all, repeat, err := r.All()
+	if err != nil {
+		return publication{}, err
+	}
+	p.open.Renewal = p.renewal
+	if confirm && repeat {
+		p.open.Renewal = time.Nanosecond
+	}
+	content := source.ContentOf(all)
+	result, err := p.open.Publish(ctx, content)
+	if err != nil {
+		return publication{}, err
+	}
+	done := publication{
+		Address: p.publish.URL, Published: result.Published, Generation: result.Generation, Bytes: result.Bytes,
+		Users: len(content.Directory.Users), KeysOf: len(content.Keys),
+	}
+	if result.Replaced != nil {
+		done.Replaced = result.Replaced.Error()
+	}
+	return done, nil
+}
+
+func (p *publisher) prepare(ctx context.Context) error {
+	// The endpoint of [source] is IAM's; S3's and SSM's are the environment's.
+	configuration := awsOf(p.region, "")
+	signer, err := snapshot.LoadSigner(ctx, p.publish.Key, configuration)
+	if err != nil {
+		return err
+	}
+	store, err := snapshot.OpenStore(ctx, p.publish.URL, configuration)
+	if err != nil {
+		return err
+	}
+	open := &snapshot.Publisher{Store: store, Signer: signer, Lifetime: p.publish.Expires}
+	if len(p.publish.TrustedKeys) > 0 {
+		if open.Trusted, err = snapshot.ParsePublicKeys(p.publish.TrustedKeys); err != nil {
+			return err
+		}
+	}
+	p.open = open
+	return nil
+}
