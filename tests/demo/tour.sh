@@ -242,7 +242,7 @@ if [ "$sshd" = no ]; then
 	caption 'AWS is down'
 	kill "$emulator"
 	wait "$emulator" 2>/dev/null
-	refused iam-cachefill refresh
+	run iam-cachefill status
 	run id alice
 	exit 0
 fi

@@ -10,11 +10,13 @@ import (
 // several at a time, and returns when all have ended.
 func everywhere(t *testing.T, test func(t *testing.T, host *testbed.Host)) {
 	t.Run("on", func(t *testing.T) {
-		t.Run("this machine", func(t *testing.T) {
-			t.Parallel()
-			testbed.RequireArtefacts(t)
-			test(t, testbed.NewHost(t))
-		})
+		for _, way := range ways {
+			t.Run("this machine "+way.name, func(t *testing.T) {
+				t.Parallel()
+				testbed.RequireArtefacts(t)
+				test(t, testbed.NewHost(t, way.options...))
+			})
+		}
 		for _, release := range testbed.Releases {
 			t.Run(release, func(t *testing.T) {
 				t.Parallel()

@@ -163,7 +163,8 @@ func (h *Host) Try(command ...string) Result {
 // TryAs is Try as another user, with that user's groups and no capability.
 func (h *Host) TryAs(user string, command ...string) Result {
 	h.t.Helper()
-	return h.TryInput("", nil, append([]string{"setpriv", "--reuid=" + user, "--regid=" + user, "--init-groups"}, command...)...)
+	group := h.Run("id", "-g", user)
+	return h.TryInput("", nil, append([]string{"setpriv", "--reuid=" + user, "--regid=" + group, "--init-groups"}, command...)...)
 }
 
 // TryInput is Try with standard input and further environment variables. A

@@ -1,0 +1,69 @@
+package integration
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nss-iam/nss-iam/tests/testbed"
+)
+
+// checkout is a host with a copy of the repository's working files and of the
+// artefacts in it, readable by everybody: what the demo needs.
+func checkout(t *testing.T) *testbed.Host {
+	t.Helper()
+	testbed.RequireArtefacts(t, "ssh-keygen", "sudo")
+	host := testbed.NewHost(t)
+	build, err := filepath.Abs(testbed.Build())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := filepath.Abs(testbed.Root())
+	if err != nil {
+		t.Fatal(err)
+	}
+	host.Run("sh", "-ec", `
+		mkdir /srv/nss-iam
+		cd "$1"
+		cp -r Makefile nss packaging docs tests /srv/nss-iam/
+		mkdir /srv/nss-iam/build
+		cd "$2"
+		cp -r libnss_iam.so.2 iam-cachefill authkeys iam-emulator completion /srv/nss-iam/build/
+		chmod -R a+rX /srv/nss-iam`, "sh", root, build)
+	return host
+}
+
+func TestTheDemoShowsEverythingToRoot(t *testing.T) {
+	host := checkout(t)
+	r := host.Try("/srv/nss-iam/tests/demo/demo.sh")
+	if r.Code != 0 || strings.Contains(r.Stdout, "Left out") || !strings.Contains(r.Stdout, "Done in") {
+		t.Errorf("%s\n%s\nexit status %d", r.Stdout, r.Stderr, r.Code)
+	}
+	if left := host.Run("ps", "ax", "-o", "args="); strings.Contains(left, "iam-") || strings.Contains(left, "sshd") {
+		t.Errorf("the demo leaves processes behind:\n%s", left)
+	}
+	if left := host.Try("getent", "-s", "passwd:iam", "passwd", "alice"); left.Code == 0 {
+		t.Errorf("the demo leaves something installed: %v", left)
+	}
+}
+
+func TestTheDemoShowsTheRestToEverybodyElse(t *testing.T) {
+	host := checkout(t)
+	r := host.TryAs("nobody", "/srv/nss-iam/tests/demo/demo.sh")
+	for _, want := range []string{"Left out here", "sudo env", "was bob"} {
+		if r.Code != 0 || !strings.Contains(r.Stdout, want) {
+			t.Errorf("want %q:\n%s\n%s\nexit status %d", want, r.Stdout, r.Stderr, r.Code)
+		}
+	}
+}
+
+// As in a container that may not make namespaces.
+func TestTheDemoShowsTheRefresherWhereThereCanBeNoHost(t *testing.T) {
+	host := checkout(t)
+	r := host.TryAs("nobody", "/srv/nss-iam/tests/demo/tour.sh", "/srv/nss-iam/build", "nowhere")
+	for _, want := range []string{"user added", "alice", "developers"} {
+		if r.Code != 0 || !strings.Contains(r.Stdout, want) {
+			t.Errorf("want %q:\n%s\n%s\nexit status %d", want, r.Stdout, r.Stderr, r.Code)
+		}
+	}
+}
