@@ -10,7 +10,7 @@ BUILD    ?= build
 CACHEDIR ?= /var/lib/nss-iam
 
 NSS_ENTRIES := $(shell sed -n 's/^\t\(_nss_iam_[a-z_]*\);/\1/p' nss/exports.map)
-NSS_CFLAGS := -O2 -g -fstack-protector-strong '-DNSS_IAM_DIR="$(CACHEDIR)"'
+NSS_CFLAGS := -O2 -g -fstack-protector-strong '-DNSS_IAM_DIR="$(CACHEDIR)"' $(NSS_DEFINES)
 NSS_LDFLAGS := -shared -Wl,-soname,libnss_iam.so.2 -Wl,--version-script=nss/exports.map \
 	-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete,-z,defs,-z,noseparate-code -Wl,--hash-style=gnu \
 	-Wl,--build-id=sha1 -Wl,--sort-section=alignment -Wl,--strip-debug $(NSS_ENTRIES:%=-Wl,-u,%)
@@ -28,6 +28,16 @@ NSS_WARNINGS := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wconversion -Wshadow -Wvla
 nss-lint:
 	gcc $(NSS_WARNINGS) -O2 -fPIC -shared -o /dev/null nss/*.c
 	clang $(NSS_WARNINGS) -O2 -fPIC -shared -o /dev/null nss/*.c
+	aarch64-linux-gnu-gcc $(NSS_WARNINGS) -O2 -fPIC -shared -o /dev/null nss/*.c
 
+# The module's tests but the Go ones: real processes, the model, a minute of
+# fuzzing for each target.
 nss-test: $(BUILD)/libnss_iam.so.2
-	$(GO) test ./nss/...
+	tests/integration/nss/run.sh $(BUILD)
+	nss/model/check.sh $(BUILD)/nss-model
+	nss/fuzz/run.sh $(BUILD) 60
+
+# Until it is stopped, or for FUZZ_SECONDS.
+FUZZ_SECONDS ?= 0
+nss-fuzz:
+	nss/fuzz/run.sh $(BUILD) $(FUZZ_SECONDS)

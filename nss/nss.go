@@ -187,3 +187,16 @@ func packGroup(record []byte, w want, size, skew int) (group, error) {
 	}
 	return out, nil
 }
+
+// The constants of format.h.
+const (
+	formatVersion   = C.FORMAT_VERSION
+	formatPageSize  = C.FORMAT_PAGE_SIZE
+	formatMaxName   = C.FORMAT_MAX_NAME
+	formatMaxField  = C.FORMAT_MAX_FIELD
+	formatMaxGroups = C.FORMAT_MAX_GROUPS
+	formatMaxFile   = C.FORMAT_MAX_FILE
+	formatMinID     = C.FORMAT_MIN_ID
+	formatMaxID     = C.FORMAT_MAX_ID
+	formatFile      = C.FORMAT_FILE
+)

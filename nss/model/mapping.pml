@@ -13,7 +13,7 @@
  * NO_RETIRED, NO_SERIAL, NO_WIPE, NO_ORPHANS.
  */
 #ifndef SLOTS
-#define SLOTS 3
+#define SLOTS 2
 #endif
 #define STRIPES 2
 /*
@@ -39,7 +39,7 @@ mtype state[SLOTS] = FREE;
 byte serial[SLOTS];      /* the two other parts of a slot's state word */
 byte epoch_of[SLOTS];
 byte base[SLOTS];        /* the mapping that the slot says it has; 0: none */
-byte count[6];           /* SLOTS * STRIPES */
+byte count[4];           /* SLOTS * STRIPES */
 byte current = NONE;     /* a slot and its serial: one word */
 byte current_serial;
 byte serials;

@@ -83,7 +83,7 @@ static void *looker(void *argument)
 static void *forker(void *argument)
 {
 	(void)argument;
-	while (!stop) {
+	for (unsigned round = 0; !stop; round++) {
 		pid_t pid = fork();
 
 		if (pid < 0)
@@ -93,9 +93,10 @@ static void *forker(void *argument)
 			alarm(30);
 			for (unsigned n = 0; n < 20; n++)
 				look_up(n);
+			if (round % 4 != 0)
+				_exit(failures != 0);
 			/* What the parent was about to release is released at the next check. */
-			struct timespec pause = { 0, 120000000 };
-			nanosleep(&pause, NULL);
+			next_check();
 			look_up(0);
 			_exit(failures != 0 ? 1 : mapped() > 1 ? 2 : 0);
 		}
@@ -153,8 +154,10 @@ int main(int argc, char **argv)
 	look_up(0);
 	look_up(1);
 	check(mapped() == 1, "%d files are mapped in the end", mapped());
+#ifndef EMULATED /* qemu-user leaves MADV_WIPEONFORK out, and says that it did it */
 	/* A child forked in the instant of a release may lose one; that is rare. */
-	check(losses <= forks / 10, "%ld of %ld children have more than one file mapped", (long)losses, (long)forks);
+	check(losses <= 2 + forks / 20, "%ld of %ld children have more than one file mapped", (long)losses, (long)forks);
+#endif
 	check(open_files() == files, "%d files are open, %d were", open_files(), files);
 	printf("stress: %d replacements, %ld lookups, %ld forks, %ld with a mapping lost\n", done, (long)lookups, (long)forks, (long)losses);
 	return verdict("stress");

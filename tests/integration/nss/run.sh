@@ -1,0 +1,117 @@
+#!/bin/bash
+# run.sh - the built module in real processes: every entry point, every bad
+# file, limits, stress, glibc's own "files" as the expectation
+#
+# usage: run.sh [BUILD]
+#
+# Builds programs and test modules in BUILD/nss-test and runs them in a private
+# host, where /var/lib/nss-iam is theirs. STRESS is the seconds of the stress
+# test (20), in which the file is replaced 10,000 times in a minute.
+set -eu
+cd "$(dirname "$0")/../../.."
+build=$(realpath "${1:-build}" 2>/dev/null || echo build)
+dir=$build/nss-test
+stress=${STRESS:-20}
+
+step() { printf -- '-- %s\n' "$*"; }
+
+make_all() {
+	mkdir -p "$dir"/{asan,tsan,often,arm64,people,variant,few,few-variant}
+	go build -o "$dir/mknss" ./nss/mknss
+	"$dir/mknss" "$dir/people"
+	"$dir/mknss" -variant 1 "$dir/variant"
+	"$dir/mknss" -users 40 "$dir/few"
+	"$dir/mknss" -users 40 -variant 1 "$dir/few-variant"
+	local c=tests/integration/nss/c flags='-std=gnu11 -g -Wall -Wextra -Werror' module
+	module='-D_GNU_SOURCE -fPIC -shared -Wl,-soname,libnss_iam.so.2 nss/*.c'
+	local san='-fsanitize=address,undefined -fno-sanitize-recover=all'
+	# Modules that look at the path every 50 ms, and programs that know it.
+	local often='-DNSS_IAM_CHECK_NS=50000000 -DNEXT_CHECK_MS=150'
+	# shellcheck disable=SC2086 # flags and file names are words
+	{
+		gcc $flags -O1 $san $often -o "$dir/asan/libnss_iam.so.2" $module
+		gcc $flags -O1 -fsanitize=thread $often -Wno-error=tsan -o "$dir/tsan/libnss_iam.so.2" $module
+		gcc $flags -O2 $often -o "$dir/often/libnss_iam.so.2" $module
+		for program in entries bad limits stress dump; do
+			gcc $flags -O2 -o "$dir/$program" $c/$program.c -ldl -lpthread
+			gcc $flags -O2 $often -o "$dir/$program-often" $c/$program.c -ldl -lpthread
+			aarch64-linux-gnu-gcc $flags -O2 $often -DEMULATED -o "$dir/arm64/$program" $c/$program.c -ldl -lpthread
+		done
+		for program in entries bad; do
+			gcc $flags -O1 $san $often -o "$dir/$program-asan" $c/$program.c -ldl -lpthread
+		done
+		gcc $flags -O1 -fsanitize=thread $often -Wno-error=tsan -o "$dir/stress-tsan" $c/stress.c -ldl -lpthread
+	}
+	GOARCH=arm64 make --no-print-directory -s CC=aarch64-linux-gnu-gcc BUILD="$dir/arm64" "$dir/arm64/libnss_iam.so.2"
+	GOARCH=arm64 make --no-print-directory -s CC=aarch64-linux-gnu-gcc BUILD="$dir/arm64-often" \
+		NSS_DEFINES=-DNSS_IAM_CHECK_NS=50000000 "$dir/arm64-often/libnss_iam.so.2"
+}
+
+# with MODULE-FOLDER COMMAND...: with a fresh file served
+with() {
+	local module=$1
+	shift
+	rm -rf /var/lib/nss-iam /tmp/nss-root
+	mkdir -p /var/lib/nss-iam /tmp/nss-root
+	cp "$dir/people/nss.db" /var/lib/nss-iam/nss.db
+	cp "$dir/variant/nss.db" /var/lib/nss-iam/variant.db
+	LD_LIBRARY_PATH=$module timeout 300 "$@"
+}
+
+# The rest runs in the private host.
+inside() {
+	local people=$dir/people folder=/var/lib/nss-iam
+	local pair=("$dir/people/nss.db" "$dir/variant/nss.db") few=("$dir/few/nss.db" "$dir/few-variant/nss.db")
+	step 'entry points'
+	with "$build" "$dir/entries" "$people/passwd" "$people/group" $folder $folder/variant.db
+	with "$dir/asan" "$dir/entries-asan" "$people/passwd" "$people/group" $folder $folder/variant.db
+	step 'bad files'
+	with "$build" "$dir/bad" $folder "${pair[@]}"
+	with "$dir/asan" "$dir/bad-asan" $folder "${pair[@]}"
+	step 'limits'
+	with "$build" "$dir/limits" $folder "${pair[@]}" /tmp/nss-root
+	step 'arm64'
+	local qemu=(qemu-aarch64-static -L /usr/aarch64-linux-gnu -E "LD_LIBRARY_PATH=$dir/arm64-often")
+	with '' "${qemu[@]}" "$dir/arm64/entries" "$people/passwd" "$people/group" $folder $folder/variant.db
+	with '' "${qemu[@]}" "$dir/arm64/bad" $folder "${pair[@]}"
+	with '' "${qemu[@]}" "$dir/arm64/stress" 3 100 4 $folder "${few[@]}"
+	step "stress for $stress seconds"
+	with "$dir/often" "$dir/stress-often" "$stress" $((stress * 10000 / 60)) 16 $folder "${few[@]}"
+	step 'stress, as it is shipped'
+	with "$build" "$dir/stress" 5 800 16 $folder "${few[@]}"
+	step 'stress, ThreadSanitizer'
+	TSAN_OPTIONS='halt_on_error=1 die_after_fork=0' \
+		with "$dir/tsan" "$dir/stress-tsan" 6 300 6 $folder "${few[@]}"
+	step 'valgrind'
+	with "$dir/often" valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
+		"$dir/stress-often" 4 20 4 $folder "${few[@]}"
+	step 'setuid with a hostile environment'
+	install -m 0755 "$build/libnss_iam.so.2" "$(dirname "$(ldd /bin/sh | sed -n 's/.*=> \(.*libc.so.6\).*/\1/p')")"/
+	install -m 4755 "$(command -v getent)" /usr/bin/getent-suid
+	mkdir -p /tmp/evil
+	cp "$dir/variant/nss.db" /tmp/evil/nss.db
+	with '' true
+	got=$(cd /tmp/evil && setpriv --reuid 65534 --regid 65534 --clear-groups env -i NSS_IAM_DIR=/tmp/evil HOME=/tmp/evil \
+		LD_LIBRARY_PATH=/tmp/evil TMPDIR=/tmp/evil MALLOC_PERTURB_=165 LANG=../../evil \
+		getent-suid -s passwd:iam passwd alice.smith)
+	case $got in
+	alice.smith:\*:*'variant 0'*) echo "setuid: $got" ;;
+	*) echo "setuid: got \"$got\"" >&2 && exit 1 ;;
+	esac
+	step 'the same answers as glibc gives from files'
+	cp "$people/passwd" /etc/passwd
+	cp "$people/group" /etc/group
+	with "$build" "$dir/dump" iam "$people/passwd" "$people/group" >"$dir/iam.txt"
+	with "$build" "$dir/dump" files "$people/passwd" "$people/group" >"$dir/files.txt"
+	cmp "$dir/iam.txt" "$dir/files.txt"
+	[ "$(grep -c ^enumerated "$dir/iam.txt")" -gt 10000 ]
+	echo "$(wc -l <"$dir/iam.txt") answers are the same"
+}
+
+case ${1-} in
+--inside) build=$(realpath "$2") && dir=$build/nss-test && inside ;;
+*)
+	make_all
+	tests/private-host bash tests/integration/nss/run.sh --inside "$build"
+	;;
+esac
