@@ -99,6 +99,7 @@ func commands() *cobra.Command {
 		checkConfigCommand(&opts),
 		setupCommand(&opts),
 		publishCommand(&opts),
+		doctorCommand(&opts),
 	)
 	return root
 }

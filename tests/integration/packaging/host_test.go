@@ -123,6 +123,25 @@ func fromInstallationToPurge(t *testing.T, release string) {
 			t.Errorf("root: %v", r)
 		}
 	})
+	t.Run("doctor finds it well, and a fault with the command that mends it", func(t *testing.T) {
+		if r := host.Try("iam-cachefill", "doctor"); r.Code != 0 {
+			t.Errorf("doctor: %v\n%s", r, r.Stdout)
+		}
+		for _, c := range []struct{ fault, mend string }{
+			{"chmod 0666 /var/lib/nss-iam/keys.db", "chmod 0640 /var/lib/nss-iam/keys.db"},
+			{"sed -i 's/ iam$//' /etc/nsswitch.conf", "iam-cachefill setup"},
+			{"chmod g+w /usr/libexec/nss-iam", "chmod 0755 /usr/libexec/nss-iam"},
+			{"rm /etc/ssh/sshd_config.d/10-nss-iam.conf", "iam-cachefill setup"},
+			{"systemctl stop nss-iam", "systemctl enable --now nss-iam"},
+		} {
+			host.Run("sh", "-c", c.fault)
+			if r := host.Try("iam-cachefill", "doctor"); r.Code != 1 || !strings.Contains(r.Stdout, "mend: "+c.mend) {
+				t.Errorf("doctor after %q: %v\n%s", c.fault, r, r.Stdout)
+			}
+			host.Run("sh", "-c", c.mend)
+		}
+		host.Eventually("doctor finds it well again", 30*time.Second, func() bool { return host.Try("iam-cachefill", "doctor").Code == 0 })
+	})
 	t.Run("a second setup changes nothing", func(t *testing.T) {
 		if got := host.Run("iam-cachefill", "setup"); !strings.Contains(got, "nothing to change") {
 			t.Errorf("a second setup: %s", got)

@@ -1,0 +1,158 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/hostsetup"
+)
+
+const sshdT = "usepam yes\nauthorizedkeyscommand " + hostsetup.Helper + " %u %U %f %k %t\nauthorizedkeyscommanduser nss-iam\n"
+
+// healthy is a host on which nothing is wrong, run by stand-ins: answers has
+// what commands print, by their first words.
+func healthy(t *testing.T) (Patient, map[string]string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("files of root's are needed; run as root")
+	}
+	root := t.TempDir()
+	for name, mode := range map[string]os.FileMode{
+		"/usr/libexec/nss-iam/authkeys": 0o755, "/usr/lib/x86_64-linux-gnu/libnss_iam.so.2": 0o644,
+		"/etc/nss-iam/config.toml": 0o644, "/var/lib/nss-iam/nss.db": 0o644, "/var/lib/nss-iam/keys.db": 0o640,
+		"/var/lib/nss-iam/state.db": 0o600, "/usr/sbin/sshd": 0o755, "/etc/ssh/sshd_config": 0o644,
+		"/etc/nsswitch.conf": 0o644, "/etc/pam.d/common-session": 0o644,
+	} {
+		content := map[string]string{
+			"/etc/nsswitch.conf":        "passwd: files iam\ngroup: files iam\n",
+			"/etc/pam.d/common-session": "session optional pam_mkhomedir.so\n",
+		}[name]
+		if err := os.MkdirAll(filepath.Dir(root+name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(root+name, []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(root+name, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	answers := map[string]string{
+		"/usr/sbin/sshd -t": "", "/usr/sbin/sshd -T": sshdT,
+		"getent -s": "alice:*:2001000001:2001000001::/home/alice:/bin/bash\n",
+		"getent pa": "alice:*:2001000001:2001000001::/home/alice:/bin/bash\n",
+		"timedatec": "yes\n", "journalctl": "",
+	}
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	return Patient{
+		Host: &hostsetup.Host{Root: root, Run: func(_ context.Context, argv ...string) (string, error) {
+			line := strings.Join(argv, " ")
+			for start, answer := range answers {
+				if strings.HasPrefix(line, start) {
+					if fault, bad := strings.CutPrefix(answer, "FAIL "); bad {
+						return "", errors.New(fault)
+					}
+					return answer, nil
+				}
+			}
+			return "", errors.New("no such program")
+		}},
+		ConfigFile: "/etc/nss-iam/config.toml", CacheDir: "/var/lib/nss-iam", HelperGID: 0, HomesByPAM: true, Now: now,
+		Served: Served{Name: "alice", UID: 2001000001, Success: now.Add(-time.Minute), Refresh: 5 * time.Minute, Daemon: true},
+		AWS:    func(context.Context) []Attempt { return []Attempt{{What: "users"}} },
+	}, answers
+}
+
+func TestAHealthyHostIsWell(t *testing.T) {
+	p, _ := healthy(t)
+	for _, f := range Examine(context.Background(), p) {
+		if f.State != Good {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fault func(*Patient, map[string]string)
+		check string
+		mend  string
+	}{
+		{"nobody may log in", func(p *Patient, _ map[string]string) { p.ConfigError = config.ErrNotConfigured }, "configuration", "[login]"},
+		{"a configuration that others may write", func(p *Patient, _ map[string]string) {
+			_ = os.Chmod(p.Host.Root+"/etc/nss-iam/config.toml", 0o666)
+		}, "permissions", "chmod 0644 /etc/nss-iam/config.toml"},
+		{"keys that everybody may read", func(p *Patient, _ map[string]string) {
+			_ = os.Chmod(p.Host.Root+"/var/lib/nss-iam/keys.db", 0o644)
+		}, "permissions", "chmod 0640"},
+		{"a cache that nobody may read", func(p *Patient, _ map[string]string) {
+			_ = os.Chmod(p.Host.Root+"/var/lib/nss-iam/nss.db", 0o600)
+		}, "permissions", "chmod 0644"},
+		{"keys of another group", func(p *Patient, _ map[string]string) { p.HelperGID = 998 }, "permissions", "chgrp 998"},
+		{"a helper of somebody else's", func(p *Patient, _ map[string]string) {
+			_ = os.Chown(p.Host.Root+hostsetup.Helper, 1000, 0)
+		}, "permissions", "chown root"},
+		{"no library", func(p *Patient, _ map[string]string) {
+			_ = os.RemoveAll(p.Host.Root + "/usr/lib")
+		}, "library", "install"},
+		{"a library that does not answer", func(_ *Patient, a map[string]string) { a["getent -s"] = "" }, "library", "ldd"},
+		{"a module that answers with another number", func(_ *Patient, a map[string]string) { a["getent -s"] = "alice:*:7:7:::\n" }, "library", "ldd"},
+		{"glibc that does not ask it", func(_ *Patient, a map[string]string) { a["getent pa"] = "FAIL exit status 2" }, "nsswitch", setUp},
+		{"nsswitch.conf without it", func(p *Patient, _ map[string]string) {
+			_ = os.WriteFile(p.Host.Root+"/etc/nsswitch.conf", []byte("passwd: files iam\ngroup: files\n"), 0o644)
+		}, "nsswitch", setUp},
+		{"a broken nsswitch.conf", func(p *Patient, _ map[string]string) {
+			_ = os.WriteFile(p.Host.Root+"/etc/nsswitch.conf", []byte("passwd files\n"), 0o644)
+		}, "nsswitch", "nsswitch.conf(5)"},
+		{"a broken sshd_config", func(_ *Patient, a map[string]string) { a["/usr/sbin/sshd -t"] = "FAIL bad option" }, "sshd", "sshd -t"},
+		{"no key command", func(_ *Patient, a map[string]string) {
+			a["/usr/sbin/sshd -T"] = "authorizedkeyscommand none\nusepam yes\n"
+		}, "sshd", setUp},
+		{"another key command", func(_ *Patient, a map[string]string) {
+			a["/usr/sbin/sshd -T"] = "authorizedkeyscommand /opt/eic %u\nusepam yes\n"
+		}, "sshd", setUp},
+		{"the helper as another user", func(_ *Patient, a map[string]string) {
+			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "user nss-iam", "user nobody", 1)
+		}, "sshd", setUp},
+		{"no daemon", func(p *Patient, _ map[string]string) { p.Served.Daemon = false }, "daemon", "systemctl"},
+		{"an old refresh", func(p *Patient, _ map[string]string) { p.Served.Success = p.Now.Add(-time.Hour) }, "refresh", "systemctl status"},
+		{"a failed refresh", func(p *Patient, _ map[string]string) { p.Served.LastError = "throttled" }, "refresh", "refresh"},
+		{"a damaged cache", func(p *Patient, _ map[string]string) { p.Served.NSSError = "damaged" }, "cache", "refresh"},
+		{"a missing permission", func(p *Patient, _ map[string]string) {
+			p.AWS = func(context.Context) []Attempt {
+				return []Attempt{{"users", errors.New(`read group "x": access denied: iam:GetGroup; add to the policy: {"Effect": "Allow"}`)}}
+			}
+		}, "AWS", `add to the policy: {"Effect": "Allow"}`},
+		{"a denial of SELinux's", func(_ *Patient, a map[string]string) {
+			a["journalctl"] = `avc:  denied  { map } for  pid=1 comm="systemd-userdbd" path="/var/lib/nss-iam/nss.db"` + "\n"
+		}, "confinement", "restorecon"},
+		{"a denial of AppArmor's", func(_ *Patient, a map[string]string) {
+			a["journalctl"] = `audit: apparmor="DENIED" operation="open" name="/var/lib/nss-iam/nss.db"` + "\n"
+		}, "confinement", "reload apparmor"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, answers := healthy(t)
+			c.fault(&p, answers)
+			findings := Examine(context.Background(), p)
+			if Well(findings) {
+				t.Errorf("found well: %+v", findings)
+			}
+			for _, f := range findings {
+				if f.State == Broken && f.Check == c.check && strings.Contains(f.Mend, c.mend) && f.Why != "" {
+					return
+				}
+			}
+			t.Errorf("no finding about %s that mends with %q: %+v", c.check, c.mend, findings)
+		})
+	}
+}

@@ -1,0 +1,175 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/hostsetup"
+)
+
+const setUp = "iam-cachefill setup"
+
+var libraryPatterns = []string{
+	"/usr/lib/*-linux-gnu*/libnss_iam.so.2", "/lib/*-linux-gnu*/libnss_iam.so.2", "/usr/lib64/libnss_iam.so.2", "/lib64/libnss_iam.so.2", "/usr/lib/libnss_iam.so.2",
+}
+
+// library asks the module itself, whatever nsswitch.conf says, and then glibc
+// as any program would.
+func (e *examination) library(ctx context.Context) {
+	var found []string
+	for _, pattern := range libraryPatterns {
+		names, _ := filepath.Glob(filepath.Join(e.Host.Root, pattern))
+		found = append(found, names...)
+	}
+	if len(found) == 0 {
+		e.add(Broken, "library", "libnss_iam.so.2 is not installed", "no program knows an IAM user", "install the package again")
+		return
+	}
+	name := e.Served.Name
+	if name == "" {
+		e.add(Doubt, "library", "no user is served, so the module cannot be asked for one", "nobody can log in", "iam-cachefill refresh")
+		return
+	}
+	want := fmt.Sprintf("%s:*:%d:", name, e.Served.UID)
+	if got, err := e.Host.Run(ctx, "getent", "-s", "passwd:iam", "passwd", name); err != nil || !strings.HasPrefix(got, want) {
+		e.add(Broken, "library", fmt.Sprintf("the module does not answer for %q: %.200q", name, got+errorText(err)), "no program knows an IAM user", "ldconfig; ldd "+found[0])
+		return
+	}
+	e.good("library", "the module answers")
+	if got, err := e.Host.Run(ctx, "getent", "passwd", name); err != nil || !strings.HasPrefix(got, want) {
+		e.add(Broken, "nsswitch", fmt.Sprintf("programs do not see %q: %.200q", name, got+errorText(err)), "users exist for the module, but glibc does not ask it", setUp+"; then restart nscd, if it runs")
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return " (" + err.Error() + ")"
+}
+
+// host looks at what setup edits.
+func (e *examination) host(ctx context.Context) {
+	s := e.Host.Look(ctx)
+	if s.Interrupted {
+		e.add(Broken, "setup", "a setup was interrupted", "the host is between before and after", setUp)
+	}
+	switch {
+	case s.NsswitchError != nil:
+		e.add(Broken, "nsswitch", fmt.Sprintf("%s is broken: %v", s.NsswitchFile, s.NsswitchError), "glibc may know no user at all", "mend it; nsswitch.conf(5) says how")
+	case !s.Passwd || !s.Group:
+		e.add(Broken, "nsswitch", s.NsswitchFile+" does not name iam for both passwd and group", "no program knows an IAM user", setUp)
+	default:
+		e.good("nsswitch", s.NsswitchFile+" names iam")
+	}
+	e.sshd(s)
+	switch {
+	case !e.HomesByPAM:
+		e.good("homes", "the daemon makes homes")
+	case s.MakesHomes && (!s.SSHD || s.UsePAM || s.SSHDError != nil):
+		e.good("homes", "PAM makes homes at a login")
+	default:
+		e.add(Doubt, "homes", "nothing makes homes", "people log in to / and can save nothing", setUp+"; or set accounts.homes = \"create\"")
+	}
+}
+
+func (e *examination) sshd(s hostsetup.Sight) {
+	command := strings.Join(s.KeysCommand, " ")
+	switch {
+	case !s.SSHD:
+		e.add(Doubt, "sshd", "there is no sshd", "nobody logs in by ssh", "install openssh-server, then "+setUp)
+	case s.SSHDError != nil:
+		e.add(Broken, "sshd", fmt.Sprintf("sshd refuses its configuration: %v", s.SSHDError), "after the next restart nobody logs in by ssh", "sshd -t")
+	case s.InUnit != "":
+		e.add(Broken, "sshd", s.InUnit+" gives sshd another AuthorizedKeysCommand", "a command line beats sshd_config, so IAM is never asked", setUp)
+	case len(s.KeysCommand) == 0:
+		e.add(Broken, "sshd", "sshd has no AuthorizedKeysCommand", "keys in IAM open nothing", setUp)
+	case s.KeysCommand[0] != hostsetup.Helper:
+		e.add(Broken, "sshd", "sshd's AuthorizedKeysCommand is "+command, "keys in IAM open nothing", setUp)
+	case s.KeysUser != hostsetup.HelperUser:
+		e.add(Broken, "sshd", "sshd runs the key helper as "+s.KeysUser, "only "+hostsetup.HelperUser+" may read the keys", setUp)
+	case len(s.KeysCommand) < 2 || s.KeysCommand[1] != "%u":
+		e.add(Broken, "sshd", "sshd does not pass the login name first: "+command, "the helper refuses to guess", setUp)
+	case !strings.Contains(command, "%U"):
+		e.add(Doubt, "sshd", "sshd does not pass %U: "+command, "the helper cannot compare the number that sshd found with its own", "with OpenSSH 7.7 or later: "+setUp)
+	default:
+		e.good("sshd", "sshd asks the key helper")
+	}
+}
+
+func (e *examination) served() {
+	s := e.Served
+	if !s.Daemon {
+		e.add(Broken, "daemon", "the daemon does not answer", "nothing is refreshed", "systemctl enable --now nss-iam; journalctl -u nss-iam")
+	} else {
+		e.good("daemon", "the daemon answers")
+	}
+	for file, fault := range map[string]string{"nss.db": s.NSSError, "keys.db": s.KeysError} {
+		if fault != "" {
+			e.add(Broken, "cache", file+" cannot be served from: "+fault, "nobody, or nobody's keys, are known", "iam-cachefill refresh")
+		}
+	}
+	switch age := e.Now.Sub(s.Success); {
+	case s.LastError != "":
+		e.add(Broken, "refresh", "the last refresh failed: "+s.LastError, "what is served grows old", "iam-cachefill refresh")
+	case s.Success.IsZero():
+		e.add(Doubt, "refresh", "no refresh since the host started is known", "what is served may be old", "iam-cachefill refresh")
+	case s.Refresh > 0 && age > 3*s.Refresh:
+		e.add(Broken, "refresh", fmt.Sprintf("the last good refresh was %s ago, and one is due every %s", age.Round(time.Second), s.Refresh), "what is served grows old", "systemctl status nss-iam")
+	default:
+		e.good("refresh", fmt.Sprintf("refreshed %s ago", age.Round(time.Second)))
+	}
+}
+
+func (e *examination) aws(ctx context.Context) {
+	if e.AWS == nil {
+		return
+	}
+	for _, a := range e.AWS(ctx) {
+		if a.Err == nil {
+			e.good("AWS", a.What)
+			continue
+		}
+		what, mend, _ := strings.Cut(a.Err.Error(), "; ")
+		if mend == "" {
+			mend = "iam-cachefill refresh --dry-run"
+		}
+		e.add(Broken, "AWS", what, "this is needed by the configuration ("+a.What+")", mend)
+	}
+}
+
+func (e *examination) clock(ctx context.Context) {
+	got, err := e.Host.Run(ctx, "timedatectl", "show", "--property=NTPSynchronized", "--value")
+	if err != nil {
+		return // no systemd, and no telling
+	}
+	if strings.TrimSpace(got) == "no" {
+		e.add(Doubt, "clock", "the clock is not synchronised", "AWS refuses requests whose time is five minutes off", "timedatectl set-ntp true")
+		return
+	}
+	e.good("clock", "the clock is synchronised")
+}
+
+// What AppArmor and SELinux write into the kernel's log about our files.
+var denial = regexp.MustCompile(`(?:apparmor="DENIED"|avc:\s+denied).*(?:nss-iam|libnss_iam|nss\.db|keys\.db|authkeys)`)
+
+func (e *examination) denials(ctx context.Context) {
+	log, err := e.Host.Run(ctx, "journalctl", "-q", "-b", "--no-pager", "-o", "cat", "-n", "20000", "_TRANSPORT=kernel", "+", "_TRANSPORT=audit")
+	if err != nil {
+		return
+	}
+	lines := denial.FindAllString(log, -1)
+	if len(lines) == 0 {
+		return
+	}
+	last := lines[len(lines)-1]
+	mend := "iam-cachefill's SELinux module: semodule -i /usr/share/selinux/packages/nss_iam.pp; restorecon -R /var/lib/nss-iam /usr/libexec/nss-iam"
+	if strings.Contains(last, "apparmor") {
+		mend = "systemctl reload apparmor"
+	}
+	e.add(Broken, "confinement", fmt.Sprintf("%d accesses to our files were denied since the boot, the last: %.300s", len(lines), last), "confined programs do not know IAM users", mend)
+}

@@ -1,0 +1,60 @@
+package hostsetup
+
+import (
+	"context"
+	"fmt"
+	"os"
+)
+
+// A Sight is how the host stands, for somebody who looks and changes nothing.
+type Sight struct {
+	Interrupted   bool   // a setup or an undoing was killed and waits for the next run
+	NsswitchFile  string // the file that is edited on this host
+	NsswitchError error  // it is broken, or cannot be read
+	Passwd, Group bool   // our service is in these lines
+
+	SSHD        bool     // there is an sshd
+	SSHDError   error    // what sshd -t or -T said
+	KeysCommand []string // effective, or nil
+	KeysUser    string   // effective
+	KeysFile    string   // the effective AuthorizedKeysFile
+	UsePAM      bool
+	InUnit      string // file of a unit that gives sshd another key command, or ""
+
+	MakesHomes bool // by PAM, at a login
+}
+
+// Look tells how the host stands. Root sees all; others get errors of sshd's.
+func (h *Host) Look(ctx context.Context) Sight {
+	s := Sight{NsswitchFile: nsswitchPath, MakesHomes: h.makesHomes()}
+	pending, err := h.load(pendingPath)
+	lasting, lastingErr := h.load(lastingPath)
+	s.Interrupted = err == nil && pending != nil || lastingErr == nil && lasting != nil && lasting.State != stateApplied
+	// What glibc reads counts, whoever generated it.
+	if content, err := os.ReadFile(h.at(nsswitchPath)); err != nil {
+		s.NsswitchError = err
+	} else {
+		s.Passwd, s.Group, s.NsswitchError = HasService(string(content))
+	}
+	if h.find("sshd") == "" || !h.exists(sshdConfigPath) {
+		return s
+	}
+	s.SSHD = true
+	if err := h.checkSSHD(ctx); err != nil {
+		s.SSHDError = err
+		return s
+	}
+	e, err := h.effectiveSSHD(ctx)
+	if err != nil {
+		s.SSHDError = fmt.Errorf("read the effective configuration: %w", err)
+		return s
+	}
+	s.KeysCommand, s.KeysUser = e.keysCommand(), e.first("authorizedkeyscommanduser")
+	s.KeysFile, s.UsePAM = e.first("authorizedkeysfile"), e.first("usepam") == "yes"
+	for _, c := range h.commandLineOptions() {
+		if !h.exists(unitOverride(c.unit)) && len(c.words) > 0 && c.words[0] != Helper {
+			s.InUnit = c.file
+		}
+	}
+	return s
+}
