@@ -17,7 +17,7 @@ func checkConfigCommand(o *options) *cobra.Command {
 		Short: "Check the configuration file and say what it means",
 		Args:  cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
-			c, err := config.Load(o.configFile)
+			c, err := loadConfig(o.configFile)
 			if err != nil {
 				return err
 			}

@@ -63,7 +63,7 @@ func printDiagnosis(w io.Writer, findings []doctor.Finding) error {
 
 // patient reads what the doctor judges.
 func patient(ctx context.Context, configFile string) doctor.Patient {
-	c, err := config.Load(configFile)
+	c, err := loadConfig(configFile)
 	p := doctor.Patient{
 		Host: hostsetup.This(), ConfigFile: configFile, ConfigError: err,
 		CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam", Now: time.Now(),

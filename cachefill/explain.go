@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 )
@@ -54,7 +53,7 @@ func explain(cmd *cobra.Command, o *options, name string) ([]refresh.Explanation
 			return all, err
 		}
 	}
-	c, err := config.Load(o.configFile)
+	c, err := loadConfig(o.configFile)
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,21 @@ import (
 // Set by the linker (Makefile).
 var (
 	version    = "unknown"
+	cacheDir   = "/var/lib/nss-iam"
 	socketPath = "/run/nss-iam/cachefill.sock"
 )
+
+// configPath is the configuration where --config is not given.
+var configPath = config.DefaultPath
+
+// loadConfig is config.Load with the cache folder that this program was built for.
+func loadConfig(name string) (config.Config, error) {
+	c, err := config.Load(name)
+	if c.Cache == config.Default().Cache {
+		c.Cache.Dir = cacheDir
+	}
+	return c, err
+}
 
 // Exit statuses of every command.
 const (
@@ -89,7 +102,7 @@ func commands() *cobra.Command {
 			return errors.New("a command is missing")
 		},
 	}
-	root.PersistentFlags().StringVar(&opts.configFile, "config", config.DefaultPath, "configuration `file`")
+	root.PersistentFlags().StringVar(&opts.configFile, "config", configPath, "configuration `file`")
 	root.PersistentFlags().BoolVar(&opts.json, "json", false, "print JSON in place of tables")
 	root.AddCommand(
 		runCommand(&opts),

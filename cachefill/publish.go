@@ -113,7 +113,7 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 
 // config is the file's configuration with the command line above it.
 func (p publishOnce) config(name string) (config.Config, error) {
-	c, err := config.Load(name)
+	c, err := loadConfig(name)
 	if err != nil && !errors.Is(err, config.ErrNotConfigured) {
 		return c, err
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 )
@@ -66,7 +65,7 @@ func noDaemon(err error) bool {
 // refreshHere does in this process what the daemon would do.
 func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 	log := slog.New(newTextLog(cmd.ErrOrStderr()))
-	c, err := config.Load(o.configFile)
+	c, err := loadConfig(o.configFile)
 	if err != nil {
 		return err
 	}

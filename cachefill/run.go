@@ -50,6 +50,11 @@ const (
 	sweepAtOnce  = 50
 )
 
+// readyPatience is how long a host that has no cache yet waits for its first
+// before it says that it is ready: what comes after nss-user-lookup.target
+// should find people, but a host must boot without IAM.
+const readyPatience = 15 * time.Second
+
 // A daemon is the refresher's life between start and stop.
 type daemon struct {
 	configFile string
@@ -62,15 +67,18 @@ type daemon struct {
 	asked     asked
 	publisher *publisher // nil without [publish]
 
-	kick      chan struct{} // asks for a refresh soon
-	lastError string        // of a refresh, so that the same is said once
+	kick      chan struct{}   // asks for a refresh soon
+	lastError string          // of a refresh, so that the same is said once
+	told      map[string]bool // findings of the last refresh
+	tried     chan struct{}   // closed after the first refresh, good or not
+	tryOnce   sync.Once
 }
 
 // run is the daemon: it returns when ctx ends, or when it cannot begin.
 func run(ctx context.Context, configFile string, log *slog.Logger) error {
 	limitMemory()
-	d := &daemon{configFile: configFile, log: log, kick: make(chan struct{}, 1)}
-	c, err := config.Load(configFile)
+	d := &daemon{configFile: configFile, log: log, kick: make(chan struct{}, 1), tried: make(chan struct{})}
+	c, err := loadConfig(configFile)
 	if err != nil && !errors.Is(err, config.ErrNotConfigured) {
 		return err
 	}
@@ -103,7 +111,12 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 	background(d.refreshForEver)
 	background(d.sweepForEver)
 	background(d.watchHost)
-	d.ready()
+	tried := d.tried
+	patience := time.After(readyPatience)
+	if d.current() == nil || readServed(c.Cache.Dir).NSS != nil {
+		d.ready()
+		tried, patience = nil, nil
+	}
 	watchdog, err := systemd.SdWatchdogEnabled(false)
 	if err != nil || watchdog <= 0 {
 		watchdog = time.Hour // nobody listens
@@ -118,6 +131,12 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 				return cause
 			}
 			return nil
+		case <-tried:
+			d.ready()
+			tried, patience = nil, nil
+		case <-patience:
+			d.ready()
+			tried, patience = nil, nil
 		case <-hangup:
 			d.reload()
 		case <-alive.C:
@@ -137,13 +156,11 @@ func (d *daemon) ready() {
 // load reads the configuration and makes a refresher of it. A file without a
 // login rule is no fault: the daemon waits for one.
 func (d *daemon) load() error {
-	c, err := config.Load(d.configFile)
+	c, err := loadConfig(d.configFile)
 	if errors.Is(err, config.ErrNotConfigured) {
 		d.log.Warn("not configured: nothing is served until [login] says who may log in", "config", d.configFile)
 		if c.Publish.URL == "" {
-			d.mu.Lock()
-			d.config, d.refresher, d.asked, d.publisher = c, nil, asked{}, nil
-			d.mu.Unlock()
+			d.replace(c, nil, asked{}, nil)
 			return nil
 		}
 		err = nil
@@ -161,10 +178,20 @@ func (d *daemon) load() error {
 	if err != nil {
 		return err
 	}
+	d.replace(c, r, a, writer)
+	return nil
+}
+
+// replace puts another refresher in the place of the one at work, which from
+// then on publishes nothing.
+func (d *daemon) replace(c config.Config, r *refresh.Refresher, a asked, writer *publisher) {
 	d.mu.Lock()
+	before := d.refresher
 	d.config, d.refresher, d.asked, d.publisher = c, r, a, writer
 	d.mu.Unlock()
-	return nil
+	if before != nil {
+		before.Retire()
+	}
 }
 
 // reload takes up a changed configuration; a faulty one changes nothing.
@@ -172,7 +199,7 @@ func (d *daemon) reload() {
 	_, _ = systemd.SdNotify(false, systemd.SdNotifyReloading)
 	defer d.ready()
 	dir := d.settings().Cache.Dir
-	if c, err := config.Load(d.configFile); err == nil && c.Cache.Dir != dir {
+	if c, err := loadConfig(d.configFile); err == nil && c.Cache.Dir != dir {
 		d.log.Error("reload: cache.dir cannot change while the daemon runs, keeping the previous configuration", "from", dir, "to", c.Cache.Dir)
 		return
 	}
@@ -231,6 +258,7 @@ func (d *daemon) refreshForEver(ctx context.Context) error {
 			} else {
 				failures = 0
 			}
+			d.tryOnce.Do(func() { close(d.tried) })
 			wait = schedule.Next(d.settings().Source.Refresh, failures, rand.Float64())
 		}
 		select {
@@ -257,7 +285,16 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	if o.DryRun || errors.Is(ctx.Err(), context.Canceled) {
 		return outcome, err
 	}
+	if r != d.current() {
+		return outcome, err // the configuration was read anew meanwhile: the next refresh tells
+	}
 	d.tell(outcome, err, time.Since(started))
+	if err != nil && !errors.Is(err, refresh.ErrRetired) {
+		// Time goes by without IAM too: accounts end, numbers are forgotten.
+		if _, err := r.Rebuild(); err != nil {
+			d.log.Warn("what is known cannot be used anew", "error", err)
+		}
+	}
 	report := newReport(started, outcome, err, a, c)
 	if err == nil && writer != nil {
 		d.publish(ctx, r, writer, &report)
@@ -292,7 +329,19 @@ func (d *daemon) tell(o refresh.Outcome, err error, took time.Duration) {
 	if err != nil {
 		d.lastError = err.Error()
 	}
+	told, telling := d.told, map[string]bool{}
+	for _, f := range o.Findings {
+		telling[f.String()] = true
+	}
+	if err == nil {
+		d.told = telling
+	}
 	d.mu.Unlock()
+	for _, f := range o.Findings {
+		if !told[f.String()] {
+			d.log.Warn("not served as might be expected", "kind", f.Kind, "name", f.Name, "id", f.ID, "reason", f.Reason, "detail", f.Detail, "remedy", f.Remedy)
+		}
+	}
 	switch {
 	case err != nil && err.Error() != before:
 		d.log.Error("refresh failed, what is served stays as it is", "error", err)
@@ -314,7 +363,7 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 	failed := ""
 	note := func(err error) {
 		text := ""
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !errors.Is(err, refresh.ErrRetired) {
 			text = err.Error()
 			if text != failed {
 				d.log.Error("keys are not all up to date", "error", err)

@@ -22,7 +22,7 @@ func statusCommand(o *options) *cobra.Command {
 		Long:  "Exits with 1 if no sound cache is served, or if the last refresh failed.",
 		Args:  cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
-			c, err := config.Load(o.configFile)
+			c, err := loadConfig(o.configFile)
 			if err != nil && !errors.Is(err, config.ErrNotConfigured) {
 				return err
 			}

@@ -112,7 +112,7 @@ func (r *Refresher) PublishKeys() error {
 // publishKeys does what PublishKeys does. The caller holds State.Publish.
 func (r *Refresher) publishKeys() error {
 	if r.retired {
-		return errRetired
+		return ErrRetired
 	}
 	r.mu.Lock()
 	a, denied := r.answer, maps.Clone(r.denied)

@@ -99,8 +99,8 @@ type answer struct {
 	allowed   []person // people, computed once; not to be changed
 }
 
-// errRetired is returned by what would publish after Retire.
-var errRetired = errors.New("the configuration was read anew meanwhile")
+// ErrRetired is returned by what would publish after Retire.
+var ErrRetired = errors.New("the configuration was read anew meanwhile")
 
 // Retire waits for what is being published and has r publish nothing more, so
 // that another Refresher can take over its state and its folder.
@@ -241,7 +241,7 @@ func (r *Refresher) Rebuild() (Outcome, error) {
 // holds State.Publish.
 func (r *Refresher) apply(a answer, said Said, o Options, rebuild bool) (Outcome, error) {
 	if r.retired {
-		return Outcome{}, errRetired
+		return Outcome{}, ErrRetired
 	}
 	host, err := r.Host()
 	if err != nil {
