@@ -34,7 +34,10 @@ func (l leavers) leave(before, now directory.Directory, policy accounts.Policy, 
 		return l, e
 	}
 	next := leavers{Since: min(l.Since+1, manyAnswers)}
-	if lost+len(d.Left) > 0 {
+	switch {
+	case len(before.Users) == 0: // the first answer of all
+		next.Since = manyAnswers
+	case lost+len(d.Left) > 0:
 		next.Since = 0
 	}
 	here := make(map[string]bool, len(now.Users))

@@ -1,0 +1,297 @@
+package source_test
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/directory"
+	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/internal/snapshot"
+	"github.com/nss-iam/nss-iam/internal/source"
+)
+
+func TestAHostServesBySnapshotWhatItWouldServeByIAM(t *testing.T) {
+	for name, change := range map[string]func(*config.Config){
+		"groups":                  func(*config.Config) {},
+		"all users":               func(c *config.Config) { c.Login.AllUsers = true },
+		"all users of a path":     func(c *config.Config) { c.Login.AllUsers, c.Source.PathPrefix = true, "/staff/" },
+		"a login group of nobody": func(c *config.Config) { c.Login.Groups = []string{"empty", "team-red"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			c := usual()
+			change(&c)
+			f.publish()
+			f.e.ResetCalls()
+			h := f.host(c)
+			h.poll()
+			if swept, err := h.Sweep(t.Context(), 0); err != nil || swept != (refresh.Swept{}) {
+				t.Errorf("a host without IAM swept %+v, %v", swept, err)
+			}
+			if calls := f.e.Calls(); len(calls) > 0 {
+				t.Errorf("a host that reads a snapshot asked IAM: %v", calls)
+			}
+
+			direct := f.refresher(t.TempDir(), c)
+			direct.Source = source.NewIAM(f.direct(), c.Source.PathPrefix, false)
+			if _, err := direct.Refresh(t.Context(), refresh.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := direct.Sweep(t.Context(), 0); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := servedIn(t, h.Dir), servedIn(t, direct.Dir); got != want || len(want.keys) == 0 && name == "groups" {
+				t.Errorf("got  %x %s\nwant %x %s", got.digest, got.keys, want.digest, want.keys)
+			}
+		})
+	}
+}
+
+func TestAPublisherThatServesNobodyWritesNoCache(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	for _, name := range []string{cache.NSSFile, cache.KeysFile} {
+		if _, err := os.Lstat(f.publisher.Dir + "/" + name); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: got %v, want none", name, err)
+		}
+	}
+}
+
+func TestAnUnchangedSnapshotIsNotReadAgain(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	h := f.host(usual())
+	if o := h.poll(); !o.Published {
+		t.Error("the first poll published nothing")
+	}
+	before := servedIn(t, h.Dir)
+	for range 20 {
+		if o := h.poll(); o.Published || !o.Changes.Empty() || o.Admitted != 3 {
+			t.Fatalf("got %+v, want nothing new and three admitted", o)
+		}
+	}
+	if after := servedIn(t, h.Dir); after != before {
+		t.Error("what is served changed")
+	}
+	f.does(f.e.AddMember("developers", "dave"))
+	f.publish()
+	if o := h.poll(); !o.Published || len(o.Changes.Added) != 1 {
+		t.Errorf("got %+v, want dave added", o)
+	}
+}
+
+func TestAnAbsenceIsConfirmedByGenerationsAndNotByPolls(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	h := f.host(usual())
+	h.poll()
+	f.does(f.e.DeleteUser("bob"))
+	if r := f.publish(); !r.Published {
+		t.Fatal("a removal was not published")
+	}
+	for range 10 {
+		h.poll()
+	}
+	if got := h.users(); got != "alice bob carol" {
+		t.Errorf("polls of one snapshot: got %s, want bob leaving and not gone", got)
+	}
+	h = h.restart(func(*source.SnapshotOptions) {})
+	h.poll()
+	if got := h.users(); got != "alice bob carol" {
+		t.Errorf("a restart: got %s, want bob leaving and not gone", got)
+	}
+	if r := f.publish(); !r.Published {
+		t.Fatal("the removal's confirmation was not published")
+	}
+	h.poll()
+	if got := h.users(); got != "(bob) alice carol" {
+		t.Errorf("confirmed: got %s, want bob gone", got)
+	}
+	if r := f.publish(); r.Published {
+		t.Error("what is confirmed was published again")
+	}
+	young := f.host(usual())
+	young.poll()
+	if got := young.users(); got != "(bob) alice carol" {
+		t.Errorf("a host that never saw bob: got %s", got)
+	}
+}
+
+func TestPinsComeWithTheSnapshot(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	users := f.content().Directory.Users
+	alice := users[slices.IndexFunc(users, func(u directory.User) bool { return u.Name == "alice" })]
+	f.publisher.Policy.Pins = map[string]uint32{alice.ID: 2001000007}
+	f.publish()
+	uid := func(h *host) uint32 {
+		tables, _, err := cache.ReadNSS(h.Dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range tables.Users {
+			if u.Name == alice.Name && !u.Former {
+				return u.UID
+			}
+		}
+		t.Fatalf("%s is not served", alice.Name)
+		return 0
+	}
+	h := f.host(usual())
+	h.poll()
+	if got := uid(h); got != 2001000007 {
+		t.Errorf("got uid %d", got)
+	}
+	h = h.restart(func(*source.SnapshotOptions) {})
+	if _, err := h.Rebuild(); err != nil || uid(h) != 2001000007 {
+		t.Errorf("after a restart, before a poll: got uid %d, %v", uid(h), err)
+	}
+	c := usual()
+	c.IDs.Pin = map[string]uint32{alice.ID: 2001000008}
+	own := f.host(c)
+	o := own.poll()
+	if got := uid(own); got != 2001000008 {
+		t.Errorf("with an own pin: got uid %d", got)
+	}
+	if accounts.Count(o.Findings)[accounts.PinRefused] != 1 {
+		t.Errorf("got findings %v, want one about both pins", o.Findings)
+	}
+}
+
+func TestARestartAcceptsNoOlderGeneration(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	old, err := os.ReadFile(f.path)
+	f.does(err, f.e.AddMember("developers", "dave"))
+	f.publish()
+	h := f.host(usual())
+	h.poll()
+	before := servedIn(t, h.Dir)
+	f.replace(old)
+	h = h.restart(func(*source.SnapshotOptions) {})
+	if _, err := h.tryPoll(t.Context()); !errors.Is(err, snapshot.ErrOlder) {
+		t.Errorf("got %v, want %v", err, snapshot.ErrOlder)
+	}
+	if servedIn(t, h.Dir) != before {
+		t.Error("what is served changed")
+	}
+}
+
+func TestKeysAreRotatedWithoutAGap(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	young := newSigner(t)
+	h := f.host(usual())
+	h.poll()
+	trust := func(signers ...*snapshot.Signer) func(*source.SnapshotOptions) {
+		return func(o *source.SnapshotOptions) {
+			o.Trusted = nil
+			for _, s := range signers {
+				o.Trusted = append(o.Trusted, s.PublicKey(""))
+			}
+		}
+	}
+	h = h.restart(trust(f.signer, young))
+	h.poll()
+
+	f.writer = f.newWriter(young)
+	f.does(f.e.AddMember("developers", "dave"))
+	f.now = f.now.Add(time.Minute)
+	if _, err := f.publisher.Refresh(t.Context(), refresh.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.writer.Publish(t.Context(), f.content()); !errors.Is(err, snapshot.ErrUntrusted) {
+		t.Fatalf("replace what an unknown key signed: got %v", err)
+	}
+	f.writer.Trusted = []snapshot.PublicKey{f.signer.PublicKey("")}
+	f.write(f.writer)
+	h.poll()
+	if got, want := h.src.Status().SignedBy, young.PublicKey("").Fingerprint(); got != want || h.users() != "alice bob carol dave" {
+		t.Errorf("got %s signed by %s, want %s", h.users(), got, want)
+	}
+	h = h.restart(trust(young))
+	h.poll()
+	h = h.restart(trust(f.signer))
+	if _, err := h.tryPoll(t.Context()); !errors.Is(err, snapshot.ErrUntrusted) {
+		t.Errorf("a host with the old key only: got %v", err)
+	}
+}
+
+func TestAnExpiredSnapshotGoesOnServingAndIsSaidOnce(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	h := f.host(usual())
+	h.poll()
+	before := servedIn(t, h.Dir)
+	f.now = f.now.Add(snapshot.Lifetime + time.Hour)
+	for range 3 {
+		h.poll()
+	}
+	if got := servedIn(t, h.Dir); got != before {
+		t.Error("what is served changed")
+	}
+	if n := strings.Count(f.log.String(), "serving an expired snapshot"); n != 1 {
+		t.Errorf("it was said %d times, want once:\n%s", n, f.log.String())
+	}
+	if !h.src.Status().Expires.Before(f.now) {
+		t.Errorf("status says it expires %v", h.src.Status().Expires)
+	}
+	young := f.host(usual())
+	young.poll()
+	if got := young.users(); got != "alice bob carol" {
+		t.Errorf("a new host: got %s", got)
+	}
+}
+
+func TestALoginsAnswerIsNotUndoneByAnOlderSnapshot(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	h := f.host(usual())
+	h.Online = f.iam()
+	h.poll()
+	f.does(f.e.RemoveMember("developers", "bob"))
+	if u, _, err := h.Ask(t.Context(), "bob"); err != nil || u.Login || len(u.Keys) > 0 {
+		t.Fatalf("got %+v, %v; want nothing opened", u, err)
+	}
+	f.does(h.PublishKeys())
+	h.poll()
+	h.poll()
+	if got := servedIn(t, h.Dir).keys; strings.Contains(got, "bob") {
+		t.Errorf("an older snapshot let bob in again: %s", got)
+	}
+	f.does(f.e.AddMember("developers", "bob"), f.e.AddMember("developers", "dave"))
+	f.publish()
+	h.poll()
+	if got := servedIn(t, h.Dir).keys; !strings.Contains(got, "bob APKABOB0000000000001") {
+		t.Errorf("a later snapshot did not let bob in: %s", got)
+	}
+}
+
+func TestAPublisherRefusesAnImplausibleAnswer(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	before, err := os.ReadFile(f.path)
+	f.does(err, f.e.DeleteUser("alice"), f.e.DeleteUser("bob"), f.e.DeleteUser("carol"))
+	f.now = f.now.Add(time.Minute)
+	if _, err := f.publisher.Refresh(t.Context(), refresh.Options{}); !errors.Is(err, accounts.ErrRemovals) {
+		t.Fatalf("got %v, want %v", err, accounts.ErrRemovals)
+	}
+	f.write(f.writer)
+	if after, err := os.ReadFile(f.path); err != nil || string(after) != string(before) {
+		t.Errorf("the snapshot changed, %v", err)
+	}
+	if _, err := f.publisher.Refresh(t.Context(), refresh.Options{AcceptRemovals: true}); err != nil {
+		t.Fatal(err)
+	}
+	f.write(f.writer)
+	if got := f.content(); len(got.Directory.Users) != 2 || len(got.Former) != 3 {
+		t.Errorf("got %d users and %d former ones, want 2 and 3", len(got.Directory.Users), len(got.Former))
+	}
+}
