@@ -102,22 +102,25 @@ func reserved(name string) string {
 // account, and the same IAM must give the same names everywhere.
 var reservedNames = func() map[string]string {
 	all := map[string]string{}
-	for why, names := range map[string]string{
-		"a system account has it on common distributions": `root toor daemon bin sys sync games man lp mail news uucp proxy www-data
+	// The first reason that holds is the one given.
+	for _, r := range []struct{ why, names string }{
+		{"a system account has it on common distributions", `root toor daemon bin sys sync games man lp mail news uucp proxy www-data
 			backup list irc gnats nobody nogroup nfsnobody adm shutdown halt operator ftp sshd dbus messagebus polkitd polkituser
 			chrony ntp rpc rpcuser rpcbind statd syslog tss uuidd tcpdump landscape pollinate fwupd-refresh apt avahi
 			rtkit usbmux dnsmasq libvirt-qemu libvirt-dbus postfix dovecot bind named unbound mysql mariadb postgres redis
 			nginx apache httpd tomcat jenkins gitlab elasticsearch docker-registry munge slurm nslcd sssd nscd nss-iam
-			rngd pcp stapusr stapsys stapdev sapadm hacluster squid systemd amazon-ssm-agent ssm-agent`,
-		"machine images have an account of that name, often with sudo rights": `ec2-user ssm-user ubuntu debian admin centos fedora rocky almalinux
-			cloud-user cloud-init opc core bitnami arch alpine freebsd vagrant suse opensuse maintuser`,
-		"the group is as good as root, or common sudoers rules name it": strings.Join(privilegedNames, " "),
-		"it is a group of common distributions":                         `users tty dialout fax voice cdrom floppy tape audio dip video plugdev netdev input render sgx src utmp sasl crontab ssh ssh_keys nopasswdlogin rdma pipewire lpadmin scanner bluetooth games lock cgred`,
-		"nss-iam serves a group of that name":                           UsersGroup + " " + SudoGroup,
-		"it is a word with a meaning in sudoers, PAM or sshd settings":  `all defaults none any nobody4 noaccess everyone local`,
+			rngd pcp stapusr stapsys stapdev sapadm hacluster squid systemd amazon-ssm-agent ssm-agent`},
+		{"machine images have an account of that name, often with sudo rights", `ec2-user ssm-user ubuntu debian admin centos fedora rocky almalinux
+			cloud-user cloud-init opc core bitnami arch alpine freebsd vagrant suse opensuse maintuser`},
+		{"the group is as good as root, or common sudoers rules name it", strings.Join(privilegedNames, " ")},
+		{"it is a group of common distributions", `users tty dialout fax voice cdrom floppy tape audio dip video plugdev netdev input render sgx src utmp sasl crontab ssh ssh_keys nopasswdlogin rdma pipewire lpadmin scanner bluetooth games lock cgred`},
+		{"nss-iam serves a group of that name", UsersGroup + " " + SudoGroup},
+		{"it is a word with a meaning in sudoers, PAM or sshd settings", `all defaults none any nobody4 noaccess everyone local`},
 	} {
-		for _, name := range strings.Fields(names) {
-			all[name] = why
+		for _, name := range strings.Fields(r.names) {
+			if all[name] == "" {
+				all[name] = r.why
+			}
 		}
 	}
 	return all

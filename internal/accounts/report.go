@@ -78,14 +78,18 @@ func (e *RemovalError) Error() string {
 	if e.Empty && e.Of == 0 {
 		return "refuse an answer without any user; " + accept
 	}
-	who := strings.Join(e.Names, ", ")
-	if len(e.Names) < e.Lost {
-		who += ", …"
+	who := ""
+	if len(e.Names) > 0 {
+		who = " (" + strings.Join(e.Names, ", ")
+		if len(e.Names) < e.Lost {
+			who += ", …"
+		}
+		who += ")"
 	}
 	if e.Empty {
-		return fmt.Sprintf("refuse to remove all %d users (%s): nobody may log in by this answer; %s", e.Of, who, accept)
+		return fmt.Sprintf("refuse to remove all %d users%s: nobody may log in by this answer; %s", e.Of, who, accept)
 	}
-	return fmt.Sprintf("refuse to remove %d of %d users at once (%s): removal.max_fraction is %v; %s", e.Lost, e.Of, who, e.MaxFraction, accept)
+	return fmt.Sprintf("refuse to remove %d of %d users at once%s: removal.max_fraction is %v; %s", e.Lost, e.Of, who, e.MaxFraction, accept)
 }
 
 // Unwrap lets errors.Is find ErrRemovals.
