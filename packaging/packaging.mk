@@ -36,6 +36,9 @@ install-system:
 	install -D -m 0644 packaging/systemd/nss-iam.tmpfiles $(DESTDIR)$(TMPFILESDIR)/nss-iam.conf
 	for f in packaging/systemd/features/*.conf; do \
 		install -D -m 0644 $$f $(DESTDIR)$(SHAREDIR)/systemd/$${f##*/} || exit 1; done
+	for f in packaging/selinux/nss_iam.*; do \
+		install -D -m 0644 $$f $(DESTDIR)$(SHAREDIR)/selinux/$${f##*/} || exit 1; done
+	install -m 0755 packaging/selinux/build $(DESTDIR)$(SHAREDIR)/selinux/build
 	for d in nameservice.d nameservice-strict.d; do \
 		install -D -m 0644 packaging/apparmor/nss-iam $(DESTDIR)$(SYSCONFDIR)/apparmor.d/abstractions/$$d/nss-iam || exit 1; done
 	install -D -m 0644 packaging/pam/nss-iam $(DESTDIR)$(PAMCONFDIR)/nss-iam

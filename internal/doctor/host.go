@@ -167,7 +167,7 @@ func (e *examination) denials(ctx context.Context) {
 		return
 	}
 	last := lines[len(lines)-1]
-	mend := "iam-cachefill's SELinux module: semodule -i /usr/share/selinux/packages/nss_iam.pp; restorecon -R /var/lib/nss-iam /usr/libexec/nss-iam"
+	mend := "/usr/share/nss-iam/selinux/build /root/nss_iam.pp && semodule -i /root/nss_iam.pp && restorecon -R /var/lib/nss-iam /run/nss-iam"
 	if strings.Contains(last, "apparmor") {
 		mend = "systemctl reload apparmor"
 	}

@@ -1,0 +1,88 @@
+package packaging
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nss-iam/nss-iam/tests/testbed"
+)
+
+// policy puts our module into a copy of Debian's default policy and returns
+// the file of the whole. Nothing is loaded into a kernel.
+func policy(t *testing.T) string {
+	t.Helper()
+	testbed.Require(t, "semodule", "sesearch", "gawk", "m4")
+	const store, headers = "/var/lib/selinux/default", "/usr/share/selinux/devel/Makefile"
+	for _, name := range []string{store, headers} {
+		if _, err := os.Stat(name); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("%v; the command that supplies it: tests/setup.sh", err)
+			}
+			t.Skipf("%v; the command that supplies it: tests/setup.sh", err)
+		}
+	}
+	root := t.TempDir()
+	module := filepath.Join(root, "nss_iam.pp")
+	for _, command := range [][]string{
+		{filepath.Join(testbed.Root(), "packaging/selinux/build"), module},
+		{"mkdir", "-p", root + "/var/lib/selinux", root + "/etc"},
+		{"cp", "-a", store, root + store},
+		{"cp", "-a", "/etc/selinux", root + "/etc/"},
+		{"semodule", "-n", "-p", root, "-s", "default", "-i", module},
+	} {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v\n%s", command, err, out)
+		}
+	}
+	found, _ := filepath.Glob(root + "/etc/selinux/default/policy/policy.*")
+	if len(found) != 1 {
+		t.Fatalf("policies: %q", found)
+	}
+	return found[0]
+}
+
+func TestSELinuxPermitsWhatLoginsNeedAndNoMore(t *testing.T) {
+	file := policy(t)
+	for _, c := range []struct {
+		source, target, class, permission string
+		want                              bool
+	}{
+		{"httpd_t", "nss_iam_cache_t", "file", "map", true},
+		{"crond_t", "nss_iam_cache_t", "file", "read", true},
+		{"systemd_userdbd_t", "nss_iam_cache_t", "file", "map", true},
+		{"systemd_logind_t", "nss_iam_cache_t", "file", "map", true},
+		{"init_t", "nss_iam_cache_t", "file", "map", true},
+		{"sshd_t", "nss_iam_cache_t", "file", "map", true},
+		{"sshd_t", "bin_t", "file", "execute_no_trans", true},
+		{"sshd_t", "nss_iam_keys_t", "file", "read", true},
+		{"sshd_t", "nss_iam_keys_t", "file", "map", true},
+		{"sshd_t", "nss_iam_keys_t", "file", "lock", true},
+		{"sshd_t", "nss_iam_run_t", "sock_file", "write", true},
+		{"sshd_t", "initrc_t", "unix_stream_socket", "connectto", true},
+		{"httpd_t", "nss_iam_keys_t", "file", "read", false},
+		{"httpd_t", "nss_iam_run_t", "sock_file", "write", false},
+		{"httpd_t", "nss_iam_cache_t", "file", "write", false},
+		{"sshd_t", "nss_iam_cache_t", "file", "write", false},
+		{"sshd_t", "nss_iam_keys_t", "file", "write", false},
+	} {
+		out, err := exec.Command("sesearch", "-A", "-s", c.source, "-t", c.target, "-c", c.class, "-p", c.permission, file).Output()
+		if err != nil {
+			t.Fatalf("sesearch: %v", err)
+		}
+		if got := strings.Contains(string(out), "allow "); got != c.want {
+			t.Errorf("%s may %s %s:%s: %v, want %v\n%s", c.source, c.permission, c.target, c.class, got, c.want, out)
+		}
+	}
+	out, err := exec.Command("sesearch", "-T", "-s", "initrc_t", "-t", "nss_iam_cache_t", "-c", "file", file).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"keys.db", ".keys.db.new", "state.db"} {
+		if !strings.Contains(string(out), "nss_iam_keys_t "+name+";") {
+			t.Errorf("a new %s would not have a type of its own: %s", name, out)
+		}
+	}
+}
