@@ -94,6 +94,7 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 	if err := printOutcome(cmd.OutOrStdout(), o, ask, outcome); err != nil || ask.DryRun {
 		return err
 	}
+	endSessions(cmd.Context(), c, r, outcome.Gone, log)
 	swept, err := r.Sweep(cmd.Context(), 0)
 	if swept.Users > 0 && !o.json {
 		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "keys: %d of %d users\n", swept.Keys, swept.Users)

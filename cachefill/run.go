@@ -72,6 +72,7 @@ type daemon struct {
 	told      map[string]bool // findings of the last refresh
 	tried     chan struct{}   // closed after the first refresh, good or not
 	tryOnce   sync.Once
+	ending    sync.Mutex // held while removed users' processes are ended
 }
 
 // run is the daemon: it returns when ctx ends, or when it cannot begin.
@@ -302,6 +303,9 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	if err := writeReport(report); err != nil {
 		d.log.Warn("write status", "error", err)
 	}
+	d.ending.Lock()
+	defer d.ending.Unlock()
+	endSessions(ctx, c, r, outcome.Gone, d.log)
 	return outcome, err
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/emulator"
 )
@@ -42,6 +43,7 @@ func TestMain(m *testing.M) {
 //	daemon says PATTERN    waits until its log has such a line
 //	daemon notifies TEXT   waits until it told systemd so
 //	daemon hup, stop       sends a signal; stop wants an end with status 0, at once
+//	process start NAME     starts a process of a served user; process ended waits for its end
 //	config TEXT            writes config.toml: TEXT, with \n for ends of lines, and what every script needs
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -54,7 +56,7 @@ func TestScripts(t *testing.T) {
 			return os.Geteuid() == 0, nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status": exitStatus, "iam": changeIAM, "served": servedUsers, "photo": photo, "unchanged": unchanged, "daemon": daemonCommand, "config": writeConfig,
+			"status": exitStatus, "iam": changeIAM, "served": servedUsers, "photo": photo, "unchanged": unchanged, "daemon": daemonCommand, "config": writeConfig, "process": process,
 		},
 	})
 }
@@ -78,6 +80,7 @@ type world struct {
 	notices  *heard
 	picture  string
 	finished chan struct{}
+	process  chan struct{} // closed when the user's process has ended
 }
 
 type worldKey struct{}
@@ -311,4 +314,26 @@ func (w *world) kill() {
 		_ = w.daemon.Process.Kill()
 		<-w.finished
 	}
+}
+
+func process(ts *testscript.TestScript, neg bool, args []string) {
+	w := of(ts)
+	if args[0] == "ended" {
+		select {
+		case <-w.process:
+		case <-time.After(30 * time.Second):
+			ts.Fatalf("the process goes on")
+		}
+		return
+	}
+	tables, _, err := cache.ReadNSS(ts.MkAbs("cache"))
+	ts.Check(err)
+	i := slices.IndexFunc(tables.Users, func(u accounts.User) bool { return u.Name == args[1] })
+	cmd := exec.Command("/bin/sleep", "600")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: tables.Users[i].UID, Gid: tables.Users[i].UID}}
+	ts.Check(cmd.Start())
+	ended := make(chan struct{})
+	w.process = ended
+	go func() { _ = cmd.Wait(); close(ended) }()
+	ts.Defer(func() { _ = cmd.Process.Kill() })
 }

@@ -1,0 +1,171 @@
+package sessions
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+)
+
+var limits = Limits{
+	Range: accounts.Range{Low: 2001000000, High: 2146999999},
+	Host:  accounts.Host{Users: []accounts.HostUser{{Name: "root"}, {Name: "local", UID: 2001000009}}},
+}
+
+// Numbers of nobody.
+const gone, gone2, stays = 2001000777, 2001000778, 2001000779
+
+func TestNumbersThatAreNotOursAreRefused(t *testing.T) {
+	self := uint32(os.Getuid())
+	for name, c := range map[string]struct {
+		uid    uint32
+		limits Limits
+	}{
+		"root":                                  {0, limits},
+		"a local person":                        {1000, limits},
+		"a system number by a range too wide":   {1000, Limits{Range: accounts.Range{Low: 0, High: 4294967295}}},
+		"our own user by a range too wide":      {self, Limits{Range: accounts.Range{Low: 0, High: 4294967295}}},
+		"no number at all":                      {4294967295, Limits{Range: accounts.Range{Low: 0, High: 4294967295}}},
+		"outside the range":                     {70000, limits},
+		"a local account inside the range":      {2001000009, limits},
+		"the last but one of systemd's numbers": {2147352576, limits},
+	} {
+		// One wrong number stops all.
+		if n, err := End(t.Context(), []uint32{gone, c.uid}, c.limits); !errors.Is(err, ErrNotOurs) || n != 0 {
+			t.Errorf("%s: got %d, %v", name, n, err)
+		}
+	}
+}
+
+func TestWithoutProcessesThereIsNothingToEnd(t *testing.T) {
+	if n, err := End(t.Context(), []uint32{gone}, limits); n != 0 || err != nil {
+		t.Errorf("got %d, %v", n, err)
+	}
+}
+
+// start runs a shell as uid and returns when it has said that it is set up.
+func start(t *testing.T, uid uint32, script string) *exec.Cmd {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can run processes as somebody else")
+	}
+	cmd := exec.Command("/bin/sh", "-c", script)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}, Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "set up\n" {
+		t.Fatalf("the process said %q, %v", line, err)
+	}
+	return cmd
+}
+
+// end waits for a process and returns the signal that ended it, 0 for none.
+func end(t *testing.T, cmd *exec.Cmd) syscall.Signal {
+	t.Helper()
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()
+}
+
+func TestAUsersProcessesEndAndNobodyElses(t *testing.T) {
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+t.TempDir()+"/none")
+	polite := start(t, gone, "echo set up; exec sleep 600")
+	stubborn := start(t, gone, `trap "" TERM; echo set up; while :; do sleep 600; done`)
+	second := start(t, gone2, "echo set up; exec sleep 600")
+	other := start(t, stays, "echo set up; exec sleep 600")
+	var signals [3]syscall.Signal
+	var all sync.WaitGroup
+	for i, cmd := range []*exec.Cmd{polite, stubborn, second} {
+		all.Go(func() { signals[i] = end(t, cmd) })
+	}
+	n, err := End(t.Context(), []uint32{gone, gone2}, limits)
+	if err != nil || n < 4 { // the stubborn one's sleep is a process of its own
+		t.Errorf("got %d, %v", n, err)
+	}
+	all.Wait()
+	if signals != [3]syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGTERM} {
+		t.Errorf("they were ended by %v", signals)
+	}
+	if err := other.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("somebody else's process: %v", err)
+	}
+	if left, err := signal([]uint32{gone, gone2}, 0); left != 0 || err != nil {
+		t.Errorf("%d are left, %v", left, err)
+	}
+}
+
+// A logind that ends sessions as the real one does, and remembers whose.
+type logind struct {
+	asked chan uint32
+	end   func()
+}
+
+func (l *logind) TerminateUser(uid uint32) *dbus.Error {
+	l.end()
+	l.asked <- uid
+	return nil
+}
+
+func TestLogindIsAskedFirst(t *testing.T) {
+	bus := exec.Command("dbus-daemon", "--session", "--nofork", "--print-address=1", "--address=unix:dir="+t.TempDir())
+	out, err := bus.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bus.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = bus.Process.Kill(); _ = bus.Wait() })
+	address, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", strings.TrimSpace(address))
+	conn, err := dbus.Connect(strings.TrimSpace(address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	process := start(t, gone, "echo set up; exec sleep 600")
+	l := &logind{make(chan uint32, 1), func() { _ = process.Process.Signal(syscall.SIGHUP); time.Sleep(200 * time.Millisecond) }}
+	if err := conn.Export(l, "/org/freedesktop/login1", "org.freedesktop.login1.Manager"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.RequestName("org.freedesktop.login1", dbus.NameFlagDoNotQueue); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan syscall.Signal)
+	go func() { ended <- end(t, process) }()
+	if n, err := End(t.Context(), []uint32{gone}, limits); n != 1 || err != nil {
+		t.Errorf("got %d, %v", n, err)
+	}
+	if s := <-ended; s != syscall.SIGHUP {
+		t.Errorf("the process ended by %v, not by logind", s)
+	}
+	select {
+	case uid := <-l.asked:
+		if uid != gone {
+			t.Errorf("logind was asked for %d", uid)
+		}
+	default:
+		t.Error("logind was not asked")
+	}
+}
