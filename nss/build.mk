@@ -41,3 +41,6 @@ nss-test: $(BUILD)/libnss_iam.so.2
 FUZZ_SECONDS ?= 0
 nss-fuzz:
 	nss/fuzz/run.sh $(BUILD) $(FUZZ_SECONDS)
+
+nss-bench: $(BUILD)/libnss_iam.so.2
+	tests/integration/nss/bench.sh $(BUILD) docs/benchmarks.md

@@ -83,8 +83,10 @@ inside() {
 	TSAN_OPTIONS='halt_on_error=1 die_after_fork=0' \
 		with "$dir/tsan" "$dir/stress-tsan" 6 300 6 $folder "${few[@]}"
 	step 'valgrind'
-	with "$dir/often" valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
-		"$dir/stress-often" 4 20 4 $folder "${few[@]}"
+	with "$dir/often" valgrind -q --error-exitcode=9 "$dir/stress-often" 4 20 4 $folder "${few[@]}"
+	cp "$dir/few/nss.db" $folder/nss.db
+	LD_LIBRARY_PATH=$build valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
+		"$dir/dump" iam "$dir/few/passwd" "$dir/few/group" >/dev/null
 	step 'setuid with a hostile environment'
 	install -m 0755 "$build/libnss_iam.so.2" "$(dirname "$(ldd /bin/sh | sed -n 's/.*=> \(.*libc.so.6\).*/\1/p')")"/
 	install -m 4755 "$(command -v getent)" /usr/bin/getent-suid
