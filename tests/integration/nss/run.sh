@@ -85,7 +85,7 @@ inside() {
 	step 'valgrind'
 	with "$dir/often" valgrind -q --error-exitcode=9 "$dir/stress-often" 4 20 4 $folder "${few[@]}"
 	cp "$dir/few/nss.db" $folder/nss.db
-	LD_LIBRARY_PATH=$build valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
+	LD_LIBRARY_PATH=$build valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
 		"$dir/dump" iam "$dir/few/passwd" "$dir/few/group" >/dev/null
 	step 'setuid with a hostile environment'
 	install -m 0755 "$build/libnss_iam.so.2" "$(dirname "$(ldd /bin/sh | sed -n 's/.*=> \(.*libc.so.6\).*/\1/p')")"/
@@ -103,7 +103,8 @@ inside() {
 	step 'the same answers as glibc gives from files'
 	cp "$people/passwd" /etc/passwd
 	cp "$people/group" /etc/group
-	with "$build" "$dir/dump" iam "$people/passwd" "$people/group" >"$dir/iam.txt"
+	with "$build" "$dir/dump" iam "$people/passwd" "$people/group" |
+		sed 's/^\(groups [^ ]*\) 998/\1/' >"$dir/iam.txt" # a local group that map_groups gave, in no file
 	with "$build" "$dir/dump" files "$people/passwd" "$people/group" >"$dir/files.txt"
 	cmp "$dir/iam.txt" "$dir/files.txt"
 	[ "$(grep -c ^enumerated "$dir/iam.txt")" -gt 10000 ]
