@@ -29,6 +29,7 @@ programs:
 
 include nss/build.mk
 include packaging/packaging.mk
+include tests/fleetsim/fleetsim.mk
 
 demo: build
 	tests/demo/demo.sh

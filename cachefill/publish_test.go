@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+
+	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/emulator"
+)
+
+// A terminal runs the command in a folder, against an emulated account.
+type terminal struct {
+	t   *testing.T
+	e   *emulator.Emulator
+	dir string
+}
+
+func newTerminal(t *testing.T) *terminal {
+	t.Helper()
+	dir := t.TempDir()
+	none := filepath.Join(dir, "none")
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": emulator.AccessKey, "AWS_SECRET_ACCESS_KEY": emulator.SecretKey, "AWS_SESSION_TOKEN": "",
+		"AWS_PROFILE": "", "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "", "AWS_ENDPOINT_URL": "", "AWS_CA_BUNDLE": "",
+		"AWS_CONFIG_FILE": none, "AWS_SHARED_CREDENTIALS_FILE": none, "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI": "", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "",
+		"HTTP_PROXY": "", "HTTPS_PROXY": "", "http_proxy": "", "https_proxy": "",
+	} {
+		t.Setenv(name, value)
+	}
+	e, err := emulator.Start(emulator.Options{Company: emulator.Company{
+		Groups: []emulator.Group{{Name: "developers"}},
+		Users: []emulator.User{
+			{Name: "alice", Groups: []string{"developers"}, Keys: []emulator.Key{{ID: "APKAALICE00000000001", Body: emulator.RSALine(1, "alice")}}},
+			{Name: "bob"},
+		},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	before := socketPath
+	socketPath = filepath.Join(dir, "run", "cachefill.sock")
+	t.Cleanup(func() { socketPath = before })
+	if err := os.Mkdir(filepath.Dir(socketPath), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return &terminal{t, e, dir}
+}
+
+// config writes a configuration whose cache is a folder of its name.
+func (x *terminal) config(name, text string) string {
+	x.t.Helper()
+	path := filepath.Join(x.dir, name+".toml")
+	text += fmt.Sprintf("\n[cache]\ndir = %q\n", x.cache(name))
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		x.t.Fatal(err)
+	}
+	return path
+}
+
+func (x *terminal) cache(name string) string { return filepath.Join(x.dir, name) }
+
+// run runs the command, which must exit with status.
+func (x *terminal) run(status int, args ...string) (stdout, stderr string) {
+	x.t.Helper()
+	var out, errs bytes.Buffer
+	if got := execute(x.t.Context(), args, &out, &errs); got != status {
+		x.t.Fatalf("%q: got status %d, want %d\n%s%s", args, got, status, out.String(), errs.String())
+	}
+	return out.String(), errs.String()
+}
+
+func (x *terminal) digest(name string) [32]byte {
+	x.t.Helper()
+	m, err := cache.ReadMeta(x.cache(name))
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return m.Digest
+}
+
+const logins = "[login]\ngroups = [\"developers\"]\n"
+
+func TestOnePublishesAndAnotherServesWithoutIAM(t *testing.T) {
+	x := newTerminal(t)
+	backend := s3mem.New()
+	if err := backend.CreateBucket("fleet"); err != nil {
+		t.Fatal(err)
+	}
+	s3 := httptest.NewServer(gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server())
+	defer s3.Close()
+	t.Setenv("AWS_ENDPOINT_URL_S3", s3.URL)
+	iam := fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\nbulk = true\n", x.e.URL)
+	publisher := x.config("publisher", iam)
+	direct := x.config("direct", iam+logins)
+	x.run(exitOK, "--config", direct, "refresh")
+
+	for kind, address := range map[string]string{"file": "file://" + filepath.Join(x.dir, "snapshot"), "s3": "s3://fleet/a/snapshot"} {
+		key := filepath.Join(x.dir, kind+".key")
+		out, _ := x.run(exitOK, "--config", publisher, "publish", address, "--new-key", key, "--expires", "7d")
+		trusted := regexp.MustCompile(`(?m)^trusted_keys = \["ssh-ed25519 .*"\]$`).FindString(out)
+		if trusted == "" || !strings.Contains(out, "2 users, the keys of 2") {
+			t.Fatalf("publish said %q", out)
+		}
+		if out, _ := x.run(exitOK, "--config", publisher, "publish", address, "--key", key); !strings.Contains(out, "is unchanged") {
+			t.Errorf("publish again said %q", out)
+		}
+		host := x.config(kind, fmt.Sprintf("[source]\nkind = %q\nurl = %q\n%s\n[keys]\nonline = \"off\"\n", kind, address, trusted)+logins)
+		x.e.ResetCalls()
+		x.run(exitOK, "--config", host, "refresh")
+		if calls := x.e.Calls(); len(calls) > 0 {
+			t.Errorf("kind %s: IAM was asked: %v", kind, calls)
+		}
+		if x.digest(kind) != x.digest("direct") {
+			t.Errorf("kind %s serves other tables than IAM itself", kind)
+		}
+		if tables, _, err := cache.ReadKeys(x.cache(kind)); err != nil || len(tables.Users) != 1 || len(tables.Users[0].Keys) != 1 {
+			t.Errorf("kind %s: got keys %+v, %v", kind, tables.Users, err)
+		}
+		if out, _ := x.run(exitOK, "--config", host, "status"); !strings.Contains(out, "of "+address) {
+			t.Errorf("status does not tell of the snapshot:\n%s", out)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(x.cache("publisher"), cache.NSSFile)); !os.IsNotExist(err) {
+		t.Errorf("a publisher that serves nobody has an nss.db: %v", err)
+	}
+}
+
+func TestWhatPublishIsToldWrongIsUsageAndWhatFailsIsFailure(t *testing.T) {
+	x := newTerminal(t)
+	iam := fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\nbulk = true\n", x.e.URL)
+	good := x.config("good", iam)
+	address := "file://" + filepath.Join(x.dir, "snapshot")
+	key := filepath.Join(x.dir, "key")
+	x.run(exitOK, "publish", "--new-key", key)
+	snapshotHost := x.config("snapshot", fmt.Sprintf("[source]\nkind = \"file\"\nurl = %q\ntrusted_keys = [\"not a key\"]\n%s", address, logins))
+	for name, test := range map[string]struct {
+		status int
+		says   string
+		args   []string
+	}{
+		"no such place":             {exitUsage, "is not the address of a snapshot", []string{"--config", good, "publish", "http://x/y", "--key", key}},
+		"no place":                  {exitUsage, "no place to publish to", []string{"--config", good, "publish", "--key", key}},
+		"no key":                    {exitUsage, "no key to sign with", []string{"--config", good, "publish", address}},
+		"two keys":                  {exitUsage, "key new-key", []string{"--config", good, "publish", address, "--key", key, "--new-key", key + "2"}},
+		"no duration":               {exitUsage, "--expires", []string{"--config", good, "publish", address, "--key", key, "--expires", "soon"}},
+		"a host without IAM":        {exitUsage, "does not write one", []string{"--config", snapshotHost, "publish", address, "--key", key}},
+		"a host trusting no key":    {exitUsage, "source.trusted_keys", []string{"--config", snapshotHost, "check-config"}},
+		"a key that is not there":   {exitFailed, "no such file", []string{"--config", good, "publish", address, "--key", key + "3"}},
+		"a key that is there again": {exitFailed, "file exists", []string{"--config", good, "publish", "--new-key", key}},
+		"a folder that is not":      {exitFailed, "no such file", []string{"--config", good, "publish", address + "/x/y", "--key", key}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := &terminal{t, x.e, x.dir}
+			_, errs := x.run(test.status, test.args...)
+			if !strings.Contains(errs, test.says) {
+				t.Errorf("got %q, want %q", errs, test.says)
+			}
+		})
+	}
+}
+
+func TestADaemonThatServesNobodyPublishes(t *testing.T) {
+	x := newTerminal(t)
+	key, path := filepath.Join(x.dir, "key"), filepath.Join(x.dir, "snapshot")
+	x.run(exitOK, "publish", "--new-key", key)
+	c := x.config("daemon", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\nbulk = true\n[publish]\nurl = %q\nkey = %q\n", x.e.URL, "file://"+path, key))
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, c, slog.New(slog.DiscardHandler)) }()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for there := false; !there; {
+		select {
+		case err := <-ended:
+			t.Fatalf("the daemon ended: %v", err)
+		case <-tick.C:
+			_, err := os.Stat(path)
+			there = err == nil
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(x.cache("daemon"), cache.NSSFile)); !os.IsNotExist(err) {
+		t.Errorf("a daemon that serves nobody has an nss.db: %v", err)
+	}
+}
