@@ -86,7 +86,7 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 	outcome, err := r.Refresh(cmd.Context(), ask)
 	if !ask.DryRun {
 		report := newReport(started, outcome, err, asked, c)
-		err = errors.Join(err, writeReport(report))
+		err = errors.Join(err, tellReport(report, c))
 	}
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/source"
 )
@@ -21,20 +22,26 @@ import (
 // stands in the run-time folder, so that a refresh which finds nothing new
 // leaves the disk alone.
 type report struct {
-	Version   string
-	Attempt   time.Time          // when the last refresh began
-	Took      time.Duration      // nanoseconds
-	Error     string             `json:",omitempty"` // why it failed
-	Failures  int                `json:",omitempty"` // in a row
-	Success   time.Time          `json:",omitzero"`  // when the last good one began
-	Admitted  int                // who may log in
-	Users     int                // served
-	Groups    int                // served, private ones left out
-	Findings  []accounts.Finding `json:",omitempty"`
-	Refresh   time.Duration      // the configured time between refreshes
-	Calls     map[string]int64   `json:",omitempty"` // AWS requests by action since the program started
-	Throttles map[string]int64   `json:",omitempty"`
-	Rate      float64            // AWS calls a second at most just now
+	Version  string
+	Attempt  time.Time          // when the last refresh began
+	Took     time.Duration      // nanoseconds
+	Error    string             `json:",omitempty"` // why it failed
+	Failures int                `json:",omitempty"` // in a row
+	Success  time.Time          `json:",omitzero"`  // when the last good one began
+	Admitted int                // who may log in
+	Users    int                // served
+	Groups   int                // served, private ones left out
+	Keys     int                // that open something, in keys.db
+	Findings []accounts.Finding `json:",omitempty"`
+
+	Skipped    map[accounts.Reason]int `json:",omitempty"` // findings by reason
+	Collisions int                     // of those: numbers that an older principal has
+	Refused    int                     // answers that were not believed since the host booted: incomplete, or too many gone
+
+	Refresh   time.Duration    // the configured time between refreshes
+	Calls     map[string]int64 `json:",omitempty"` // AWS requests by action since the program started
+	Throttles map[string]int64 `json:",omitempty"`
+	Rate      float64          // AWS calls a second at most just now
 
 	Snapshot  *source.SnapshotStatus `json:",omitempty"` // the one in use
 	Published *publication           `json:",omitempty"` // the last publication
@@ -55,12 +62,23 @@ func newReport(started time.Time, o refresh.Outcome, err error, a asked, c confi
 	if r.Snapshot == nil && a.snapshot != nil {
 		r.Snapshot = before.Snapshot
 	}
+	r.Refused = before.Refused
+	if keys, _, err := cache.ReadKeys(c.Cache.Dir); err == nil {
+		for _, u := range keys.Users {
+			r.Keys += len(u.Keys)
+		}
+	}
 	if err != nil {
 		r.Error, r.Failures = err.Error(), before.Failures+1
 		r.Success, r.Admitted, r.Users, r.Groups, r.Findings = before.Success, before.Admitted, before.Users, before.Groups, before.Findings
-		return r
+		if errors.Is(err, accounts.ErrRemovals) || errors.Is(err, iam.ErrIncomplete) {
+			r.Refused++
+		}
+	} else {
+		r.Success, r.Admitted, r.Users, r.Groups, r.Findings = started, o.Admitted, o.Users, o.Groups, o.Findings
 	}
-	r.Success, r.Admitted, r.Users, r.Groups, r.Findings = started, o.Admitted, o.Users, o.Groups, o.Findings
+	r.Skipped = accounts.Count(r.Findings)
+	r.Collisions = r.Skipped[accounts.NumberTaken]
 	return r
 }
 
@@ -71,6 +89,15 @@ func readReport() (report, error) {
 		return r, err
 	}
 	return r, json.Unmarshal(b, &r)
+}
+
+// tellReport writes the report for status, and the figures for monitoring.
+func tellReport(r report, c config.Config) error {
+	err := writeReport(r)
+	if c.Metrics.TextFile != "" {
+		err = errors.Join(err, writeMetrics(c.Metrics.TextFile, r, readServed(c.Cache.Dir)))
+	}
+	return err
 }
 
 // writeReport replaces the report in one step. Whoever runs without a run-time

@@ -300,8 +300,8 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	if err == nil && writer != nil {
 		d.publish(ctx, r, writer, &report)
 	}
-	if err := writeReport(report); err != nil {
-		d.log.Warn("write status", "error", err)
+	if err := tellReport(report, c); err != nil {
+		d.log.Warn("tell the status", "error", err)
 	}
 	d.ending.Lock()
 	defer d.ending.Unlock()

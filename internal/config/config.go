@@ -26,6 +26,7 @@ type Config struct {
 	// refused as a name in Shared.
 	SharedAllowRoot bool
 	Removal         Removal
+	Metrics         Metrics
 	Cache           Cache
 }
 
@@ -109,6 +110,11 @@ type Removal struct {
 	MaxFraction float64 // 0 to 1
 	KeepNames   time.Duration
 	EndSessions bool
+}
+
+// Metrics says where figures for monitoring are written.
+type Metrics struct {
+	TextFile string // for node_exporter's textfile collector, or ""
 }
 
 // Cache is where the served files are.

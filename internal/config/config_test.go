@@ -177,7 +177,7 @@ func TestEachFaultIsNamedWithItsPlace(t *testing.T) {
 	}{
 		{"an unknown key with its likely meaning", "[source]\nrefesh = \"5m\"\n",
 			`f:2:1: key "source.refesh": no such key; [source] has assume_role, bulk, endpoint, external_id, kind, path_prefix, rate, refresh, region, trusted_keys, url; perhaps refresh was meant`},
-		{"an unknown section", "\n[logins]\ngroups = []\n", `f:2:2: key "logins": no such section; known are accounts, cache, ids, keys, login, publish, removal, source, sudo, shared; perhaps login was meant`},
+		{"an unknown section", "\n[logins]\ngroups = []\n", `f:2:2: key "logins": no such section; known are accounts, cache, ids, keys, login, metrics, publish, removal, source, sudo, shared; perhaps login was meant`},
 		{"a key outside any section", "groups = [\"a\"]\n", `f:1:1: key "groups": no such section`},
 		{"a section that is a value", "login = true\n", `f:1:1: key "login": is a true or false, not a section; write [login] on a line of its own and its keys below`},
 		{"a string for a list", "[login]\n  groups = \"a\"\n", `f:2:3: key "login.groups": is a string, not a list of strings; write it as ["developers"]`},

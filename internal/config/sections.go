@@ -108,7 +108,8 @@ func init() {
 			},
 			"end_sessions": func(r *reader, v value) { put(&r.config.Removal.EndSessions)(v.flag()) },
 		},
-		"cache": {"dir": func(r *reader, v value) { put(&r.config.Cache.Dir)(readPath(v, `"/var/lib/nss-iam"`)) }},
+		"metrics": {"textfile": readTextFile},
+		"cache":   {"dir": func(r *reader, v value) { put(&r.config.Cache.Dir)(readPath(v, `"/var/lib/nss-iam"`)) }},
 	}
 }
 
@@ -372,6 +373,16 @@ func readKeyOptions(r *reader, v value) {
 	if ok && len(options) > 0 {
 		r.config.Keys.Options = options
 	}
+}
+
+func readTextFile(r *reader, v value) {
+	const example = `"/var/lib/prometheus/node-exporter/nss-iam.prom"`
+	path, ok := readPath(v, example)
+	if ok && !strings.HasSuffix(path, ".prom") {
+		v.fault(quote(path)+" does not end in .prom, and node_exporter reads no other files", "write it as textfile = "+example)
+		return
+	}
+	put(&r.config.Metrics.TextFile)(path, ok)
 }
 
 func readChain(r *reader, v value) {
