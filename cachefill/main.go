@@ -113,6 +113,7 @@ func commands() *cobra.Command {
 		setupCommand(&opts),
 		publishCommand(&opts),
 		doctorCommand(&opts),
+		importCommand(&opts),
 	)
 	return root
 }

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/awsec2ssh"
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/refresh"
+)
+
+func importCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "import [FILE]",
+		Short: "Print the configuration that does what aws-ec2-ssh's did, and a plan for its users",
+		Long: `Print the configuration that does what FILE, a configuration of
+widdix/aws-ec2-ssh, did, and a plan for the numbers of the users which that tool
+made. Nothing is changed; all commands of the plan are comments.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: job(func(cmd *cobra.Command, args []string) error {
+			file := awsec2ssh.ConfigPath
+			if len(args) == 1 {
+				file = args[0]
+			}
+			old, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			s := awsec2ssh.Parse(string(old))
+			text := s.Config()
+			c, err := config.Parse(o.configFile, []byte(text))
+			if err != nil && !errors.Is(err, config.ErrNotConfigured) {
+				text += "\n# To be mended by hand:\n# " + strings.ReplaceAll(err.Error(), "\n", "\n# ") + "\n"
+			}
+			plan, planErr := planOf(cmd.Context(), s, c)
+			if planErr != nil {
+				plan = fmt.Sprintf("# No plan for the users' numbers: %v\n", planErr)
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), text+"\n"+plan)
+			return errors.Join(err, planErr)
+		}),
+	}
+}
+
+// planOf asks IAM for the ids that the numbers are made of.
+func planOf(ctx context.Context, s awsec2ssh.Settings, c config.Config) (string, error) {
+	passwd, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		return "", err
+	}
+	group, err := os.ReadFile("/etc/group")
+	if err != nil {
+		return "", err
+	}
+	users := awsec2ssh.LocalUsers(string(passwd), string(group), s.Marker())
+	if len(users) == 0 {
+		return awsec2ssh.Plan(nil), nil
+	}
+	if c.Source.Kind == "" {
+		return "", errors.New("the configuration must be mended first")
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	daemonEnvironment()
+	a, err := whoToAsk(c, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return "", err
+	}
+	said, err := a.iam.Directory(ctx, refresh.Wanted{AllUsers: true})
+	if err != nil {
+		return "", err
+	}
+	moves := make([]awsec2ssh.Move, len(users))
+	for i, local := range users {
+		moves[i].LocalUser = local
+		for _, u := range said.Directory.Users {
+			if awsec2ssh.UnixName(u.Name) == local.Name {
+				moves[i].IAM, moves[i].ID = u.Name, u.ID
+				moves[i].New = accounts.UserNumber(u.ID, accounts.Range{Low: c.IDs.Low, High: c.IDs.High})
+				moves[i].Pin = local.UID >= config.MinID && local.UID <= config.MaxID
+			}
+		}
+	}
+	return awsec2ssh.Plan(moves), nil
+}
