@@ -129,7 +129,7 @@ func (e *Emulator) query(w http.ResponseWriter, r *http.Request) {
 	} else if fault != nil {
 		body = fault.damage(w, name, requestID, act.service, body)
 	}
-	e.options.Log.Info("call", "action", name, "status", status, "fault", fault)
+	e.options.Log.Info("call", "action", name, "user", r.Form.Get("UserName"), "status", status, "fault", fault)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if err == nil && fault != nil && fault.Kind == CutShort {

@@ -101,6 +101,12 @@ func (p *Process) Signal(signal unix.Signal) {
 	if err := unix.Kill(pid, signal); err != nil {
 		p.h.t.Fatalf("signal %s: %v", p.name, err)
 	}
+	if signal == unix.SIGCONT {
+		// nsenter stops with its child, and would never see it end.
+		if err := p.cmd.Process.Signal(signal); err != nil {
+			p.h.t.Fatalf("signal nsenter of %s: %v", p.name, err)
+		}
+	}
 }
 
 // Wait waits for the process to end by itself and returns its exit status.

@@ -124,6 +124,11 @@ func (h *Host) StartSSHD(options ...string) *SSHD {
 		// A storm of logins is to be the helper's matter, not sshd's.
 		"MaxStartups 1000",
 	)
+	// From 9.8 on sshd turns an address away for a while after refused logins,
+	// and all logins here come from one. Older ones do not know the option.
+	if h.Try("grep", "-qi", "persourcepenalties", "/usr/sbin/sshd").Code == 0 {
+		config = append(config, "PerSourcePenalties no")
+	}
 	h.Write("/etc/ssh/sshd_config", strings.Join(config, "\n")+"\n", 0o644)
 	h.Run("mkdir", "-p", "/run/sshd")
 	s.Process = h.Start(nil, "/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sshd_config")
@@ -166,10 +171,19 @@ func (s *SSHD) SFTP(user string, key Key, batch string) Result {
 
 func (s *SSHD) client(program, user string, key Key) []string {
 	s.h.t.Helper()
+	arguments := s.Client(key)
+	last := len(arguments) - 1
+	return append(append([]string{program}, arguments[:last]...), "-o", "User="+user, arguments[last])
+}
+
+// Client is the arguments of an ssh on the host that logs in here with this
+// key; the user is to be added before them, as -o User=….
+func (s *SSHD) Client(key Key) []string {
+	s.h.t.Helper()
 	name := "/run/testbed/key-" + strings.NewReplacer("/", "_", ":", "_", "+", "_").Replace(key.Fingerprint())
 	s.h.Write(name, key.Private, 0o600)
-	return []string{program, "-F", "none", "-o", "Port=" + strconv.Itoa(s.Port), "-i", name,
+	return []string{"-F", "none", "-o", "Port=" + strconv.Itoa(s.Port), "-i", name,
 		"-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "PreferredAuthentications=publickey",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-		"-o", "ConnectTimeout=30", "-o", "User=" + user, "127.0.0.1"}
+		"-o", "ConnectTimeout=30", "127.0.0.1"}
 }
