@@ -266,6 +266,11 @@ func TestALoginsAnswerIsNotUndoneByAnOlderSnapshot(t *testing.T) {
 	if got := servedIn(t, h.Dir).keys; strings.Contains(got, "bob") {
 		t.Errorf("an older snapshot let bob in again: %s", got)
 	}
+	h = h.restart(func(*source.SnapshotOptions) {})
+	h.poll()
+	if got := servedIn(t, h.Dir).keys; strings.Contains(got, "bob") {
+		t.Errorf("an older snapshot, read anew after a restart, let bob in again: %s", got)
+	}
 	f.does(f.e.AddMember("developers", "bob"), f.e.AddMember("developers", "dave"))
 	f.publish()
 	h.poll()
