@@ -24,12 +24,18 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"iam-cachefill": func() {
-		work := os.Getenv("WORK")
-		cacheDir, socketPath = filepath.Join(work, "cache"), filepath.Join(work, "run", "sock")
-		configPath = filepath.Join(work, "config.toml")
-		main()
-	}})
+	if os.Getenv("IAM_CACHEFILL_OF_A_TEST") != "" {
+		program()
+	}
+	testscript.Main(m, map[string]func(){"iam-cachefill": program})
+}
+
+// program is iam-cachefill with all its paths in $WORK.
+func program() {
+	work := os.Getenv("WORK")
+	cacheDir, socketPath = filepath.Join(work, "cache"), filepath.Join(work, "run", "sock")
+	configPath = filepath.Join(work, "config.toml")
+	main()
 }
 
 // The commands that the scripts have besides testscript's own:

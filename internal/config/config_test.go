@@ -244,6 +244,7 @@ func TestEachFaultIsNamedWithItsPlace(t *testing.T) {
 		{"a fraction above one", "[removal]\nmax_fraction = 20\n", `f:2:1: key "removal.max_fraction": 20 is not in 0 to 1`},
 		{"a fraction that is no number", "[removal]\nmax_fraction = nan\n", `f:2:1: key "removal.max_fraction": NaN is not in 0 to 1`},
 		{"a relative cache folder", "[cache]\ndir = \"cache\"\n", `f:2:1: key "cache.dir": "cache" is not an absolute path`},
+		{"figures in a file that nobody reads", "[metrics]\ntextfile = \"/var/figures\"\n", `f:2:1: key "metrics.textfile": "/var/figures" does not end in .prom`},
 		{"text that is not TOML", "[login]\ngroups = [\n", `f:2:11: not TOML: array is incomplete`},
 		{"a key given twice", "[login]\nall_users = true\nall_users = true\n", `f:3:1: not TOML: `},
 	} {

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/emulator"
+)
+
+// A victim is a host on which "iam-cachefill refresh" runs and is killed.
+type victim struct {
+	t   *testing.T
+	e   *emulator.Emulator
+	dir string
+}
+
+func newVictim(t *testing.T) *victim {
+	e, err := emulator.Start(emulator.Options{Company: company})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	v := &victim{t, e, t.TempDir()}
+	if err := errors.Join(
+		os.Mkdir(filepath.Join(v.dir, "run"), 0o755),
+		os.WriteFile(filepath.Join(v.dir, "config.toml"), []byte("[login]\ngroups = [\"developers\"]\n[removal]\nmax_fraction = 0.5\n[source]\nrate = 100\n"), 0o644),
+	); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func (v *victim) command() *exec.Cmd {
+	cmd := exec.Command(os.Args[0], "refresh")
+	cmd.Env = append(os.Environ(), "IAM_CACHEFILL_OF_A_TEST=1", "WORK="+v.dir, "AWS_ENDPOINT_URL="+v.e.URL,
+		"AWS_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_ACCESS_KEY_ID="+emulator.AccessKey,
+		"AWS_SECRET_ACCESS_KEY="+emulator.SecretKey, "AWS_CONFIG_FILE="+v.dir+"/none", "AWS_SHARED_CREDENTIALS_FILE="+v.dir+"/none", "NO_PROXY=*")
+	return cmd
+}
+
+func (v *victim) refresh() {
+	v.t.Helper()
+	if out, err := v.command().CombinedOutput(); err != nil {
+		v.t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// live are the users served who are no former ones, and alice's number.
+func (v *victim) live() (string, uint32) {
+	v.t.Helper()
+	dir := filepath.Join(v.dir, "cache")
+	tables, _, err := cache.ReadNSS(dir)
+	if err := errors.Join(err, cache.Verify(dir)); err != nil {
+		v.t.Fatalf("what is served is damaged: %v", err)
+	}
+	if _, _, err := cache.ReadKeys(dir); err != nil {
+		v.t.Fatalf("what opens logins is damaged: %v", err)
+	}
+	var names []string
+	var alice uint32
+	for _, u := range tables.Users {
+		if !u.Former {
+			names = append(names, u.Name)
+		}
+		if u.Name == "alice" {
+			alice = u.UID
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, " "), alice
+}
+
+func (v *victim) move(n int) {
+	v.t.Helper()
+	change := v.e.AddMember
+	if n%2 == 1 {
+		change = v.e.RemoveMember
+	}
+	if err := change("developers", "dave"); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+const (
+	withDave    = "alice bob carol dave eve.at.example.com"
+	withoutDave = "alice bob carol eve.at.example.com"
+)
+
+// In CI some hundred times, elsewhere as often as a minute allows.
+func TestAKillAtAnyMomentLeavesACompleteState(t *testing.T) {
+	v := newVictim(t)
+	started := time.Now()
+	v.refresh()
+	whole := time.Since(started)
+	_, number := v.live()
+	killed, last := 0, 0
+	for n := 0; n < 300 && (n < 40 || time.Since(started) < time.Minute); n++ {
+		v.move(n)
+		cmd := v.command()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(rand.Float64() * 0.9 * float64(whole)))
+		_ = cmd.Process.Kill()
+		if cmd.Wait() != nil {
+			killed++
+		}
+		live, alice := v.live()
+		if live != withDave && live != withoutDave || alice != number {
+			t.Fatalf("after kill %d: served are %q, alice with %d, before %d", n, live, alice, number)
+		}
+		last = n
+	}
+	if killed == 0 {
+		t.Error("nothing was killed")
+	}
+	t.Logf("%d of %d refreshes were killed", killed, last+1)
+	for range 3 { // removals are confirmed
+		v.refresh()
+	}
+	want := withDave
+	if last%2 == 1 {
+		want = withoutDave
+	}
+	if live, _ := v.live(); live != want {
+		t.Errorf("after it all: served are %q, want %q", live, want)
+	}
+	left, err := os.ReadDir(filepath.Join(v.dir, "cache"))
+	if err != nil || len(left) != 3 {
+		t.Errorf("left are %v, %v, want three files", left, err)
+	}
+}
+
+func TestTwoRefreshesAtOnceLeaveACompleteState(t *testing.T) {
+	v := newVictim(t)
+	v.refresh()
+	for n := range 10 {
+		v.move(n)
+		first, second := v.command(), v.command()
+		var said strings.Builder
+		second.Stderr = &said
+		if err := errors.Join(first.Start(), second.Start()); err != nil {
+			t.Fatal(err)
+		}
+		err1, err2 := first.Wait(), second.Wait()
+		if err1 != nil && err2 != nil {
+			t.Errorf("both failed: %v, %v", err1, err2)
+		}
+		if err2 != nil && !strings.Contains(said.String(), "another iam-cachefill is at work here") {
+			t.Errorf("the second failed and said %q", said.String())
+		}
+		if live, _ := v.live(); live != withDave && live != withoutDave {
+			t.Errorf("served are %q", live)
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package refresh_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/emulator"
+	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/internal/refresh"
+)
+
+// Every way that a call can go wrong, at every call of a refresh and of the
+// sweep after it: what is served is the old state or the new, and nobody who
+// is in IAM all the time loses the account or the number.
+func TestEveryFaultAtEveryCallLeavesACompleteState(t *testing.T) {
+	impatient := func(o *iam.Options) {
+		o.Attempts, o.AttemptTimeout, o.CallTimeout = 2, 100*time.Millisecond, 250*time.Millisecond
+	}
+	for _, kind := range emulator.Faults {
+		for _, times := range []int{1, -1} {
+			t.Run(fmt.Sprintf("%s, %d times", kind, times), func(t *testing.T) {
+				h := newHostOf(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 2}}, impatient)
+				h.refresh()
+				h.sweep()
+				h.calls()
+				// What every round below changes, and back.
+				h.does(h.e.AddMember("developers", "frank"))
+				h.refresh()
+				h.sweep()
+				walk := len(h.e.Walk())
+				alice := h.users()["alice"].UID
+				with, without := "alice bob carol erin frank", "alice bob carol erin"
+				for call := 1; call <= walk; call++ {
+					if call%2 == 1 {
+						h.does(h.e.RemoveMember("developers", "frank"))
+					} else {
+						h.does(h.e.AddMember("developers", "frank"))
+					}
+					before := h.live()
+					h.does(h.e.SetFaults(emulator.Fault{Kind: kind, Call: call, Times: times, Delay: emulator.Duration(time.Millisecond)}))
+					h.clock.pass(2 * time.Hour)
+					_, refreshErr := h.Refresh(t.Context(), refresh.Options{})
+					_, sweepErr := h.Sweep(t.Context(), 0)
+					now := h.live()
+					if now != with && now != without {
+						t.Fatalf("call %d: served are %q (%v, %v)", call, now, refreshErr, sweepErr)
+					}
+					if refreshErr != nil && now != before {
+						t.Errorf("call %d: the refresh failed (%v), and %q became %q", call, refreshErr, before, now)
+					}
+					if uid := h.users()["alice"].UID; uid != alice {
+						t.Fatalf("call %d: alice has the number %d, before %d", call, uid, alice)
+					}
+					if err := cache.Verify(h.Dir); err != nil {
+						t.Errorf("call %d: %v", call, err)
+					}
+					if keys := h.cached("bob"); keys != bobsKey && keys != "" {
+						t.Errorf("call %d: bob is let in by %s", call, keys)
+					}
+				}
+				h.does(h.e.SetFaults(), h.e.RemoveMember("developers", "erin"))
+				for range 3 {
+					h.refresh()
+					h.clock.pass(2 * time.Hour)
+					h.sweep()
+				}
+				h.same("alice's cached keys after it all", h.cached("alice"), alicesKeys)
+			})
+		}
+	}
+}
+
+// The folder lies on a file system of its own that has no room left but for so
+// many kilobytes: whatever is written, wherever it ends, the files served are
+// those of before or those of after.
+func TestAFullDiskLeavesACompleteState(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount a small file system")
+	}
+	if os.Getenv("NSS_IAM_TEST_OWN_MOUNTS") == "" {
+		// Mounts of its own, which end with the process.
+		cmd := exec.Command(os.Args[0], "-test.run=^TestAFullDiskLeavesACompleteState$", "-test.count=1")
+		cmd.Env = append(os.Environ(), "NSS_IAM_TEST_OWN_MOUNTS=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	h := newHost(t)
+	h.does(h.State.Close(), syscall.Mount("tmpfs", h.Dir, "tmpfs", 0, "size=4m,mode=0755"))
+	t.Cleanup(func() { _ = syscall.Unmount(h.Dir, syscall.MNT_DETACH) })
+	h.openState()
+	h.refresh()
+	h.sweep()
+	failed := 0
+	for room := 0; room <= 400; room += 4 {
+		fill(t, h.Dir, room<<10)
+		name := fmt.Sprintf("new-%d", room)
+		h.does(recreate(h, emulator.User{Name: name, Groups: []string{"developers"}, Keys: []emulator.Key{{Body: emulator.RSALine(uint64(room), name)}}}))
+		before, known := h.users(), h.live()
+		h.clock.pass(2 * time.Hour)
+		_, err := h.Refresh(t.Context(), refresh.Options{})
+		_, sweepErr := h.Sweep(t.Context(), 0)
+		if err != nil || sweepErr != nil {
+			failed++
+		}
+		if err := cache.Verify(h.Dir); err != nil {
+			t.Fatalf("%d KiB: %v", room, err)
+		}
+		now := h.users()
+		if h.live() != known && now[name].Name == "" {
+			t.Errorf("%d KiB: served are %q, before %q", room, h.live(), known)
+		}
+		for _, u := range before {
+			if now[u.Name].UID != u.UID {
+				t.Errorf("%d KiB: %s had the number %d and has %d", room, u.Name, u.UID, now[u.Name].UID)
+			}
+		}
+		h.same("alice's cached keys", h.cached("alice"), alicesKeys)
+		h.does(os.Remove(filepath.Join(h.Dir, "ballast")))
+		if h.e.DeleteUser(name) != nil {
+			t.Fatal("the user is not there")
+		}
+		for range 2 {
+			h.refresh()
+		}
+		if failed == 0 && room == 0 {
+			t.Fatal("without any room nothing failed: the test tests nothing")
+		}
+	}
+	if failed < 3 || failed > 95 {
+		t.Errorf("%d of 101 rounds failed: the rooms tried do not meet the writes", failed)
+	}
+	h.refresh()
+	h.sweep()
+	h.same("served", h.live(), "alice bob carol erin")
+}
+
+// fill leaves so many bytes of a file system free.
+func fill(t *testing.T, dir string, free int) {
+	t.Helper()
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		t.Fatal(err)
+	}
+	size := int(s.Bavail)*int(s.Bsize) - free
+	if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, max(size, 0)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCredentialsThatExpireInTheMiddleOfAWalkAreRenewed(t *testing.T) {
+	const role = "arn:aws:iam::111122223333:role/reader"
+	h := newHostOf(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 1}, Roles: []emulator.Role{{ARN: role}}},
+		func(o *iam.Options) { o.AssumeRole = role })
+	h.refresh()
+	for call := 1; call <= 6; call++ {
+		h.does(h.e.SetFaults(emulator.Fault{Kind: emulator.Expire, Action: "GetGroup", Call: call}))
+		h.clock.pass(time.Minute)
+		before := h.photo()
+		if _, err := h.Refresh(t.Context(), refresh.Options{}); err != nil {
+			h.unchanged(before) // refused is good as well; the next one must do
+			h.does(h.e.SetFaults())
+			h.refresh()
+		}
+		h.e.ExpireTokens()
+		h.refresh()
+	}
+	h.same("served", h.live(), "alice bob carol erin")
+}
+
+func TestAClockThatJumpsTakesNobodysAccount(t *testing.T) {
+	h := newHost(t)
+	h.refresh()
+	h.sweep()
+	numbers := h.users()
+	for _, jump := range []time.Duration{400 * 24 * time.Hour, -800 * 24 * time.Hour, 24 * time.Hour, -time.Second, 400 * 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
+		h.clock.pass(jump)
+		h.refresh()
+		h.sweep()
+		h.same("served", h.live(), "alice bob carol erin")
+		h.same("alice's cached keys", h.cached("alice"), alicesKeys)
+		h = h.restart()
+		for name, u := range h.users() {
+			if u.UID != numbers[name].UID {
+				t.Errorf("%s has the number %d, before %d", name, u.UID, numbers[name].UID)
+			}
+		}
+	}
+}
