@@ -108,7 +108,7 @@ func tables(users, variant int) accounts.Tables {
 	t := accounts.Tables{Range: accounts.Range{Low: low, High: high}}
 	members := map[uint32][]string{}
 	teamGID := func(i int) uint32 { return uint32(low + 40 + i*7919) }
-	teams := max(users/10, 20)
+	teams := min(max(users/10, 20), 4000) // below the users' numbers
 	many := min(500, teams)
 	for i := range users {
 		uid := scatter(i)
