@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -303,6 +304,8 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	if err := tellReport(report, c); err != nil {
 		d.log.Warn("tell the status", "error", err)
 	}
+	// A refresh needs several times what is kept: the rest is not needed for minutes.
+	debug.FreeOSMemory()
 	d.ending.Lock()
 	defer d.ending.Unlock()
 	endSessions(ctx, c, r, outcome.Gone, d.log)
