@@ -55,8 +55,10 @@ func differences(before, after string) (all []string) {
 }
 
 func TestADebianHostFromInstallationToPurge(t *testing.T) {
+	t.Parallel()
 	for _, release := range testbed.Releases {
 		t.Run(release, func(t *testing.T) {
+			t.Parallel()
 			fromInstallationToPurge(t, release)
 		})
 	}

@@ -55,11 +55,16 @@ func pack(t *testing.T, version, script, arch, name string) string {
 	if output, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, output)
 	}
+	cleanup.Lock()
 	cleanups = append(cleanups, out)
+	cleanup.Unlock()
 	return filepath.Join(out, name)
 }
 
-var cleanups []string
+var (
+	cleanup  sync.Mutex
+	cleanups []string
+)
 
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -70,6 +75,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestTheDebIsCleanAndSmall(t *testing.T) {
+	t.Parallel()
 	testbed.RequireArtefacts(t, "lintian")
 	file := deb(t, newer)
 	out, err := exec.Command("lintian", "--allow-root", file).CombinedOutput()
@@ -80,6 +86,7 @@ func TestTheDebIsCleanAndSmall(t *testing.T) {
 }
 
 func TestTheRPMIsCleanAndSmall(t *testing.T) {
+	t.Parallel()
 	testbed.RequireArtefacts(t, "rpmbuild", "rpmlint")
 	file := pack(t, newer, "packaging/rpm/build", "x86_64", "nss-iam-"+newer+"-1.x86_64.rpm")
 	out, err := exec.Command("rpmlint", "-c", filepath.Join(testbed.Root(), "packaging/rpm/rpmlint.toml"), file).CombinedOutput()

@@ -45,6 +45,7 @@ func policy(t *testing.T) string {
 }
 
 func TestSELinuxPermitsWhatLoginsNeedAndNoMore(t *testing.T) {
+	t.Parallel()
 	file := policy(t)
 	for _, c := range []struct {
 		source, target, class, permission string
