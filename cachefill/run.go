@@ -306,6 +306,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	}
 	// A refresh needs several times what is kept: the rest is not needed for minutes.
 	debug.FreeOSMemory()
+	d.state.Release()
 	d.ending.Lock()
 	defer d.ending.Unlock()
 	endSessions(ctx, c, r, outcome.Gone, d.log)

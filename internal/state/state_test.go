@@ -128,3 +128,16 @@ func TestSavingWhatIsThereAlreadyWritesNothing(t *testing.T) {
 		t.Errorf("the file changed (%v)", err)
 	}
 }
+
+func TestAReleasedStateIsReadAsBefore(t *testing.T) {
+	s := open(t, t.TempDir())
+	for _, id := range []string{"APKA1", "APKA2"} {
+		if err := s.SaveListings(map[string]Listing{"AIDA" + id: {Keys: []directory.Key{{ID: id, Active: true, Body: "body of " + id}}}}); err != nil {
+			t.Fatal(err)
+		}
+		s.Release()
+		if body, ok := s.Body(id); !ok || body != "body of "+id {
+			t.Errorf("Body after Release = %q, %v", body, ok)
+		}
+	}
+}
