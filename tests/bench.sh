@@ -4,3 +4,4 @@
 set -eu
 cd "$(dirname "$0")/.."
 go run ./tests/bench/refresh
+NSS_IAM_BENCHMARKS=$PWD/docs/benchmarks.md go test -run '^$' -bench Logins -benchtime 1x -timeout 20m ./tests/bench/logins

@@ -182,7 +182,7 @@ func report(host *testbed.Host, load string, cached, online, logins, theirs map[
 	fmt.Fprintf(&s, "\nMeasured on %s, %d processors (%s), load %s before the run; %s", time.Now().UTC().Format(time.DateOnly),
 		runtime.NumCPU(), processor(), load, strings.TrimSpace(host.Try("ssh", "-V").Stderr))
 	if theirs != nil {
-		fmt.Fprintf(&s, "; %s", strings.TrimSpace(host.Try("/usr/bin/aws", "--version").Stdout))
+		fmt.Fprintf(&s, "; %s", strings.Fields(host.Run("/usr/bin/aws", "--version"))[0])
 	}
 	return s.String() + ".\n"
 }
@@ -202,8 +202,8 @@ func processor() string {
 
 // Between these stands the table in the file; the rest of the file is others'.
 const (
-	tableBegin = "<!-- logins: begin, written by make bench -->\n"
-	tableEnd   = "<!-- logins: end -->\n"
+	tableBegin = "<!-- logins -->\n"
+	tableEnd   = "<!-- /logins -->\n"
 )
 
 func insert(file, table string) error {
