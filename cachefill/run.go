@@ -69,6 +69,7 @@ type daemon struct {
 	publisher *publisher // nil without [publish]
 
 	kick      chan struct{}   // asks for a refresh soon
+	newcomers chan struct{}   // asks for a sweep soon: a refresh may have let people in
 	lastError string          // of a refresh, so that the same is said once
 	told      map[string]bool // findings of the last refresh
 	tried     chan struct{}   // closed after the first refresh, good or not
@@ -79,7 +80,7 @@ type daemon struct {
 // run is the daemon: it returns when ctx ends, or when it cannot begin.
 func run(ctx context.Context, configFile string, log *slog.Logger) error {
 	limitMemory()
-	d := &daemon{configFile: configFile, log: log, kick: make(chan struct{}, 1), tried: make(chan struct{})}
+	d := &daemon{configFile: configFile, log: log, kick: make(chan struct{}, 1), newcomers: make(chan struct{}, 1), tried: make(chan struct{})}
 	c, err := loadConfig(configFile)
 	if err != nil && !errors.Is(err, config.ErrNotConfigured) {
 		return err
@@ -291,6 +292,12 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 		return outcome, err // the configuration was read anew meanwhile: the next refresh tells
 	}
 	d.tell(outcome, err, time.Since(started))
+	if err == nil {
+		select {
+		case d.newcomers <- struct{}{}:
+		default:
+		}
+	}
 	if err != nil && !errors.Is(err, refresh.ErrRetired) {
 		// Time goes by without IAM too: accounts end, numbers are forgotten.
 		if _, err := r.Rebuild(); err != nil {
@@ -389,6 +396,8 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 					note(err)
 				}
 			}
+		case <-d.newcomers:
+			sweep.Reset(time.Millisecond)
 		case <-sweep.C:
 			next := sweepEvery
 			if r := d.current(); r != nil {
