@@ -75,7 +75,7 @@ type Sudo struct {
 type Accounts struct {
 	Shell                 string
 	Home                  string // with %u for the login name, %U for the uid, %% for a percent sign
-	Homes                 string // "pam": made by pam_mkhomedir; "create": made by the daemon
+	Homes                 string // "pam": made by pam_mkhomedir; "none": they are there, or nobody makes them
 	StripDomains          []string
 	Lowercase             bool
 	PublishGroups         []string          // patterns as path.Match reads them

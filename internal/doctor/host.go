@@ -69,11 +69,11 @@ func (e *examination) host(ctx context.Context) {
 	e.sshd(s)
 	switch {
 	case !e.HomesByPAM:
-		e.good("homes", "the daemon makes homes")
+		e.good("homes", "nothing is to make homes")
 	case s.MakesHomes && (!s.SSHD || s.UsePAM || s.SSHDError != nil):
 		e.good("homes", "PAM makes homes at a login")
 	default:
-		e.add(Doubt, "homes", "nothing makes homes", "people log in to / and can save nothing", setUp+"; or set accounts.homes = \"create\"")
+		e.add(Doubt, "homes", "nothing makes homes", "people log in to / and can save nothing", setUp+"; or set accounts.homes = \"none\" if they are there already")
 	}
 }
 

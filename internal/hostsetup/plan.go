@@ -114,10 +114,8 @@ func (h *Host) planSudo(ctx context.Context, p *Plan, o Options, j *journal) err
 
 // planUnit gives the daemon what optional features need.
 func (h *Host) planUnit(_ context.Context, p *Plan, o Options, j *journal) error {
-	for feature, wanted := range map[string]bool{"homes.conf": !o.HomesByPAM, "sessions.conf": o.EndSessions} {
-		if !wanted {
-			continue
-		}
+	if o.EndSessions {
+		const feature = "sessions.conf"
 		content, err := os.ReadFile(h.at(filepath.Join(featuresDir, feature)))
 		if err != nil {
 			return refuse("install the whole package", "the daemon cannot be given what a feature needs: %v", err)
