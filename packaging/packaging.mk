@@ -16,11 +16,18 @@ MAN_PAGES := $(wildcard docs/man/*.[58])
 COMPLETIONS := $(BUILD)/completion/iam-cachefill.bash $(BUILD)/completion/_iam-cachefill \
 	$(BUILD)/completion/iam-cachefill.fish
 
+# A program for another architecture does not run here.
+GOHOSTARCH := $(shell $(GO) env GOHOSTARCH)
+ifeq ($(or $(GOARCH),$(GOHOSTARCH)),$(GOHOSTARCH))
+COMPLETER = $(BUILD)/iam-cachefill
+else
+COMPLETER = GOARCH= GOOS= CGO_ENABLED=0 $(GO) run ./cachefill
+endif
+
 .PHONY: install-system completions deb deb-all rpm rpm-all packaging-test
 
 # The completion scripts are the same on every architecture, and come from the
 # command line itself.
-COMPLETER = $(if $(filter-out $(shell $(GO) env GOHOSTARCH),$(shell $(GO) env GOARCH)),GOARCH= CGO_ENABLED=0 $(GO) run ./cachefill,$(BUILD)/iam-cachefill)
 completions: programs
 	@mkdir -p $(BUILD)/completion
 	$(COMPLETER) completion bash >$(BUILD)/completion/iam-cachefill.bash
