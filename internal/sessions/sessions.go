@@ -19,20 +19,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
-	"github.com/nss-iam/nss-iam/internal/config"
 )
 
 // ErrNotOurs is returned for a number that is not one that nss-iam serves.
 var ErrNotOurs = errors.New("not a number of an IAM user")
 
+// ErrHidden is returned where /proc does not show other users' processes:
+// nobody would be found, and nobody ended.
+var ErrHidden = errors.New("/proc hides other users' processes; give the daemon's unit ProtectProc=default and CAP_KILL, as \"iam-cachefill setup\" does")
+
 // Limits say whose processes may be ended.
 type Limits struct {
-	Range accounts.Range // nss-iam's, of which nothing below config.MinID counts
+	Range accounts.Range // nss-iam's, of which nothing below accounts.MinID counts
 	Host  accounts.Host  // its accounts are never touched
 }
 
 func (l Limits) check(uid uint32) error {
-	if uid < config.MinID || uid > config.MaxID || !l.Range.Contains(uid) {
+	if uid < accounts.MinID || uid > accounts.MaxID || !l.Range.Contains(uid) {
 		return fmt.Errorf("end processes of uid %d: %w: outside %d to %d", uid, ErrNotOurs, l.Range.Low, l.Range.High)
 	}
 	for _, u := range l.Host.Users {
@@ -59,6 +62,13 @@ func End(ctx context.Context, uids []uint32, limits Limits) (ended int, err erro
 			return 0, err
 		}
 	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return 0, fmt.Errorf("look for processes: %w", err)
+	}
+	if hidesProcesses(string(mounts)) {
+		return 0, ErrHidden
+	}
 	ended, err = signal(uids, 0)
 	if err != nil || ended == 0 {
 		return 0, err
@@ -81,6 +91,25 @@ func End(ctx context.Context, uids []uint32, limits Limits) (ended int, err erro
 		}
 	}
 	return ended, fmt.Errorf("end processes of uids %v: some live on after SIGKILL", uids)
+}
+
+// hidesProcesses reports whether /proc is mounted with hidepid, as systemd's
+// ProtectProc= does. The last mount over a place is the one that counts.
+//
+// Source: proc_pid_mountinfo(5): fields before " - ", then type, source, options.
+func hidesProcesses(mountinfo string) bool {
+	hidden := false
+	for line := range strings.Lines(mountinfo) {
+		before, after, _ := strings.Cut(line, " - ")
+		place, kind := strings.Fields(before), strings.Fields(after)
+		if len(place) < 5 || place[4] != "/proc" || len(kind) < 3 {
+			continue
+		}
+		hidden = slices.ContainsFunc(strings.Split(kind[2], ","), func(o string) bool {
+			return strings.HasPrefix(o, "hidepid=") && o != "hidepid=0" && o != "hidepid=off"
+		})
+	}
+	return hidden
 }
 
 // terminate asks logind. Where there is none, or it refuses, signals do it all.

@@ -169,3 +169,26 @@ func TestLogindIsAskedFirst(t *testing.T) {
 		t.Error("logind was not asked")
 	}
 }
+
+func TestAProcThatHidesProcessesIsNoticed(t *testing.T) {
+	const shown = "22 28 0:20 / /proc rw,nosuid,nodev,noexec,relatime shared:12 - proc proc rw\n"
+	const hidden = "90 22 0:44 / /proc rw,nosuid,nodev,noexec,relatime shared:12 - proc proc rw,hidepid=invisible\n"
+	for _, c := range []struct {
+		name, mounts string
+		want         bool
+	}{
+		{"an open /proc", shown, false},
+		{"hidden by ProtectProc over an open one", shown + hidden, true},
+		{"open again over a hidden one", hidden + shown, false},
+		{"hidepid by number", "22 28 0:20 / /proc rw - proc proc rw,hidepid=2\n", true},
+		{"hidepid switched off", "22 28 0:20 / /proc rw - proc proc rw,hidepid=off\n", false},
+		{"another folder's", "22 28 0:20 / /srv/proc rw - proc proc rw,hidepid=2\n", false},
+		{"lines that are none", "\n - \nx /proc - proc\n", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := hidesProcesses(c.mounts); got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
