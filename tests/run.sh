@@ -25,5 +25,5 @@ step 'nss module'
 make --no-print-directory nss-test
 step 'integration'
 # Much of their time is waiting for time limits.
-go test -count=1 -parallel 6 -timeout 30m ./tests/integration/...
+go test -count=1 -parallel 9 -timeout 30m ./tests/integration/...
 step 'all passed'
