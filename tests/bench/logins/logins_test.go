@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nss-iam/nss-iam/tests/bench/page"
 	"github.com/nss-iam/nss-iam/tests/testbed"
 )
 
@@ -144,7 +144,7 @@ func BenchmarkLogins(b *testing.B) {
 	b.ReportMetric(ms(online["helper"].Quantile(.5)), "ms-daemon")
 	b.ReportMetric(ratio(logins["iam"], logins["local"]), "times-local")
 	if file := os.Getenv("NSS_IAM_BENCHMARKS"); file != "" {
-		if err := insert(file, table); err != nil {
+		if err := page.Replace(file, "logins", table); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -198,23 +198,4 @@ func processor() string {
 		}
 	}
 	return runtime.GOARCH
-}
-
-// Between these stands the table in the file; the rest of the file is others'.
-const (
-	tableBegin = "<!-- logins -->\n"
-	tableEnd   = "<!-- /logins -->\n"
-)
-
-func insert(file, table string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	before, rest, found := strings.Cut(string(text), tableBegin)
-	_, after, closed := strings.Cut(rest, tableEnd)
-	if !found || !closed {
-		return fmt.Errorf("%s has no lines %q and %q", filepath.Base(file), strings.TrimSpace(tableBegin), strings.TrimSpace(tableEnd))
-	}
-	return os.WriteFile(file, []byte(before+tableBegin+table+tableEnd+after), 0o644)
 }
