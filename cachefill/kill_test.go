@@ -31,11 +31,15 @@ func newVictim(t *testing.T) *victim {
 	v := &victim{t, e, t.TempDir()}
 	if err := errors.Join(
 		os.Mkdir(filepath.Join(v.dir, "run"), 0o755),
-		os.WriteFile(filepath.Join(v.dir, "config.toml"), []byte("[login]\ngroups = [\"developers\"]\n[removal]\nmax_fraction = 0.5\n[source]\nrate = 100\n"), 0o644),
+		os.WriteFile(filepath.Join(v.dir, "config.toml"), v.config(), 0o644),
 	); err != nil {
 		t.Fatal(err)
 	}
 	return v
+}
+
+func (v *victim) config() []byte {
+	return []byte("[login]\ngroups = [\"developers\"]\n[removal]\nmax_fraction = 0.5\n[source]\nrate = 100\n")
 }
 
 func (v *victim) command() *exec.Cmd {

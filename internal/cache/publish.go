@@ -49,7 +49,7 @@ func publish(path string, mode fs.FileMode, gid int, fill func(*bolt.Tx) error, 
 		_ = removeIfThere(final)
 		return err
 	}
-	return syncDir(dir)
+	return SyncFolder(dir)
 }
 
 // writeCompact fills a database at build and copies it to final without the
@@ -150,7 +150,8 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-func syncDir(dir string) error {
+// SyncFolder makes the names of the files in dir outlast a loss of power.
+func SyncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

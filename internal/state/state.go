@@ -66,7 +66,7 @@ func Open(dir string) (s *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepare(db); err != nil {
+	if err := prepare(db, dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %q: %w", filepath.Join(dir, File), err), db.Close())
 	}
 	return &Store{db: db}, nil
@@ -125,11 +125,15 @@ func (s *Store) complete() bool {
 	return complete
 }
 
-// prepare makes the buckets. It writes only to a new file: opening the state
-// and finding nothing new must leave no trace.
-func prepare(db *bolt.DB) error {
+// prepare makes the buckets, and the file's name outlast a loss of power: what
+// is served must not without what is remembered. It writes only to a new file:
+// opening the state and finding nothing new must leave no trace.
+func prepare(db *bolt.DB, dir string) error {
 	if (&Store{db: db}).complete() {
 		return nil
+	}
+	if err := cache.SyncFolder(dir); err != nil {
+		return err
 	}
 	return db.Update(func(tx *bolt.Tx) error {
 		for _, name := range buckets {
