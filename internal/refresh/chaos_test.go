@@ -13,6 +13,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 // Every way that a call can go wrong, at every call of a refresh and of the
@@ -80,9 +81,7 @@ func TestEveryFaultAtEveryCallLeavesACompleteState(t *testing.T) {
 // many kilobytes: whatever is written, wherever it ends, the files served are
 // those of before or those of after.
 func TestAFullDiskLeavesACompleteState(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can mount a small file system")
-	}
+	unmet.Root(t, "only root can mount a small file system")
 	if os.Getenv("NSS_IAM_TEST_OWN_MOUNTS") == "" {
 		// Mounts of its own, which end with the process.
 		cmd := exec.Command(os.Args[0], "-test.run=^TestAFullDiskLeavesACompleteState$", "-test.count=1")

@@ -14,6 +14,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 var limits = Limits{
@@ -55,9 +56,7 @@ func TestWithoutProcessesThereIsNothingToEnd(t *testing.T) {
 // start runs a shell as uid and returns when it has said that it is set up.
 func start(t *testing.T, uid uint32, script string) *exec.Cmd {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can run processes as somebody else")
-	}
+	unmet.Root(t, "only root can run processes as somebody else")
 	cmd := exec.Command("/bin/sh", "-c", script)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}, Setpgid: true}
 	out, err := cmd.StdoutPipe()

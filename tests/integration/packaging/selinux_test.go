@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/nss-iam/nss-iam/tests/testbed"
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 // policy puts our module into a copy of Debian's default policy and returns
@@ -18,10 +19,7 @@ func policy(t *testing.T) string {
 	const store, headers = "/var/lib/selinux/default", "/usr/share/selinux/devel/Makefile"
 	for _, name := range []string{store, headers} {
 		if _, err := os.Stat(name); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatalf("%v; the command that supplies it: tests/setup.sh", err)
-			}
-			t.Skipf("%v; the command that supplies it: tests/setup.sh", err)
+			unmet.Skip(t, "%v; the command that supplies it: tests/setup.sh", err)
 		}
 	}
 	root := t.TempDir()

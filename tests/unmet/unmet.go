@@ -1,0 +1,27 @@
+// Package unmet is the one way in which tests are skipped: where the machine
+// lacks what they need, on a machine that is not CI. It knows no other package
+// of the project, so that every test may use it.
+package unmet
+
+import (
+	"os"
+	"testing"
+)
+
+// Skip skips a test that cannot run here, and says why and what supplies what
+// is missing. In CI (CI=true) such a test has failed.
+func Skip(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// Root skips a test that only root can do, for this reason.
+func Root(t testing.TB, reason string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		Skip(t, "%s; the command that runs this: sudo env PATH=\"$PATH\" go test", reason)
+	}
+}

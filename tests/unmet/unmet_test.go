@@ -1,0 +1,57 @@
+package unmet
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// A recorder is a test that remembers how it ended.
+type recorder struct {
+	testing.TB
+	ended string
+}
+
+func (r *recorder) Helper()               {}
+func (r *recorder) Fatalf(string, ...any) { r.ended = "failed" }
+func (r *recorder) Skipf(string, ...any)  { r.ended += "skipped" }
+
+func TestWhatCannotRunIsSkippedAndFailsInCI(t *testing.T) {
+	for ci, want := range map[string]string{"true": "failed", "": "skipped", "false": "skipped"} {
+		t.Setenv("CI", ci)
+		r := new(recorder)
+		Skip(r, "no such tool")
+		if !strings.HasPrefix(r.ended, want) {
+			t.Errorf("CI=%q: the test was %s, want %s", ci, r.ended, want)
+		}
+	}
+}
+
+var skips = regexp.MustCompile(`\.(?:Skip|Skipf|SkipNow)\(`)
+
+func TestNoOtherTestSkips(t *testing.T) {
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && (name == filepath.Join(root, "build") || name == filepath.Join(root, "tests", "unmet") || name == filepath.Join(root, ".git")):
+			return fs.SkipDir
+		case filepath.Ext(name) != ".go":
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		for line := range strings.Lines(string(text)) {
+			if skips.MatchString(line) && !strings.Contains(line, "unmet.Skip(") {
+				t.Errorf("%s: a skip that CI would not notice: %s", name, strings.TrimSpace(line))
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
