@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -66,7 +67,7 @@ func patient(ctx context.Context, configFile string) doctor.Patient {
 	c, err := loadConfig(configFile)
 	p := doctor.Patient{
 		Host: hostsetup.This(), ConfigFile: configFile, ConfigError: err,
-		CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam", Now: time.Now(),
+		CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam", HomesFolder: homesFolder(c), Now: time.Now(),
 	}
 	if p.CacheDir == "" {
 		p.CacheDir = config.Default().Cache.Dir
@@ -75,10 +76,12 @@ func patient(ctx context.Context, configFile string) doctor.Patient {
 	s := readServed(p.CacheDir)
 	p.Served = doctor.Served{NSSError: s.NSSError, KeysError: s.KeysError, Refresh: c.Source.Refresh}
 	if t, _, err := cache.ReadNSS(p.CacheDir); err == nil {
-		for _, u := range t.Users {
-			if !u.Former {
-				p.Served.Name, p.Served.UID = u.Name, u.UID
-				break
+		for _, h := range homesOf(t) {
+			if p.Served.Name == "" {
+				p.Served.Name, p.Served.UID = h.User, h.UID
+			}
+			if _, err := os.Lstat(h.Path); p.HomesFolder != "" && errors.Is(err, fs.ErrNotExist) {
+				p.Homeless = append(p.Homeless, h.User)
 			}
 		}
 	}

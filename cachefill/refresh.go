@@ -94,6 +94,9 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 	if err := printOutcome(cmd.OutOrStdout(), o, ask, outcome); err != nil || ask.DryRun {
 		return err
 	}
+	for _, fault := range makeHomes(cmd.Context(), c, log) {
+		log.Error("homes are missing", "error", fault)
+	}
 	endSessions(cmd.Context(), c, r, outcome.Gone, log)
 	swept, err := r.Sweep(cmd.Context(), 0)
 	if swept.Users > 0 && !o.json {

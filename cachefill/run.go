@@ -74,7 +74,8 @@ type daemon struct {
 	told      map[string]bool // findings of the last refresh
 	tried     chan struct{}   // closed after the first refresh, good or not
 	tryOnce   sync.Once
-	ending    sync.Mutex // held while removed users' processes are ended
+	after     sync.Mutex      // held for what follows a refresh: homes, removed users' processes; guards:
+	homeless  map[string]bool // why homes were not made the last time
 }
 
 // run is the daemon: it returns when ctx ends, or when it cannot begin.
@@ -311,11 +312,12 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	if err := tellReport(report, c); err != nil {
 		d.log.Warn("tell the status", "error", err)
 	}
+	d.after.Lock()
+	defer d.after.Unlock()
+	d.makeHomes(ctx, c)
 	// A refresh needs several times what is kept: the rest is not needed for minutes.
 	debug.FreeOSMemory()
 	d.state.Release()
-	d.ending.Lock()
-	defer d.ending.Unlock()
 	endSessions(ctx, c, r, outcome.Gone, d.log)
 	return outcome, err
 }

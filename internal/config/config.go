@@ -7,7 +7,11 @@
 //	file:line:column: key "x.y": what is wrong; remedy
 package config
 
-import "time"
+import (
+	"path"
+	"strings"
+	"time"
+)
 
 // DefaultPath is where the configuration is installed.
 const DefaultPath = "/etc/nss-iam/config.toml"
@@ -75,7 +79,7 @@ type Sudo struct {
 type Accounts struct {
 	Shell                 string
 	Home                  string // with %u for the login name, %U for the uid, %% for a percent sign
-	Homes                 string // "pam": made by pam_mkhomedir; "none": they are there, or nobody makes them
+	Homes                 string // "pam": made by pam_mkhomedir; "create": made by the daemon; "none": they are there, or nobody makes them
 	StripDomains          []string
 	Lowercase             bool
 	PublishGroups         []string          // patterns as path.Match reads them
@@ -83,6 +87,21 @@ type Accounts struct {
 	AllowPrivilegedGroups []string
 	MaxGroups             int    // groups of one user at most, the private one included; 0: no limit
 	ExpiresTag            string // key of the IAM user tag that holds the account's end, or ""
+}
+
+// HomesFolder is the folder below which all homes lie: what stands before the
+// first token of Home.
+func (a Accounts) HomesFolder() string {
+	var before strings.Builder
+	for i := 0; i < len(a.Home); i++ {
+		if a.Home[i] == '%' {
+			if i++; i == len(a.Home) || a.Home[i] != '%' {
+				break
+			}
+		}
+		before.WriteByte(a.Home[i])
+	}
+	return path.Dir(before.String() + "x")
 }
 
 // IDs is the range of numbers, and the numbers given by hand.

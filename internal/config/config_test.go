@@ -353,3 +353,13 @@ func TestEveryFormCompiles(t *testing.T) {
 		}
 	}
 }
+
+func TestTheFolderOfHomesIsAboveEveryHome(t *testing.T) {
+	for home, want := range map[string]string{
+		"/home/%u": "/home", "/srv/%u/home": "/srv", "/home/u-%U": "/home", "/%u": "/", "/efs/100%%/%u": "/efs/100%", "/efs/a%%b-%u/x": "/efs",
+	} {
+		if got := (Accounts{Home: home}).HomesFolder(); got != want {
+			t.Errorf("%q: %q, want %q", home, got, want)
+		}
+	}
+}

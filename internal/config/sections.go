@@ -65,7 +65,7 @@ func init() {
 		"accounts": {
 			"shell": func(r *reader, v value) { put(&r.config.Accounts.Shell)(readPath(v, `"/bin/bash"`)) },
 			"home":  readHome,
-			"homes": func(r *reader, v value) { put(&r.config.Accounts.Homes)(v.oneOf("pam", "none")) },
+			"homes": func(r *reader, v value) { put(&r.config.Accounts.Homes)(v.oneOf("pam", "create", "none")) },
 			"strip_domains": func(r *reader, v value) {
 				put(&r.config.Accounts.StripDomains)(v.list(domainForm, "a domain", `["example.com"], without an @`))
 			},

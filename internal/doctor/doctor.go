@@ -50,8 +50,10 @@ type Patient struct {
 	ConfigFile  string
 	ConfigError error // why it is unreadable, or says that nobody may log in
 	CacheDir    string
-	HelperGID   int  // group of keys.db, or -1
-	HomesByPAM  bool // accounts.homes is "pam"
+	HelperGID   int      // group of keys.db, or -1
+	HomesByPAM  bool     // accounts.homes is "pam"
+	HomesFolder string   // where the daemon makes homes: accounts.homes is "create"; or ""
+	Homeless    []string // served users whose home is not there
 	Served      Served
 	// AWS tries what the configuration needs of AWS; nil where nobody is asked.
 	AWS func(ctx context.Context) []Attempt

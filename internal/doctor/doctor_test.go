@@ -11,6 +11,7 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 const sshdT = "usepam yes\nauthorizedkeyscommand " + hostsetup.Helper + " %u %U %f %k %t\nauthorizedkeyscommanduser nss-iam\n"
@@ -19,9 +20,7 @@ const sshdT = "usepam yes\nauthorizedkeyscommand " + hostsetup.Helper + " %u %U 
 // what commands print, by their first words.
 func healthy(t *testing.T) (Patient, map[string]string) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("files of root's are needed; run as root")
-	}
+	unmet.Root(t, "files of root's are needed")
 	root := t.TempDir()
 	for name, mode := range map[string]os.FileMode{
 		"/usr/libexec/nss-iam/authkeys": 0o755, "/usr/lib/x86_64-linux-gnu/libnss_iam.so.2": 0o644,
@@ -133,6 +132,7 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 				return []Attempt{{"users", errors.New(`read group "x": access denied: iam:GetGroup; add to the policy: {"Effect": "Allow"}`)}}
 			}
 		}, "AWS", `add to the policy: {"Effect": "Allow"}`},
+		{"homes that the daemon may not make", func(p *Patient, _ map[string]string) { p.HomesByPAM, p.HomesFolder = false, "/home" }, "homes", setUp},
 		{"a denial of SELinux's", func(_ *Patient, a map[string]string) {
 			a["journalctl"] = `avc:  denied  { map } for  pid=1 comm="systemd-userdbd" path="/var/lib/nss-iam/nss.db"` + "\n"
 		}, "confinement", "restorecon"},

@@ -67,13 +67,23 @@ func (e *examination) host(ctx context.Context) {
 		e.good("nsswitch", s.NsswitchFile+" names iam")
 	}
 	e.sshd(s)
+	e.homes(s)
+}
+
+func (e *examination) homes(s hostsetup.Sight) {
 	switch {
+	case e.HomesFolder != "" && !e.Host.MayMakeHomes(e.HomesFolder):
+		e.add(Broken, "homes", fmt.Sprintf("the daemon may make no homes in %q", e.HomesFolder), "its unit is shut in; new people have no home", setUp)
+	case e.HomesFolder != "" && len(e.Homeless) > 0:
+		e.add(Doubt, "homes", fmt.Sprintf("%d users have no home, %q among them", len(e.Homeless), e.Homeless[0]), "the daemon makes homes after each refresh; its log says what hinders it", "iam-cachefill refresh; journalctl -u nss-iam -g home")
+	case e.HomesFolder != "":
+		e.good("homes", "the daemon makes homes")
 	case !e.HomesByPAM:
 		e.good("homes", "nothing is to make homes")
 	case s.MakesHomes && (!s.SSHD || s.UsePAM || s.SSHDError != nil):
 		e.good("homes", "PAM makes homes at a login")
 	default:
-		e.add(Doubt, "homes", "nothing makes homes", "people log in to / and can save nothing", setUp+"; or set accounts.homes = \"none\" if they are there already")
+		e.add(Doubt, "homes", "nothing makes homes", "people log in to / and can save nothing", setUp+"; or set accounts.homes = \"create\", or \"none\" if they are there already")
 	}
 }
 

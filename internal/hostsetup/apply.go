@@ -46,7 +46,7 @@ func (h *Host) Setup(ctx context.Context, o Options) (*Result, error) {
 		return r, fmt.Errorf("%w; the host is as it was", err)
 	}
 	if !o.Offline {
-		r.Notes = append(r.Notes, h.reload(ctx, p.units)...)
+		r.Notes = append(r.Notes, h.reload(ctx, p.units, p.daemon)...)
 	}
 	return r, nil
 }

@@ -40,7 +40,8 @@ const (
 // Options say what the configuration wants of the host.
 type Options struct {
 	Sudo        bool     // members of iam-sudo may use sudo
-	HomesByPAM  bool     // pam_mkhomedir makes homes; otherwise the daemon does
+	HomesByPAM  bool     // pam_mkhomedir makes homes
+	HomesFolder string   // where the daemon makes homes, or ""
 	EndSessions bool     // the daemon ends processes
 	Chain       []string // the other AuthorizedKeysCommand that the helper runs, or nil
 	Offline     bool     // an image or a chroot: no service is reloaded, and no systemd needed

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/coreos/go-systemd/v22/unit"
 )
 
 // A Change is one file that setup writes.
@@ -34,6 +36,7 @@ type Plan struct {
 	sshd      bool      // sshd is there, and is asked for keys
 	effective effective // of sshd, before
 	units     []string  // of sshd's that need a restart to lose an option
+	daemon    bool      // its unit changes
 }
 
 // Plan reads the host and says what setup would change. Everything that
@@ -114,6 +117,7 @@ func (h *Host) planSudo(ctx context.Context, p *Plan, o Options, j *journal) err
 
 // planUnit gives the daemon what optional features need.
 func (h *Host) planUnit(_ context.Context, p *Plan, o Options, j *journal) error {
+	before := len(p.Changes)
 	if o.EndSessions {
 		const feature = "sessions.conf"
 		content, err := os.ReadFile(h.at(filepath.Join(featuresDir, feature)))
@@ -124,8 +128,44 @@ func (h *Host) planUnit(_ context.Context, p *Plan, o Options, j *journal) error
 			return err
 		}
 	}
+	if o.HomesFolder != "" {
+		if err := h.own(p, j, homesDropIn, homesUnit(o.HomesFolder)); err != nil {
+			return err
+		}
+	}
+	p.daemon = len(p.Changes) > before
 	slices.SortFunc(p.Changes, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
 	return nil
+}
+
+const homesDropIn = unitDropInDir + "/homes.conf"
+
+// MayMakeHomes reports whether the daemon's unit lets it make homes in folder,
+// as far as setup is concerned.
+func (h *Host) MayMakeHomes(folder string) bool {
+	content, err := os.ReadFile(h.at(homesDropIn))
+	return err == nil && string(content) == homesUnit(folder)
+}
+
+// homesUnit lets the daemon make homes in a folder. It begins after file
+// systems that the host mounts there, because it sees none that come later.
+func homesUnit(folder string) string {
+	var mounts []string
+	for dir := folder; dir != "/"; dir = filepath.Dir(dir) {
+		mounts = append(mounts, unit.UnitNamePathEscape(dir)+".mount")
+	}
+	text := "# accounts.homes = \"create\": the refresher makes homes that are missing. Made by\n# \"iam-cachefill setup\".\n"
+	if len(mounts) > 0 {
+		slices.Reverse(mounts)
+		text += "[Unit]\nAfter=" + strings.Join(mounts, " ") + "\n"
+	}
+	text += "[Service]\nCapabilityBoundingSet=CAP_CHOWN\nReadWritePaths=\"-" + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%").Replace(folder) + "\"\n"
+	for _, hidden := range []string{"/home", "/root", "/run/user"} {
+		if folder == "/" || folder == hidden || strings.HasPrefix(folder, hidden+"/") {
+			return text + "ProtectHome=no\n"
+		}
+	}
+	return text
 }
 
 // authselected reports whether authselect generates nsswitch.conf.

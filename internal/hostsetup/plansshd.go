@@ -164,12 +164,19 @@ func (h *Host) sshdVersion(ctx context.Context) (major, minor int) {
 var sshdUnits = []string{"ssh.service", "sshd.service"}
 
 // reload lets running services see what was changed, and says what it could
-// not do. A reload of sshd ends no session.
-func (h *Host) reload(ctx context.Context, restart []string) (notes []string) {
-	if len(restart) > 0 || h.exists(unitDropInDir) {
-		if _, err := h.Run(ctx, "systemctl", "daemon-reload"); err != nil {
+// not do. A reload of sshd ends no session. daemon says that our own unit is
+// another now.
+func (h *Host) reload(ctx context.Context, restart []string, daemon bool) (notes []string) {
+	run := func(argv ...string) {
+		if _, err := h.Run(ctx, argv...); err != nil {
 			notes = append(notes, err.Error())
 		}
+	}
+	if len(restart) > 0 || daemon {
+		run("systemctl", "daemon-reload")
+	}
+	if daemon {
+		run("systemctl", "--no-block", "try-restart", "nss-iam.service")
 	}
 	for _, unit := range sshdUnits {
 		if _, err := h.Run(ctx, "systemctl", "is-active", "--quiet", unit); err != nil {
@@ -179,15 +186,11 @@ func (h *Host) reload(ctx context.Context, restart []string) (notes []string) {
 		if slices.Contains(restart, unit) {
 			verb = "restart"
 		}
-		if _, err := h.Run(ctx, "systemctl", verb, unit); err != nil {
-			notes = append(notes, err.Error())
-		}
+		run("systemctl", verb, unit)
 		break
 	}
 	if _, err := h.Run(ctx, "systemctl", "is-active", "--quiet", "nscd.service"); err == nil {
-		if _, err := h.Run(ctx, "systemctl", "restart", "nscd.service"); err != nil {
-			notes = append(notes, err.Error())
-		}
+		run("systemctl", "restart", "nscd.service")
 	}
 	return notes
 }

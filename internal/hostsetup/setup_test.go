@@ -7,12 +7,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 func (d tree) mustSetup(o Options) *Result {
@@ -40,7 +43,8 @@ func TestUndoPutsEveryByteBack(t *testing.T) {
 		change  func(tree)
 	}{
 		{"Debian", all, func(tree) {}},
-		{"homes made by the daemon", Options{Sudo: true}, func(tree) {}},
+		{"homes made by nobody", Options{Sudo: true}, func(tree) {}},
+		{"homes made by the daemon", Options{Sudo: true, HomesFolder: "/home"}, func(tree) {}},
 		{"an sshd_config without Include", all, func(d tree) { d.write(sshdConfigPath, "UsePAM yes\nMatch User git\n  X11Forwarding yes") }},
 		{"no sudo, no sshd", all, func(d tree) { _ = os.Remove(d.at("/usr/sbin/visudo")); _ = os.Remove(d.at("/usr/sbin/sshd")) }},
 		{"no nsswitch.conf", all, func(d tree) { _ = os.Remove(d.at(nsswitchPath)) }},
@@ -114,13 +118,11 @@ func TestSetupRefusesAndChangesNothing(t *testing.T) {
 }
 
 func TestAReadOnlyEtcIsRefused(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can mount; run as root")
-	}
+	unmet.Root(t, "only root can mount")
 	d := newTree(t)
 	etc := d.at("/etc")
 	if err := unix.Mount(etc, etc, "", unix.MS_BIND, ""); err != nil {
-		t.Skipf("no mounts in this container: %v", err)
+		unmet.Skip(t, "no mounts in this container: %v; start it with --privileged", err)
 	}
 	defer func() { _ = unix.Unmount(etc, unix.MNT_DETACH) }()
 	if err := unix.Mount("", etc, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
@@ -322,6 +324,36 @@ func TestAnUndoKilledAnywhereIsFinishedByTheNextRun(t *testing.T) {
 			t.Fatalf("step %d: %v", step, err)
 		}
 		d.same(before)
+	}
+}
+
+func TestTheDaemonIsLetOutAsFarAsItsHomes(t *testing.T) {
+	const head = "# accounts.homes = \"create\": the refresher makes homes that are missing. Made by\n# \"iam-cachefill setup\".\n"
+	for folder, want := range map[string]string{
+		"/home":        head + "[Unit]\nAfter=home.mount\n[Service]\nCapabilityBoundingSet=CAP_CHOWN\nReadWritePaths=\"-/home\"\nProtectHome=no\n",
+		"/home/staff":  head + "[Unit]\nAfter=home.mount home-staff.mount\n[Service]\nCapabilityBoundingSet=CAP_CHOWN\nReadWritePaths=\"-/home/staff\"\nProtectHome=no\n",
+		"/efs/a-b \"%": head + "[Unit]\nAfter=efs.mount efs-a\\x2db\\x20\\x22\\x25.mount\n[Service]\nCapabilityBoundingSet=CAP_CHOWN\nReadWritePaths=\"-/efs/a-b \\\"%%\"\n",
+		"/":            head + "[Service]\nCapabilityBoundingSet=CAP_CHOWN\nReadWritePaths=\"-/\"\nProtectHome=no\n",
+	} {
+		d := newTree(t)
+		var ran []string
+		d.Run = func(ctx context.Context, argv ...string) (string, error) {
+			ran = append(ran, strings.Join(argv, " "))
+			return d.run(ctx, argv...)
+		}
+		if d.MayMakeHomes(folder) {
+			t.Errorf("%s: before setup", folder)
+		}
+		d.mustSetup(Options{HomesFolder: folder})
+		if got := d.text(homesDropIn); got != want || !d.MayMakeHomes(folder) || d.MayMakeHomes("/other") {
+			t.Errorf("%s:\n%s\nwant\n%s", folder, got, want)
+		}
+		d.mustUndo()
+		for _, command := range []string{"systemctl daemon-reload", "systemctl --no-block try-restart nss-iam.service"} {
+			if n := len(ran) - len(slices.DeleteFunc(slices.Clone(ran), func(s string) bool { return s == command })); n != 2 {
+				t.Errorf("%s: %q was run %d times, want one by setup and one by undo", folder, command, n)
+			}
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -41,7 +42,8 @@ func (h *Host) Undo(ctx context.Context, offline bool) (*Result, error) {
 		return r, err
 	}
 	if !offline && h.booted() {
-		r.Notes = append(r.Notes, h.reload(ctx, j.Units)...)
+		ours := slices.ContainsFunc(j.Files, func(e entry) bool { return filepath.Dir(e.Path) == unitDropInDir })
+		r.Notes = append(r.Notes, h.reload(ctx, j.Units, ours)...)
 	}
 	return r, nil
 }
