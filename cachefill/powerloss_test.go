@@ -21,6 +21,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/state"
 	"github.com/nss-iam/nss-iam/tests/powerloss"
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 // A view is what the three files of a cache folder say. A file that is not
@@ -175,11 +176,9 @@ func (j *judge) check(c powerloss.Crash) error {
 // and the next refresh goes on from there. The same judge finds fault with each
 // sync that is taken out of the recording.
 func TestPowerLossAtAnyWriteLeavesACompleteState(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can mount a disk of the tests")
-	}
-	if _, err := os.Stat("/dev/fuse"); err != nil && os.Getenv("CI") != "true" {
-		t.Skipf("the kernel has no FUSE for a disk of the tests: %v", err)
+	unmet.Root(t, "only root can mount a disk of the tests")
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		unmet.Skip(t, "the kernel has no FUSE for a disk of the tests: %v", err)
 	}
 	if os.Getenv("NSS_IAM_TEST_OWN_MOUNTS") == "" {
 		// Mounts of its own, which end with the process.
