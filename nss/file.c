@@ -135,7 +135,7 @@ int file_parse(const unsigned char *base, uint64_t size, struct file *ret)
 	for (int i = 0; i < FORMAT_BUCKETS; i++) {
 		if (bolt_find(&ret->db, format_buckets[i], &ret->bucket[i]) != BOLT_FOUND)
 			return EINVAL;
-		ret->index[i].entries = 0;
+		ret->index[i].cell_count = 0;
 	}
 	ret->size = size;
 	/* The tree can be walked without. */

@@ -65,17 +65,22 @@ enum {
 	GROUP_HEADER = 14
 };
 
-/* An index: its head, and an entry's fields from the lowest bit. */
+/* An index: its head and a cell. */
 enum {
-	INDEX_TABLE = 0,
-	INDEX_ENTRIES = 4,
-	INDEX_SEED = 8,
-	INDEX_HEAD = 16,
-	INDEX_ENTRY = 8,
-	INDEX_OFFSET_BITS = 30,
-	INDEX_LEN_BITS = 22,
-	INDEX_KEY_BITS = 6,
-	INDEX_PROBES = 16
+	INDEX_CELLS = 0,
+	INDEX_CELL_COUNT = 4,
+	INDEX_CELL_SIZE = 8,
+	INDEX_PILOTS = 12,
+	INDEX_PILOT_COUNT = 16,
+	INDEX_SEED = 20,
+	INDEX_HEAD = 24,
+
+	CELL_HEADER = 4, /* u16 length of the value, u8 where the key is, u8 its length */
+	CELL_ELSEWHERE = 0xFFFF, /* as length: then u32 where the value is, u32 its length */
+	CELL_WHERE = 4,
+	CELL_LENGTH = 8,
+	CELL_MIN = 16,
+	CELL_MAX = 256
 };
 #define INDEX_FACTOR 0x9E3779B97F4A7C15u
 

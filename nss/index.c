@@ -7,17 +7,24 @@
 
 void index_open(const struct bolt_bytes *head, uint64_t size, struct index *ret)
 {
-	ret->entries = 0;
+	ret->cell_count = 0;
 	if (head->len != INDEX_HEAD)
 		return;
 
-	uint32_t at = load32(head->data + INDEX_TABLE), entries = load32(head->data + INDEX_ENTRIES);
+	struct index index = {
+		.cells = load32(head->data + INDEX_CELLS),
+		.cell_count = load32(head->data + INDEX_CELL_COUNT),
+		.cell_size = load32(head->data + INDEX_CELL_SIZE),
+		.pilots = load32(head->data + INDEX_PILOTS),
+		.pilot_count = load32(head->data + INDEX_PILOT_COUNT),
+		.seed = load32(head->data + INDEX_SEED),
+	};
 
-	if ((entries & (entries - 1)) != 0 || at > size || entries > (size - at) / INDEX_ENTRY)
+	if (index.cell_size < CELL_MIN || index.cell_size > CELL_MAX || index.pilot_count == 0 ||
+	    index.cells > size || index.cell_count > (size - index.cells) / index.cell_size ||
+	    index.pilots > size || index.pilot_count > (size - index.pilots) / sizeof(uint16_t))
 		return;
-	ret->at = at;
-	ret->entries = entries;
-	ret->seed = load64(head->data + INDEX_SEED);
+	*ret = index;
 }
 
 static inline uint64_t mix(uint64_t hash, uint64_t chunk)
@@ -26,9 +33,9 @@ static inline uint64_t mix(uint64_t hash, uint64_t chunk)
 }
 
 /* index_hash is indexHash of internal/cache. */
-static inline uint64_t index_hash(uint64_t seed, const unsigned char *key, size_t len)
+static inline uint64_t index_hash(uint32_t seed, const unsigned char *key, size_t len)
 {
-	uint64_t hash = (seed + len) * INDEX_FACTOR, chunk;
+	uint64_t hash = ((uint64_t)seed + len) * INDEX_FACTOR, chunk;
 
 	for (; len >= sizeof(chunk); key += sizeof(chunk), len -= sizeof(chunk)) {
 		memcpy(&chunk, key, sizeof(chunk));
@@ -43,35 +50,54 @@ static inline uint64_t index_hash(uint64_t seed, const unsigned char *key, size_
 	return hash ^ hash >> 32;
 }
 
+/* scale takes the numbers below 2^32 evenly to those below n. */
+static inline uint64_t scale(uint64_t x, uint32_t n)
+{
+	return (x & 0xffffffff) * n >> 32;
+}
+
+/* cell_of is the one cell that can hold a key. All of it is called for at once. */
+static inline const unsigned char *cell_of(const struct index *index, const unsigned char *base,
+					   const void *key, size_t len)
+{
+	uint64_t hash = index_hash(index->seed, key, len);
+	uint64_t pilot = load16(base + index->pilots + scale(hash, index->pilot_count) * sizeof(uint16_t));
+	uint64_t place = scale(mix(hash, pilot * INDEX_FACTOR) >> 32, index->cell_count);
+	const unsigned char *cell = base + index->cells + place * index->cell_size;
+
+	for (uint32_t i = 0; i < index->cell_size; i += 64)
+		__builtin_prefetch(cell + i);
+	__builtin_prefetch(cell + index->cell_size - 1);
+	return cell;
+}
+
 enum index_status index_get(const struct index *index, const unsigned char *base, uint64_t size,
 			    const void *key, size_t len, struct bolt_bytes *ret_value)
 {
-	if (index->entries == 0)
+	if (index->cell_count == 0)
 		return INDEX_USELESS;
 
-	const unsigned char *table = base + index->at;
-	uint64_t mask = index->entries - 1;
-	uint64_t hash = index_hash(index->seed, key, len);
-	uint64_t want = (hash >> 58) << INDEX_KEY_BITS | len;
+	const unsigned char *cell = cell_of(index, base, key, len);
+	uint32_t header = load32(cell);
+	uint32_t value_len = header & 0xffff, key_at = header >> 16 & 0xff, key_len = header >> 24;
 
-	for (uint64_t probe = 0; probe < INDEX_PROBES; probe++) {
-		uint64_t entry = load64(table + ((hash + probe) & mask) * INDEX_ENTRY);
-
-		if (entry == 0)
-			return INDEX_ABSENT;
-		if (entry >> (INDEX_OFFSET_BITS + INDEX_LEN_BITS) != want)
-			continue;
-
-		uint64_t at = entry & ((1u << INDEX_OFFSET_BITS) - 1);
-		uint64_t value_len = entry >> INDEX_OFFSET_BITS & ((1u << INDEX_LEN_BITS) - 1);
-
-		if (at > size || len + value_len > size - at)
+	if (key_len > index->cell_size || key_at > index->cell_size - key_len)
+		return INDEX_USELESS;
+	if (key_len != len || memcmp(cell + key_at, key, len) != 0)
+		return INDEX_ABSENT;
+	if (value_len != CELL_ELSEWHERE) {
+		if (value_len > index->cell_size - CELL_HEADER)
 			return INDEX_USELESS;
-		if (memcmp(base + at, key, len) != 0)
-			continue;
-		ret_value->data = base + at + len;
+		ret_value->data = cell + CELL_HEADER;
 		ret_value->len = value_len;
 		return INDEX_FOUND;
 	}
-	return INDEX_USELESS;
+
+	uint64_t where = load32(cell + CELL_WHERE), length = load32(cell + CELL_LENGTH);
+
+	if (where > size || length > size - where)
+		return INDEX_USELESS;
+	ret_value->data = base + where;
+	ret_value->len = length;
+	return INDEX_FOUND;
 }

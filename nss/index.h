@@ -11,9 +11,10 @@
 #include "format.h"
 
 struct index {
-	uint32_t at;      /* where the table lies in the file */
-	uint32_t entries; /* a power of two; 0: there is no index */
-	uint64_t seed;
+	uint32_t cells, cell_count; /* where they lie in the file; no cell: there is no index */
+	uint32_t cell_size;
+	uint32_t pilots, pilot_count;
+	uint32_t seed;
 };
 
 enum index_status {
@@ -25,7 +26,7 @@ enum index_status {
 /* index_open reads the head of an index in a file of size bytes. */
 void index_open(const struct bolt_bytes *head, uint64_t size, struct index *ret);
 
-/* index_get finds the value of a key of at most FORMAT_MAX_NAME bytes in a file of size bytes. */
+/* index_get finds the value of a key of 1 to FORMAT_MAX_NAME bytes in a file of size bytes. */
 enum index_status index_get(const struct index *index, const unsigned char *base, uint64_t size,
 			    const void *key, size_t len, struct bolt_bytes *ret_value);
 

@@ -14,6 +14,7 @@ package main
 #include "bolt.h"
 #include "file.h"
 #include "format.h"
+#include "index.h"
 #include "record.h"
 */
 import "C"
@@ -103,6 +104,39 @@ func (b *bucket) seek(key []byte) (found, value []byte, err error) {
 		return nil, nil, err
 	}
 	return goBytes(k), goBytes(v), nil
+}
+
+// The buckets in the order of format_buckets.
+var indexed = []string{"passwd.name", "passwd.uid", "group.name", "group.gid", "initgroups"}
+
+// errUseless is the answer of an index that is not there or leads astray.
+var errUseless = errors.New("the tree must be walked")
+
+// index finds the value of a key by the index of a bucket alone.
+func (r *reader) index(bucket int, key []byte) ([]byte, error) {
+	ckey := C.CBytes(key)
+	defer C.free(ckey)
+	var value C.struct_bolt_bytes
+	switch C.index_get(&r.file.index[bucket], r.file.db.base, r.file.size, ckey, C.size_t(len(key)), &value) {
+	case C.INDEX_FOUND:
+		return goBytes(value), nil
+	case C.INDEX_ABSENT:
+		return nil, errAbsent
+	default:
+		return nil, errUseless
+	}
+}
+
+// get finds the value of a key as the entry points do.
+func (r *reader) get(bucket int, key []byte) ([]byte, error) {
+	ckey := C.CBytes(key)
+	defer C.free(ckey)
+	var value C.struct_bolt_bytes
+	err := boltError(C.file_get(&r.file, C.enum_format_bucket(bucket), ckey, C.size_t(len(key)), &value))
+	if err != nil {
+		return nil, err
+	}
+	return goBytes(value), nil
 }
 
 func recordError(status C.enum_record_status) error {

@@ -12,7 +12,7 @@
 //	group.gid    gid u32 big-endian  → group record
 //	initgroups   login name          → gid u32, gid u32 …   (absent: no supplementary group)
 //	index        name of one of the five above → head of the index of its keys
-//	index.tables name of one of the five above → the table it says, with room to align it
+//	index.tables name of one of the five above → the cells and pilots it says, with room to align them
 //
 // Big-endian number keys sort as numbers do, so that an enumeration can go on
 // from the last number it returned, in whatever file is then the newest.
@@ -38,20 +38,26 @@
 // The number and the total length stand in front so that a reader can refuse
 // a short buffer without walking the members.
 //
-// An index is a hash table that leads to a bucket's keys in one step, where the
-// tree takes three. The buckets hold everything without it, and a reader may
-// walk their trees instead; it must where an index has no entries. The head:
+// An index leads to a bucket's keys in one step, where the tree takes three.
+// The buckets hold everything without it, and a reader may walk their trees
+// instead; it must where an index has no cells. The head:
 //
-//	0  u32 where the table begins, in bytes from the file's beginning
-//	4  u32 number of entries, a power of two, at most half of them used
-//	8  u64 seed of the hash
+//	 0  u32 where the cells begin, in bytes from the file's beginning
+//	 4  u32 number of cells      8  u32 bytes of a cell, 16 to 256, a multiple of 16
+//	12  u32 where the pilots begin
+//	16  u32 number of pilots    20  u32 seed of the hash
 //
-// The table's entries are u64, 0 for a free one, else from the lowest bit:
-// 30 bits where the key lies in the file, its value right behind it; 22 bits
-// length of the value; 6 bits length of the key; the hash's 6 highest bits.
+// A cell holds one key with its value, or its first four bytes are 0:
 //
-// A key's entry is one of the 16 from the hash modulo the number of entries on,
-// around the end, with no free one before it.
+//	0  u16 length of the value; 65535: it stands elsewhere
+//	2  u8 where in the cell the key is      3  u8 length of the key
+//	4  the value, and the key in it or behind it;
+//	   or u32 where the value is in the file, u32 its length, then the key
+//
+// Of all cells a key can only be in one, so that a lookup waits for memory
+// once however many keys there are: the hash's lower half chooses a pilot (u16,
+// few enough of them to stay in a processor's cache), and hash and pilot
+// together choose the cell. The writer picks pilots under which no two keys meet.
 package cache
 
 import "github.com/nss-iam/nss-iam/internal/accounts"

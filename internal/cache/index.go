@@ -4,29 +4,28 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
-// The limits of an index entry's fields, and of the search for a key.
+// The measures of an index; contract.go draws them.
 const (
-	indexHead       = 16
-	indexAlign      = 64 // a table begins on a cache line
-	indexEntry      = 8
-	indexMaxProbes  = 16
-	indexOffsetBits = 30
-	indexLenBits    = 22
-	indexKeyBits    = 6
-	indexSeeds      = 64
+	indexHead      = 24
+	indexAlign     = 64 // cells begin on a cache line
+	cellHeader     = 4
+	cellStep       = 16
+	maxCell        = 256
+	valueElsewhere = 0xFFFF
+	elsewhereSize  = cellHeader + 8 // and the key
+	elsewhereCost  = 512            // bytes of cells that are worth one value less elsewhere
+	pilotSize      = 2
+	indexSeeds     = 64
 )
 
 // indexed are the buckets that have an index.
 var indexed = []string{bucketPasswdName, bucketPasswdUID, bucketGroupName, bucketGroupGID, bucketInitgroups}
-
-// indexSlots returns the size of the table for n keys: at most half full.
-func indexSlots(n int) int { return max(8, 1<<bits.Len(uint(2*n-1))) }
 
 // indexRoom returns the buckets of the index, with nothing in them yet: what
 // they say is known only when bbolt has laid out the file.
@@ -34,28 +33,49 @@ func indexRoom(buckets []bucket) []bucket {
 	heads, tables := bucket{name: bucketIndex}, bucket{name: bucketTables}
 	for _, b := range buckets {
 		heads.add([]byte(b.name), make([]byte, indexHead))
-		tables.add([]byte(b.name), make([]byte, indexAlign+indexSlots(len(b.pairs))*indexEntry))
+		tables.add([]byte(b.name), make([]byte, roomSize(b.pairs)))
 	}
 	return []bucket{heads, tables}
 }
 
-// indexHash is the hash of a key; nss/index.c has the same.
-func indexHash(seed uint64, key []byte) uint64 {
-	const factor = 0x9E3779B97F4A7C15
-	h := (seed + uint64(len(key))) * factor
-	for len(key) > 0 {
-		var word [8]byte
-		key = key[copy(word[:], key):]
-		h = (h ^ h>>29 ^ binary.LittleEndian.Uint64(word[:])) * factor
-	}
-	return h ^ h>>32
+func roomSize(keys []pair) int {
+	return indexAlign + cellCount(len(keys))*cellSize(keys) + pilotCount(len(keys))*pilotSize
 }
 
-// A place is where a key with its value behind it lies in the file.
-type place struct {
-	key    []byte
-	offset int // of the key
-	value  int // bytes
+// cellSize returns the size of cells that suits the keys: large enough for
+// nearly all of the values, but not for the few great ones.
+func cellSize(keys []pair) int {
+	var need [maxCell/cellStep + 1]int // keys by the size they need, in steps; 0: more than the largest
+	least := 1
+	for _, k := range keys {
+		if steps := (cellNeed(k) + cellStep - 1) / cellStep; steps < len(need) {
+			need[steps]++
+		}
+		least = max(least, (elsewhereSize+len(k.key)+cellStep-1)/cellStep)
+	}
+	best, bestCost, outside := 0, 0, len(keys)
+	for steps := 1; steps < len(need); steps++ {
+		outside -= need[steps]
+		cost := len(keys)*steps*cellStep + outside*elsewhereCost
+		if steps >= least && (best == 0 || cost < bestCost) {
+			best, bestCost = steps, cost
+		}
+	}
+	return best * cellStep
+}
+
+// cellNeed returns the size of a cell that holds a key and its value.
+func cellNeed(k pair) int {
+	if bytes.Contains(k.value, k.key) {
+		return cellHeader + len(k.value)
+	}
+	return cellHeader + len(k.value) + len(k.key)
+}
+
+// Places are the pairs of a bucket with where their keys lie in the file.
+type places struct {
+	pairs   []pair
+	offsets []int
 }
 
 // writeIndex fills the index of the finished file at path, in place: bbolt
@@ -70,15 +90,15 @@ func writeIndex(path string) error {
 		return err
 	}
 	return withPages(f, unix.PROT_READ|unix.PROT_WRITE, func(data []byte) error {
-		return eachIndex(data, func(head, table []byte, at int, keys placeList) error {
-			fillIndex(head, table, at, keys)
+		return eachIndex(data, func(head, room []byte, at int, keys places) error {
+			fillIndex(head, room, at, keys)
 			return nil
 		})
 	})
 }
 
-// checkIndex reports whether every key of the file at path is found through
-// the index, exactly where it is.
+// checkIndex reports whether the index of the file at path leads to every key
+// of its buckets, and to nothing else.
 func checkIndex(path string) error {
 	f, err := openTrusted(path, os.O_RDONLY, 0)
 	if err != nil {
@@ -86,87 +106,136 @@ func checkIndex(path string) error {
 	}
 	defer func() { _ = f.Close() }()
 	return withPages(f, unix.PROT_READ, func(data []byte) error {
-		return eachIndex(data, func(head, table []byte, at int, keys placeList) error {
-			wantHead, wantTable := make([]byte, len(head)), make([]byte, len(table))
-			fillIndex(wantHead, wantTable, at, keys)
-			if !bytes.Equal(head, wantHead) || !bytes.Equal(table, wantTable) {
-				return fmt.Errorf("%w: the index does not lead to the keys", ErrDamaged)
-			}
-			return nil
+		return eachIndex(data, func(head, room []byte, at int, keys places) error {
+			return checkCells(head, room, at, keys)
 		})
 	})
 }
 
-// eachIndex calls fn with the head and the room for the table of each index,
+// eachIndex calls fn with the head and the room for the cells of each index,
 // the room's place in the file, and the keys to be found.
-func eachIndex(data []byte, fn func(head, table []byte, at int, keys placeList) error) error {
-	places, err := allPlaces(data)
+func eachIndex(data []byte, fn func(head, room []byte, at int, keys places) error) error {
+	all, err := allPlaces(data)
 	if err != nil {
 		return err
 	}
 	for _, name := range indexed {
-		head, ok := places[bucketIndex].find(name)
-		table, ok2 := places[bucketTables].find(name)
-		if !ok || !ok2 || head.value != indexHead || table.value != indexAlign+indexSlots(len(places[name]))*indexEntry {
+		heads, rooms := all[bucketIndex], all[bucketTables]
+		h, r := heads.find(name), rooms.find(name)
+		if h < 0 || r < 0 || len(heads.pairs[h].value) != indexHead || len(rooms.pairs[r].value) != roomSize(all[name].pairs) {
 			return fmt.Errorf("%w: no index of %q", ErrDamaged, name)
 		}
-		h, t := head.offset+len(head.key), table.offset+len(table.key)
-		if err := fn(data[h:h+head.value], data[t:t+table.value], t, places[name]); err != nil {
+		if err := fn(heads.pairs[h].value, rooms.pairs[r].value, rooms.offsets[r]+len(name), all[name]); err != nil {
 			return fmt.Errorf("index of %q: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// fillIndex writes an index: its head, and its table into room, which lies at
-// offset in the file. The seed is the first with which every key is found in
-// few steps, so that no choice of names makes lookups slow.
-func fillIndex(head, room []byte, offset int, keys placeList) {
-	skip := -offset & (indexAlign - 1)
-	slots := (len(room) - indexAlign) / indexEntry
-	table := room[skip : skip+slots*indexEntry]
+// find returns which of the keys is the one asked for, or -1.
+func (p places) find(key string) int {
+	return slices.IndexFunc(p.pairs, func(x pair) bool { return string(x.key) == key })
+}
+
+// A layout is how an index's room, which lies at offset in the file, is used.
+type layout struct {
+	cells, pilots []byte
+	size          int
+	head          [indexHead]byte
+}
+
+func layOut(room []byte, offset int, seed uint32, keys []pair) layout {
+	skip, n, size := -offset&(indexAlign-1), cellCount(len(keys)), cellSize(keys)
+	l := layout{cells: room[skip : skip+n*size], size: size}
+	l.pilots = room[skip+n*size:][:pilotCount(len(keys))*pilotSize]
+	for i, v := range []int{offset + skip, n, size, offset + skip + n*size, pilotCount(len(keys)), int(seed)} {
+		binary.LittleEndian.PutUint32(l.head[4*i:], uint32(v))
+	}
+	return l
+}
+
+func (l layout) cell(i int) []byte { return l.cells[i*l.size : (i+1)*l.size] }
+
+// fillIndex writes an index: its head, and its cells and pilots into room,
+// which lies at offset in the file. The seed is the first that finds every key
+// a cell, so that no choice of names stands in its way.
+func fillIndex(head, room []byte, offset int, keys places) {
+	clear(room)
+	clear(head) // without an index, lookups walk the tree
+	hashes := make([]uint64, len(keys.pairs))
+	for seed := range uint32(indexSeeds) {
+		for i, k := range keys.pairs {
+			hashes[i] = indexHash(seed, k.key)
+		}
+		pilots, ok := findPilots(hashes)
+		if !ok {
+			continue
+		}
+		l := layOut(room, offset, seed, keys.pairs)
+		for i, p := range pilots {
+			binary.LittleEndian.PutUint16(l.pilots[pilotSize*i:], p)
+		}
+		for i, h := range hashes {
+			cell := cellOf(h, pilots[pilotOf(h, len(pilots))], cellCount(len(hashes)))
+			fillCell(l.cell(cell), keys.pairs[i], keys.offsets[i])
+		}
+		copy(head, l.head[:])
+		return
+	}
+}
+
+// fillCell fills a free cell with a pair whose key lies at offset in the file.
+func fillCell(cell []byte, k pair, offset int) {
+	le, keyAt := binary.LittleEndian, 0
+	if cellNeed(k) <= len(cell) {
+		le.PutUint16(cell, uint16(len(k.value)))
+		copy(cell[cellHeader:], k.value)
+		if keyAt = cellHeader + bytes.Index(k.value, k.key); keyAt < cellHeader {
+			keyAt = cellHeader + len(k.value)
+		}
+	} else {
+		le.PutUint16(cell, valueElsewhere)
+		le.PutUint32(cell[cellHeader:], uint32(offset+len(k.key)))
+		le.PutUint32(cell[cellHeader+4:], uint32(len(k.value)))
+		keyAt = elsewhereSize
+	}
+	cell[2], cell[3] = byte(keyAt), byte(len(k.key))
+	copy(cell[keyAt:], k.key)
+}
+
+// checkCells reports whether each key's cell is as it would be filled, and no other is.
+func checkCells(head, room []byte, offset int, keys places) error {
+	if bytes.Equal(head, make([]byte, indexHead)) {
+		return nil // no seed was good enough
+	}
+	damaged := fmt.Errorf("%w: the index does not lead to the keys", ErrDamaged)
 	le := binary.LittleEndian
-	for seed := range uint64(indexSeeds) {
-		clear(table)
-		if fillTable(table, seed, keys) {
-			le.PutUint32(head, uint32(offset+skip))
-			le.PutUint32(head[4:], uint32(slots))
-			le.PutUint64(head[8:], seed)
-			return
+	seed := le.Uint32(head[20:])
+	l := layOut(room, offset, seed, keys.pairs)
+	if !bytes.Equal(head, l.head[:]) {
+		return damaged
+	}
+	want := make([]byte, l.size)
+	count := cellCount(len(keys.pairs))
+	for i, k := range keys.pairs {
+		h := indexHash(seed, k.key)
+		pilot := le.Uint16(l.pilots[pilotSize*pilotOf(h, pilotCount(len(keys.pairs))):])
+		clear(want)
+		fillCell(want, k, keys.offsets[i])
+		if !bytes.Equal(l.cell(cellOf(h, pilot, count)), want) {
+			return damaged
 		}
 	}
-	// Without an index, lookups walk the tree.
-	clear(table)
-	clear(head)
-}
-
-func fillTable(table []byte, seed uint64, keys placeList) bool {
-	le, slots := binary.LittleEndian, len(table)/indexEntry
-	for _, p := range keys {
-		if p.value >= 1<<indexLenBits || len(p.key) >= 1<<indexKeyBits || p.offset >= 1<<indexOffsetBits {
-			return false
-		}
-		h := indexHash(seed, p.key)
-		probe := 0
-		for ; probe < indexMaxProbes; probe++ {
-			entry := table[(int(h)+probe)&(slots-1)*indexEntry:]
-			if le.Uint64(entry) == 0 {
-				le.PutUint64(entry, indexPack(h, p))
-				break
-			}
-		}
-		if probe == indexMaxProbes {
-			return false
+	used := 0
+	for i := range count {
+		if le.Uint32(l.cell(i)) != 0 {
+			used++
 		}
 	}
-	return true
-}
-
-// indexPack lays out an entry: tag, key length, value length, offset of the key.
-func indexPack(hash uint64, p place) uint64 {
-	tag := hash >> (64 - 6)
-	return tag<<(indexOffsetBits+indexLenBits+indexKeyBits) | uint64(len(p.key))<<(indexOffsetBits+indexLenBits) |
-		uint64(p.value)<<indexOffsetBits | uint64(p.offset)
+	if used != len(keys.pairs) {
+		return damaged
+	}
+	return nil
 }
 
 // withPages maps a file whose pages were checked.
@@ -183,33 +252,22 @@ func withPages(f *os.File, protection int, fn func(data []byte) error) error {
 	return fn(data)
 }
 
-type placeList []place
-
-func (l placeList) find(key string) (place, bool) {
-	for _, p := range l {
-		if string(p.key) == key {
-			return p, true
-		}
-	}
-	return place{}, false
-}
-
 // allPlaces lists where the keys of all top-level buckets lie, in order.
-func allPlaces(data []byte) (map[string]placeList, error) {
+func allPlaces(data []byte) (map[string]places, error) {
 	root, _, err := chooseMeta(data)
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]placeList{}
-	var buckets placeList
-	walkPlaces(data, pageAt(data, root), int(root)*PageSize, &buckets)
-	for _, b := range buckets {
-		at := b.offset + len(b.key)
-		var keys placeList
-		if root := binary.LittleEndian.Uint64(data[at:]); root != 0 {
-			walkPlaces(data, pageAt(data, root), int(root)*PageSize, &keys)
+	all := map[string]places{}
+	var buckets places
+	buckets.walk(data, pageAt(data, root), int(root)*PageSize)
+	for i, b := range buckets.pairs {
+		at := buckets.offsets[i] + len(b.key) + bucketHeader
+		var keys places
+		if root := binary.LittleEndian.Uint64(b.value); root != 0 {
+			keys.walk(data, pageAt(data, root), int(root)*PageSize)
 		} else {
-			walkPlaces(data, data[at+bucketHeader:at+b.value], at+bucketHeader, &keys)
+			keys.walk(data, b.value[bucketHeader:], at)
 		}
 		all[string(b.key)] = keys
 	}
@@ -222,8 +280,8 @@ func pageAt(data []byte, id uint64) []byte {
 	return data[start : start+span*PageSize]
 }
 
-// walkPlaces appends the keys of page, which lies at start, and of all below it.
-func walkPlaces(data, page []byte, start int, out *placeList) {
+// walk appends the keys of page, which lies at start, and of all below it.
+func (p *places) walk(data, page []byte, start int) {
 	le := binary.LittleEndian
 	flags, count := le.Uint16(page[8:]), int(le.Uint16(page[10:]))
 	for i := range count {
@@ -231,10 +289,11 @@ func walkPlaces(data, page []byte, start int, out *placeList) {
 		e := page[at:]
 		if flags == flagBranch {
 			id := le.Uint64(e[8:])
-			walkPlaces(data, pageAt(data, id), int(id)*PageSize, out)
+			p.walk(data, pageAt(data, id), int(id)*PageSize)
 			continue
 		}
 		pos, ksize, vsize := int(le.Uint32(e[4:])), int(le.Uint32(e[8:])), int(le.Uint32(e[12:]))
-		*out = append(*out, place{key: e[pos : pos+ksize], offset: start + at + pos, value: vsize})
+		p.pairs = append(p.pairs, pair{e[pos : pos+ksize], e[pos+ksize : pos+ksize+vsize]})
+		p.offsets = append(p.offsets, start+at+pos)
 	}
 }
