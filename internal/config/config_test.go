@@ -195,6 +195,7 @@ func TestEachFaultIsNamedWithItsPlace(t *testing.T) {
 		{"a signing key without a place", "[publish]\nkey = \"/k\"\n", `f:2:1: key "publish.key": has no effect without publish.url`},
 		{"a signing key at a relative path", "[publish]\nurl = \"s3://bucket/key\"\nkey = \"k\"\n", `f:3:1: key "publish.key": "k" is not the place of a private key`},
 		{"a signing key nowhere in SSM", "[publish]\nurl = \"s3://bucket/key\"\nkey = \"ssm://\"\n", `f:3:1: key "publish.key": "ssm://" is not the place`},
+		{"a parameter's path without its slash", "[publish]\nurl = \"s3://bucket/key\"\nkey = \"ssm://nss-iam/signing\"\n", `f:3:1: key "publish.key": "ssm://nss-iam/signing" is not the place`},
 		{"a publisher that reads a snapshot", "[source]\nkind = \"file\"\nurl = \"file:///x\"\ntrusted_keys = [\"k\"]\n[publish]\nurl = \"file:///y\"\nkey = \"/k\"\n", `f:6:1: key "publish.url": a host that reads a snapshot does not write one`},
 		{"a publication to nowhere", "[publish]\nurl = \"http://x/y\"\nkey = \"/k\"\n", `f:2:1: key "publish.url": "http://x/y" is not the address of a snapshot`},
 		{"an address that is none", "[source]\nkind = \"s3\"\nurl = \"bucket/key\"\ntrusted_keys = [\"k\"]\n", `f:3:1: key "source.url": "bucket/key" is not the address of a snapshot`},

@@ -7,8 +7,8 @@ import (
 )
 
 // signingParameterForm is the address of a key in SSM's parameter store, whose
-// names are letters, digits and . - _ /.
-var signingParameterForm = newForm(`^ssm://[A-Za-z0-9_./-]+$`)
+// names are letters, digits and . - _; a name with a slash begins with one.
+var signingParameterForm = newForm(`^ssm://([A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+)+)$`)
 
 // readURL accepts the address of a snapshot.
 func readURL(v value) (string, bool) {
@@ -35,7 +35,7 @@ func readTrustedKeys(v value) ([]string, bool) {
 
 // readSigningKey accepts the place of a private key.
 func readSigningKey(v value) (string, bool) {
-	const example = `"/etc/nss-iam/signing.key" or "ssm://nss-iam/signing"`
+	const example = `"/etc/nss-iam/signing.key" or "ssm:///nss-iam/signing-key"`
 	s, ok := v.text(example)
 	switch {
 	case !ok:
