@@ -26,7 +26,7 @@ func doctorCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Look at everything a login needs, and say what mends it",
-		Long:  "Exits with 1 if anything is broken. Changes nothing.",
+		Long:  "Look at everything a login needs, and say what is wrong, why it matters, and which command\nmends it. Exits with 1 if anything is broken. Changes nothing.",
 		Args:  cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			if os.Geteuid() != 0 {

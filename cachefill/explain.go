@@ -18,7 +18,7 @@ func explainCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain NAME",
 		Short: "Say why somebody can or cannot log in",
-		Long: "NAME is an IAM name, a Unix name, a uid or gid, or an IAM id. Every rule that applied is told in order.\n" +
+		Long: "Say why somebody can or cannot log in, and what to do about it.\nNAME is an IAM name, a Unix name, a uid or gid, or an IAM id. Every rule that applied is told in order.\n" +
 			"Exits with 1 if nobody of that name may log in.",
 		Args: cobra.ExactArgs(1),
 		RunE: job(func(cmd *cobra.Command, args []string) error {

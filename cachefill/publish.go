@@ -31,9 +31,9 @@ configuration. The host itself may serve nobody. With --new-key and no URL a key
 pair is made and nothing else.`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	cmd.Flags().StringVar(&p.key, "key", "", "the private key: a `file`, or ssm://PARAMETER")
+	cmd.Flags().StringVar(&p.key, "key", "", "the private key: a `file`, or ssm:///PARAMETER")
 	cmd.Flags().StringVar(&p.newKey, "new-key", "", "make a key pair, `file` and file.pub, and sign with it")
-	cmd.Flags().StringVar(&expires, "expires", "", "how long the snapshot is valid, as in 24h or 7d")
+	cmd.Flags().StringVar(&expires, "expires", "", "how long the snapshot is valid: a `time` such as 24h or 7d")
 	cmd.Flags().BoolVar(&p.accept, "accept-removals", false, "publish though many users are missing in IAM's answer")
 	cmd.MarkFlagsMutuallyExclusive("key", "new-key")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

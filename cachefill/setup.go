@@ -19,7 +19,7 @@ func setupCommand(opts *options) *cobra.Command {
 	var root string
 	cmd := &cobra.Command{
 		Use:   "setup",
-		Short: "edit nsswitch.conf, sshd, sudoers and PAM, or undo it",
+		Short: "Edit nsswitch.conf, sshd, sudoers and PAM, or undo it",
 		Long: `Edit this host's configuration so that IAM users exist and can log in:
 nsswitch.conf, sshd's AuthorizedKeysCommand, sudo for group iam-sudo, and what
 makes homes. The programs concerned check the result; if they object, all is

@@ -19,7 +19,7 @@ func statusCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Say what is served, how old it is, and who is left out",
-		Long:  "Exits with 1 if no sound cache is served, or if the last refresh failed.",
+		Long:  "Say what is served, how old it is, and who is left out, without asking AWS.\nExits with 1 if no sound cache is served, or if the last refresh failed.",
 		Args:  cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(o.configFile)
