@@ -172,6 +172,10 @@ func (v *verdict) add(q question, u cache.UserKeys, person, source string, now t
 	}
 }
 
+// clockTolerance is how far a clock may be set back without the cached keys
+// being taken for stale.
+const clockTolerance = 5 * time.Minute
+
 // current returns what opens name now: the daemon's answer, or by policy the
 // cached record if it is young enough, and where that came from. It returns
 // nil for a name that neither knows.
@@ -192,9 +196,12 @@ func (h helper) current(p cache.LoginPolicy, name string, cached *cache.UserKeys
 	if cached == nil {
 		return nil, "", nil
 	}
-	age := max(h.now().Sub(cached.Checked), 0).Truncate(time.Second)
-	if p.MaxStale > 0 && age > p.MaxStale {
+	age := h.now().Sub(cached.Checked).Truncate(time.Second)
+	switch {
+	case p.MaxStale > 0 && age > p.MaxStale:
 		return nil, "", fmt.Errorf("cached keys are %s old, keys.max_stale is %s", age, p.MaxStale)
+	case p.MaxStale > 0 && age < -clockTolerance:
+		return nil, "", fmt.Errorf("cached keys are dated %s ahead, so the clock was set back and nobody knows how old they are", -age)
 	}
-	return cached, fmt.Sprintf("cache of %s ago", age), nil
+	return cached, fmt.Sprintf("cache of %s ago", max(age, 0)), nil
 }

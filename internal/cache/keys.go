@@ -70,10 +70,10 @@ const (
 // group reads.
 const keysMode = 0o640
 
-// How old a checked time in the file may become while nothing else changes.
-// A rewrite costs the whole file, so an unchanged answer alone is written at
-// most once in an eighth of max_stale, between these bounds. Until then the
-// file calls the keys older than they are, which errs to the safe side.
+// A rewrite costs the whole file, and in a large account somebody's keys are
+// listed again every few seconds: what is newer by its checked time alone is
+// written at most once in an eighth of max_stale, between these bounds. Until
+// then the file calls the keys older than they are, which errs to the safe side.
 const (
 	minCheckedLag = 15 * time.Second
 	maxCheckedLag = time.Hour
@@ -123,7 +123,7 @@ type KeysMeta struct {
 
 // PublishKeys makes dir/keys.db hold t, and reports whether it was written.
 // It is not where it already holds t, and also not where only checked times
-// are newer by less than an eighth of max_stale (at least 15 s, at most 1 h).
+// are newer and it was written less than CheckedLag ago.
 // The file gets mode 0640 and the group gid (-1: as the process).
 func PublishKeys(dir string, t KeyTables, gid int, now time.Time) (changed bool, err error) {
 	path := filepath.Join(dir, KeysFile)
@@ -132,8 +132,10 @@ func PublishKeys(dir string, t KeyTables, gid int, now time.Time) (changed bool,
 		return false, fmt.Errorf("publish %q: %w, keeping the previous file", path, err)
 	}
 	next := KeysMeta{Generation: 1, Written: now, Digest: keysDigest(buckets)}
-	if served, lag, err := compareKeys(dir, t); err == nil {
-		if served.Digest == next.Digest && lag < checkedLag(t.Policy.MaxStale) && hasMode(path, keysMode) && hasGroup(path, gid) {
+	if served, newer, ahead, err := compareKeys(dir, t, now); err == nil {
+		age := now.Sub(served.Written)
+		young := age >= 0 && age < CheckedLag(t.Policy.MaxStale)
+		if served.Digest == next.Digest && !ahead && (!newer || young) && hasMode(path, keysMode) && hasGroup(path, gid) {
 			return false, nil
 		}
 		next.Generation = served.Generation + 1
@@ -152,7 +154,7 @@ func PublishKeys(dir string, t KeyTables, gid int, now time.Time) (changed bool,
 	buckets = append(buckets, meta)
 	fill := func(tx *bolt.Tx) error { return put(tx, buckets) }
 	verify := func(tx *bolt.Tx) error { return same(tx, buckets) }
-	return true, publish(path, keysMode, gid, fill, nil, verify)
+	return true, publish(path, keysMode, gid, size(buckets), fill, nil, verify)
 }
 
 // encodeKeys turns t into the buckets of keys.db but meta.
@@ -199,35 +201,37 @@ func keysDigest(buckets []bucket) [sha256.Size]byte {
 	return digest(masked)
 }
 
-// compareKeys reads the whole published file. It returns how far its checked
-// times are behind those of t at most; an unreadable file or another policy is
-// an error.
-func compareKeys(dir string, t KeyTables) (m KeysMeta, lag time.Duration, err error) {
+// compareKeys reads the whole published file, and reports whether t has a
+// newer checked time of anybody, and whether it has another in place of one
+// that is ahead of the clock, which was set back then. An unreadable file is an
+// error.
+func compareKeys(dir string, t KeyTables, now time.Time) (m KeysMeta, newer, ahead bool, err error) {
 	old, m, err := ReadKeys(dir)
 	if err != nil {
-		return m, 0, err
+		return m, false, false, err
 	}
 	was, err := appendPolicy(nil, old.Policy)
 	if err != nil {
-		return m, 0, err
+		return m, false, false, err
 	}
 	if is, err := appendPolicy(nil, t.Policy); err != nil || !bytes.Equal(was, is) {
 		m.Digest = [sha256.Size]byte{} // differs from any
-		return m, 0, err
+		return m, false, false, err
 	}
-	checked := make(map[string]time.Time, len(old.Users))
+	checked := make(map[string]int64, len(old.Users))
 	for _, u := range old.Users {
-		checked[u.Name] = u.Checked
+		checked[u.Name] = unixOrZero(u.Checked)
 	}
 	for _, u := range t.Users {
-		if at, ok := checked[u.Name]; ok {
-			lag = max(lag, u.Checked.Sub(at))
-		}
+		is, was := unixOrZero(u.Checked), checked[u.Name]
+		newer, ahead = newer || is > was, ahead || is < was && was > now.Unix()
 	}
-	return m, lag, nil
+	return m, newer, ahead, nil
 }
 
-func checkedLag(maxStale time.Duration) time.Duration {
+// CheckedLag is how old keys.db becomes before it is written anew because of
+// checked times alone.
+func CheckedLag(maxStale time.Duration) time.Duration {
 	if maxStale == 0 {
 		return maxCheckedLag
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -112,9 +113,7 @@ func TestKeysAreWrittenOnlyWhenItMatters(t *testing.T) {
 		want   bool
 	}{
 		{"the same again", func(*KeyTables) {}, false},
-		{"a checked time a minute newer", later(time.Minute), false},
-		{"a checked time just short of an hour newer", later(time.Hour - time.Second), false},
-		{"a checked time an hour newer", later(time.Hour), true},
+		{"a newer checked time", later(time.Second), true},
 		{"an older checked time", later(-48 * time.Hour), false},
 		{"a key less", func(k *KeyTables) { k.Users[0].Keys = k.Users[0].Keys[:1] }, true},
 		{"another end of a key", func(k *KeyTables) { k.Users[0].Keys[0].Expires = testTime }, true},
@@ -143,6 +142,39 @@ func TestKeysAreWrittenOnlyWhenItMatters(t *testing.T) {
 			}
 			if c.want && (!reflect.DeepEqual(got, next) || meta.Generation != 2) {
 				t.Errorf("the file holds generation %d %+v\nwant 2 %+v", meta.Generation, got, next)
+			}
+		})
+	}
+}
+
+func TestCheckedTimesAloneAreWrittenNowAndThen(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		maxStale         time.Duration
+		written, was, is time.Duration // the file, and a checked time in it and now: before the moment of the question
+		want             bool
+	}{
+		{"half a day newer, in a file just short of an hour old", 24 * time.Hour, time.Hour - time.Second, 12 * time.Hour, 0, false},
+		{"half a day newer, in a file an hour old", 24 * time.Hour, time.Hour, 12 * time.Hour, 0, true},
+		{"a second newer, in a file an hour old", 24 * time.Hour, time.Hour, time.Second, 0, true},
+		{"where keys never grow old, in a file just short of an hour old", 0, time.Hour - time.Second, 12 * time.Hour, 0, false},
+		{"where they do in two minutes, in a file of 14 seconds", 2 * time.Minute, 14 * time.Second, time.Minute, 0, false},
+		{"where they do in two minutes, in a file of 15 seconds", 2 * time.Minute, 15 * time.Second, time.Minute, 0, true},
+		{"after the clock was set back by a day", 24 * time.Hour, -24 * time.Hour, -24 * time.Hour, time.Second, true},
+		{"older, and no clock was set back", 24 * time.Hour, 2 * time.Hour, time.Hour, 12 * time.Hour, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir, now := t.TempDir(), testTime.Add(100*24*time.Hour)
+			old := keyCompany(t)
+			old.Policy.MaxStale, old.Users[0].Checked = c.maxStale, now.Add(-c.was)
+			if _, err := PublishKeys(dir, old, -1, now.Add(-c.written)); err != nil {
+				t.Fatal(err)
+			}
+			next := old
+			next.Users = slices.Clone(old.Users)
+			next.Users[0].Checked = now.Add(-c.is)
+			if changed, err := PublishKeys(dir, next, -1, now); err != nil || changed != c.want {
+				t.Errorf("PublishKeys = %v, %v; want %v", changed, err, c.want)
 			}
 		})
 	}

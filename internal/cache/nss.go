@@ -69,7 +69,7 @@ func PublishNSS(dir string, t accounts.Tables, now time.Time) (changed bool, err
 	buckets = append(buckets, bucket{bucketMeta, next.pairs()})
 	fill := func(tx *bolt.Tx) error { return put(tx, append(buckets, room...)) }
 	verify := func(tx *bolt.Tx) error { return same(tx, buckets) }
-	return true, publish(path, nssMode, -1, fill, writeIndex, verify)
+	return true, publish(path, nssMode, -1, size(buckets)+size(room), fill, writeIndex, verify)
 }
 
 // encode turns t into the buckets of nss.db but meta.
@@ -111,6 +111,17 @@ func encode(t accounts.Tables) ([]bucket, error) {
 
 func (b *bucket) add(key, value []byte) { b.pairs = append(b.pairs, pair{key, value}) }
 
+// size is about how many bytes the buckets take in a file.
+func size(buckets []bucket) (n int) {
+	for _, b := range buckets {
+		n += PageSize
+		for _, p := range b.pairs {
+			n += elementSize + len(p.key) + len(p.value)
+		}
+	}
+	return n
+}
+
 // sort orders the pairs and refuses two with one key: two principals would
 // share a name or a number.
 func (b *bucket) sort() error {
@@ -127,18 +138,22 @@ func (b *bucket) sort() error {
 // its length.
 func digest(buckets []bucket) (sum [sha256.Size]byte) {
 	h := sha256.New()
-	write := func(b []byte) {
-		_ = binary.Write(h, binary.LittleEndian, uint64(len(b)))
-		_, _ = h.Write(b)
-	}
+	var all []byte // of one pair after the other, so that h is called once for each
+	length := func(n int) { all = binary.LittleEndian.AppendUint64(all, uint64(n)) }
+	write := func() { _, _ = h.Write(all); all = all[:0] }
 	sorted := slices.Clone(buckets)
 	slices.SortFunc(sorted, func(x, y bucket) int { return cmp.Compare(x.name, y.name) })
 	for _, b := range sorted {
-		write([]byte(b.name))
-		_ = binary.Write(h, binary.LittleEndian, uint64(len(b.pairs)))
+		length(len(b.name))
+		all = append(all, b.name...)
+		length(len(b.pairs))
+		write()
 		for _, p := range b.pairs {
-			write(p.key)
-			write(p.value)
+			length(len(p.key))
+			all = append(all, p.key...)
+			length(len(p.value))
+			all = append(all, p.value...)
+			write()
 		}
 	}
 	h.Sum(sum[:0])

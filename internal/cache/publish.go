@@ -14,7 +14,7 @@ import (
 // publish writes a bbolt file and puts it in the place of path in one step: a
 // reader sees the old file or the new one, whole, whatever happens in between.
 //
-// fill writes the contents in one transaction. amend, which may be nil, may then
+// fill writes the contents, about size bytes, in one transaction. amend, which may be nil, may then
 // change values in the finished temporary file, in place. verify reads them back from the
 // temporary file, after bbolt's own check; only then is it renamed.
 // The file gets mode, the group gid (-1: as the process) and the SELinux label
@@ -22,7 +22,7 @@ import (
 // path is as it was and the temporary files are gone.
 //
 // One process at a time may publish into a folder: the caller holds state.db.
-func publish(path string, mode fs.FileMode, gid int, fill func(*bolt.Tx) error, amend func(path string) error, verify func(*bolt.Tx) error) (err error) {
+func publish(path string, mode fs.FileMode, gid int, size int, fill func(*bolt.Tx) error, amend func(path string) error, verify func(*bolt.Tx) error) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("publish %q: %w, keeping the previous file", path, err)
@@ -35,7 +35,7 @@ func publish(path string, mode fs.FileMode, gid int, fill func(*bolt.Tx) error, 
 		return err
 	}
 	defer func() { _ = removeIfThere(build) }()
-	if err := writeCompact(build, final, fill); err != nil {
+	if err := writeCompact(build, final, size, fill); err != nil {
 		_ = removeIfThere(final)
 		return err
 	}
@@ -52,16 +52,24 @@ func publish(path string, mode fs.FileMode, gid int, fill func(*bolt.Tx) error, 
 	return SyncFolder(dir)
 }
 
+// spareRoom is added to what a file is expected to take while it is made.
+const spareRoom = 1 << 20
+
 // writeCompact fills a database at build and copies it to final without the
-// spare room that bbolt leaves at a growing file's end.
-func writeCompact(build, final string, fill func(*bolt.Tx) error) error {
+// spare room at its end. It is given that room at once, as a hole: a database
+// that grows copies what it holds each time, and syncs.
+func writeCompact(build, final string, size int, fill func(*bolt.Tx) error) error {
+	room := 4*size + spareRoom
 	db, err := bolt.Open(build, 0o600, &bolt.Options{
-		PageSize: PageSize, NoSync: true, NoFreelistSync: true, OpenFile: openExclusive,
+		PageSize: PageSize, NoSync: true, NoFreelistSync: true, OpenFile: openExclusive, NoGrowSync: true, InitialMmapSize: room,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = db.Close() }()
+	if err := os.Truncate(build, int64(room)); err != nil {
+		return err
+	}
 	if err := db.Update(fill); err != nil {
 		return err
 	}

@@ -34,15 +34,15 @@ func Parse(body string) (Key, error) {
 
 // parseLine reads "ssh-ed25519 AAAAC3Nza… somebody@somewhere".
 func parseLine(line string) (Key, error) {
-	fields := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
-	typ := fields[0]
+	typ, rest := cutField(line)
 	if !slices.Contains(Types(), typ) {
-		return Key{}, whyNoType(fields)
+		return Key{}, whyNoType(strings.FieldsFunc(line, isBlank))
 	}
-	if len(fields) < 2 {
+	text, _ := cutField(rest)
+	if text == "" {
 		return Key{}, fmt.Errorf("%w: nothing follows %q", ErrBase64, typ)
 	}
-	blob, err := base64.StdEncoding.Strict().DecodeString(fields[1])
+	blob, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return Key{}, fmt.Errorf("%w: %w", ErrBase64, err)
 	}
@@ -54,6 +54,17 @@ func parseLine(line string) (Key, error) {
 		return Key{}, fmt.Errorf("%w: %q before a key of type %q", ErrMismatch, typ, k.Type)
 	}
 	return k, nil
+}
+
+func isBlank(r rune) bool { return r == ' ' || r == '\t' }
+
+// cutField returns the text up to the first blank, and what follows the blanks
+// there.
+func cutField(line string) (field, rest string) {
+	if end := strings.IndexAny(line, " \t"); end >= 0 {
+		return line[:end], strings.TrimLeft(line[end:], " \t")
+	}
+	return line, ""
 }
 
 // whyNoType tells why a line does not begin with a key type.

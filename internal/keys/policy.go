@@ -2,9 +2,10 @@ package keys
 
 import (
 	"cmp"
-	"crypto/rsa"
+	"encoding/binary"
 	"fmt"
 	"maps"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -127,8 +128,10 @@ func (p Policy) admit(k Key, now time.Time) error {
 	if p.Allowed != nil && !slices.Contains(p.Allowed, k.Type) {
 		return fmt.Errorf("%w: %q", ErrType, k.Type)
 	}
-	if bits, least := rsaBits(k.Blob), cmp.Or(p.MinRSABits, DefaultMinRSABits); bits > 0 && bits < least {
-		return fmt.Errorf("%w: %d bits of at least %d", ErrRSABits, bits, least)
+	if k.Type == ssh.KeyAlgoRSA {
+		if bits, least := rsaBits(k.Blob), cmp.Or(p.MinRSABits, DefaultMinRSABits); bits < least {
+			return fmt.Errorf("%w: %d bits of at least %d", ErrRSABits, bits, least)
+		}
 	}
 	if k.Expired(now) {
 		return fmt.Errorf("%w: on %s", ErrExpired, k.Expires.UTC().Format(time.DateOnly))
@@ -139,18 +142,20 @@ func (p Policy) admit(k Key, now time.Time) error {
 // Expired reports whether k opens nothing any more at the time now.
 func (k Key) Expired(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
 
-// rsaBits returns the length of an RSA key's modulus, and 0 for other keys.
+// rsaBits returns the length of the modulus of an RSA key that parseBlob let
+// pass: string "ssh-rsa", mpint e, mpint n (RFC 4253 section 6.6). Of any other
+// bytes it makes 0, which is too short for every policy.
 func rsaBits(blob []byte) int {
-	pub, err := ssh.ParsePublicKey(blob)
-	if err != nil {
+	for range 2 {
+		if len(blob) < 4 || uint64(binary.BigEndian.Uint32(blob)) > uint64(len(blob)-4) {
+			return 0
+		}
+		blob = blob[4+binary.BigEndian.Uint32(blob):]
+	}
+	if len(blob) < 4 {
 		return 0
 	}
-	if c, ok := pub.(ssh.CryptoPublicKey); ok {
-		if key, ok := c.CryptoPublicKey().(*rsa.PublicKey); ok {
-			return key.N.BitLen()
-		}
-	}
-	return 0
+	return new(big.Int).SetBytes(blob[4:]).BitLen()
 }
 
 // tagNames returns the names of the tags that hold keys: the prefix alone

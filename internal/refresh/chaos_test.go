@@ -189,6 +189,9 @@ func TestAClockThatJumpsTakesNobodysAccount(t *testing.T) {
 		h.sweep()
 		h.same("served", h.live(), "alice bob carol erin")
 		h.same("alice's cached keys", h.cached("alice"), alicesKeys)
+		if ahead := h.checked("alice").Sub(h.clock.Now()); ahead > 0 {
+			t.Errorf("keys.db says that alice's keys were listed in %s", ahead)
+		}
 		h = h.restart()
 		for name, u := range h.users() {
 			if u.UID != numbers[name].UID {

@@ -187,7 +187,8 @@ func (r *Refresher) learn(listings map[string]state.Listing) error {
 		if err != nil {
 			return err
 		}
-		news = news || !ok || !slices.Equal(before.Keys, l.Keys) || !maps.Equal(before.Tags, l.Tags)
+		// Times that were ahead of a clock that was set back must not stay.
+		news = news || !ok || !slices.Equal(before.Keys, l.Keys) || !maps.Equal(before.Tags, l.Tags) || before.Checked.After(l.Checked)
 	}
 	if err := r.State.SaveListings(listings); err != nil {
 		return err

@@ -70,8 +70,9 @@ type Refresher struct {
 
 	asking sync.Mutex // held by a refresh while it asks the source
 	// State.Publish is held by whoever computes or publishes, and guards:
-	retired bool
-	written string // keysStamp of keys.db as written last
+	retired   bool
+	writtenAt time.Time // when keys.db was written by r last, or found to be in order first
+	written   string    // stamp of keys.db as written last
 
 	mu      sync.Mutex // guards what follows
 	answer  answer
@@ -97,6 +98,7 @@ type answer struct {
 	result    accounts.Result
 	outcome   Outcome
 	allowed   []person // people, computed once; not to be changed
+	settled   settled
 }
 
 // ErrRetired is returned by what would publish after Retire.
@@ -127,11 +129,6 @@ const (
 	savedDenied    = "denied"
 	savedGone      = "gone"
 )
-
-// sameForLong is how long an answer that is repeated unchanged is not computed
-// anew: time itself changes little, and what it does is ends of accounts and
-// forgotten numbers.
-const sameForLong = 5 * time.Minute
 
 type tagGroups struct{ Login, Sudo []string }
 
@@ -211,10 +208,16 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (Outcome, error) {
 		if !last.known || last.origin != said.Origin {
 			return Outcome{}, fmt.Errorf("%q says that nothing changed, and generation %d is not in hand", said.Origin.Address, said.Origin.Generation)
 		}
-		if o == (Options{}) && tags.equal(last.tags) && r.Now().Sub(last.computed) < sameForLong {
-			return last.outcome, r.publishKeys()
-		}
 		a.at, a.directory, a.pins, a.keysCome = last.at, last.directory, last.pins, last.keysCome
+	}
+	if o == (Options{}) && said.Listings == nil {
+		host, err := r.Host()
+		if err != nil {
+			return Outcome{}, err
+		}
+		if r.repeats(last, a, host) {
+			return r.repeat(a.at)
+		}
 	}
 	var before Origin
 	if err := r.State.Load(savedOrigin, &before); err != nil {
@@ -294,6 +297,7 @@ func (r *Refresher) apply(a answer, said Said, o Options, rebuild bool) (Outcome
 		}
 	}
 	a.known, a.computed = true, r.Now()
+	a.settled = r.settle(a, outcome, past, host)
 	a.outcome = outcome
 	a.outcome.Published, a.outcome.Changes = false, accounts.Changes{}
 	if !r.TellGone {
@@ -473,8 +477,13 @@ func (r *Refresher) keep(a answer) {
 	defer r.mu.Unlock()
 	r.stale = r.stale || !r.answer.known || !reflect.DeepEqual(r.answer.allowed, a.allowed)
 	r.answer = a
+	r.admit(a.at)
+}
+
+// admit takes back every denial that is older than an answer. The caller holds r.mu.
+func (r *Refresher) admit(at time.Time) {
 	for id, when := range r.denied {
-		if a.at.After(when) {
+		if at.After(when) {
 			delete(r.denied, id)
 			r.stale = true
 		}

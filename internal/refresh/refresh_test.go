@@ -48,7 +48,7 @@ func (c *clock) pass(d time.Duration) {
 // A host is one refresher, its folder, and the AWS account that it asks.
 type host struct {
 	*refresh.Refresher
-	t     *testing.T
+	t     testing.TB
 	e     *emulator.Emulator
 	clock *clock
 	local *accounts.Host
@@ -71,12 +71,12 @@ var company = emulator.Company{
 
 // newHost starts an account and a host whose developers may log in. Its AWS
 // client waits for nothing out of courtesy.
-func newHost(t *testing.T) *host {
+func newHost(t testing.TB) *host {
 	t.Helper()
 	return newHostOf(t, emulator.Options{Company: company}, nil)
 }
 
-func newHostOf(t *testing.T, o emulator.Options, change func(*iam.Options)) *host {
+func newHostOf(t testing.TB, o emulator.Options, change func(*iam.Options)) *host {
 	t.Helper()
 	none := filepath.Join(t.TempDir(), "none")
 	for name, value := range map[string]string{
@@ -218,6 +218,17 @@ func (h *host) cached(name string) string {
 		}
 	}
 	return ""
+}
+
+// checked is when somebody's keys were listed, by keys.db.
+func (h *host) checked(name string) time.Time {
+	h.t.Helper()
+	t, _, err := cache.ReadKeys(h.Dir)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	i := slices.IndexFunc(t.Users, func(u cache.UserKeys) bool { return u.Name == name })
+	return t.Users[i].Checked
 }
 
 // asked are the ids of the keys that open the login by IAM's word.

@@ -300,6 +300,26 @@ func (s *Store) Listing(userID string) (l Listing, ok bool, err error) {
 	return l, ok, err
 }
 
+// Some returns the last listings of the users named, as Listings does.
+func (s *Store) Some(userIDs []string) (map[string]Listing, error) {
+	some := make(map[string]Listing, len(userIDs))
+	err := s.view(func(tx *bolt.Tx) error {
+		for _, id := range userIDs {
+			b := tx.Bucket(bucketListings).Get([]byte(id))
+			if b == nil {
+				continue
+			}
+			l, err := decodeListing(tx, []byte(id), b)
+			if err != nil {
+				return err
+			}
+			some[id] = l
+		}
+		return nil
+	})
+	return some, err
+}
+
 func decodeListing(tx *bolt.Tx, userID, b []byte) (l Listing, err error) {
 	if err := json.Unmarshal(b, &l); err != nil {
 		return l, fmt.Errorf("keys of user %q: %w", userID, err)

@@ -1,0 +1,85 @@
+package refresh
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/cache"
+)
+
+// settled says under which circumstances an answer, should it come again, has
+// nothing new to say: it was computed, and neither the files nor the memory
+// changed by it. Most refreshes are that, and to compute 5,000 users costs more
+// than to ask for them.
+type settled struct {
+	until time.Time // when time itself changes something; zero: compute anew
+	host  accounts.Host
+	file  string // the stamp of nss.db
+}
+
+// settledFor is how long an answer is not computed anew at most: nss.db is then
+// read whole, and found damaged if it is.
+const settledFor = time.Hour
+
+// settle returns what holds after a was computed and published.
+func (r *Refresher) settle(a answer, o Outcome, past accounts.Past, host accounts.Host) settled {
+	if o.Published || r.Everybody || !slices.EqualFunc(past.Records, a.result.Past.Records, sameRecord) {
+		return settled{}
+	}
+	s := settled{until: a.computed.Add(settledFor), host: host, file: r.stamp(cache.NSSFile)}
+	for _, record := range a.result.Past.Records {
+		if record.Missed > 0 && a.origin == (Origin{}) {
+			return settled{} // the next answer counts; the same one again does not
+		}
+		if record.Former() {
+			s.until = earlier(s.until, record.Left.Add(r.Policy.KeepNames))
+		}
+	}
+	for _, u := range a.result.Tables.Users {
+		if !u.Expires.IsZero() && u.Expires.After(a.computed) {
+			s.until = earlier(s.until, u.Expires)
+		}
+	}
+	return s
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func sameRecord(a, b accounts.Record) bool {
+	return a.Left.Equal(b.Left) && a.Group == b.Group && a.ID == b.ID && a.IAMName == b.IAMName && a.Name == b.Name &&
+		a.Number == b.Number && a.Missed == b.Missed && slices.Equal(a.MemberOf, b.MemberOf)
+}
+
+// repeats reports whether a has nothing new to say after last.
+func (r *Refresher) repeats(last, a answer, host accounts.Host) bool {
+	now := r.Now()
+	return last.known && now.Before(last.settled.until) && !now.Before(last.computed) &&
+		(r.Mute || r.stamp(cache.NSSFile) == last.settled.file) &&
+		a.origin == last.origin && a.tags.equal(last.tags) && maps.Equal(a.pins, last.pins) &&
+		reflect.DeepEqual(host, last.settled.host) && a.directory.Equal(last.directory)
+}
+
+// repeat takes an answer from the time at for the one in hand. The caller holds
+// State.Publish.
+func (r *Refresher) repeat(at time.Time) (Outcome, error) {
+	if r.retired {
+		return Outcome{}, ErrRetired
+	}
+	r.mu.Lock()
+	r.answer.at, r.answer.outcome.At = at, at
+	r.admit(at)
+	outcome := r.answer.outcome
+	r.mu.Unlock()
+	if err := r.saveDenied(); err != nil {
+		return outcome, err
+	}
+	return outcome, r.publishKeys()
+}
