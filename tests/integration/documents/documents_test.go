@@ -254,7 +254,7 @@ func (r *reader) step(b block, s step, status int) {
 	r.t.Helper()
 	var got testbed.Result
 	var missing string
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		got = r.bash(b, s.command)
 		var ok bool
 		missing, ok = shows(got.Stdout+got.Stderr, s.output)
