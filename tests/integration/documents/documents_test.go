@@ -18,9 +18,11 @@
 package documents
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,7 +47,12 @@ func TestEveryCommandInTheDocumentsWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	r := newReader(t)
+	// The hosts may do what the README says they need, and no more.
+	policies := slices.IndexFunc(blocks, func(b block) bool { return b.document == "README.md" && b.language == "json" })
+	if policies < 0 {
+		t.Fatal("README.md has no policy")
+	}
+	r := newReader(t, blocks[policies].text())
 	t.Logf("a host after %v", time.Since(start).Round(100*time.Millisecond))
 	run, checked, commandsRun, beanstalk := 0, 0, 0, false
 	var notRun []string
@@ -94,12 +101,13 @@ const folder = "/root/nss-iam"
 type reader struct {
 	t         *testing.T
 	host      *testbed.Host
+	policy    string           // that README.md gives hosts
 	publisher *testbed.Process // a second host as far as nss-iam can tell, once there is one
 }
 
-// The account that the documents speak of; the first users and groups are made
+// The account that the documents speak of; its users and login groups are made
 // by the README itself.
-var company = testbed.Company{Groups: []testbed.Group{{Name: "ops"}, {Name: "team-web"}}}
+const company = `{"account": "111122223333", "groups": [{"name": "ops"}, {"name": "team-web"}]}`
 
 const metadata, services = "169.254.169.254", "169.254.169.253"
 
@@ -108,7 +116,7 @@ var environment = []string{
 	"AWS_ENDPOINT_URL_S3=http://" + services, "AWS_ENDPOINT_URL_SSM=http://" + services,
 }
 
-func newReader(t *testing.T) *reader {
+func newReader(t *testing.T, hostPolicy string) *reader {
 	t.Helper()
 	work := t.TempDir()
 	cloud := filepath.Join(work, "cloud")
@@ -127,7 +135,7 @@ func newReader(t *testing.T) *reader {
 		t.Fatalf("make the package: %v\n%s", err, out)
 	}
 
-	r := &reader{t: t, host: testbed.NewBootedHost(t, "trixie")}
+	r := &reader{t: t, host: testbed.NewBootedHost(t, "trixie"), policy: hostPolicy}
 	tree := exec.Command("tar", "-C", testbed.Root(), "--owner=0", "--group=0", "-c", "README.md", "docs", "packaging/aws")
 	files, err := tree.Output()
 	if err != nil {
@@ -147,13 +155,8 @@ func newReader(t *testing.T) *reader {
 	r.host.Write("/usr/local/bin/editor", "#!/bin/sh\ntest -f \"$1\"\n", 0o755)
 
 	r.host.Run("sh", "-ec", "ip link set lo up; ip addr add "+metadata+"/32 dev lo; ip addr add "+services+"/32 dev lo")
-	seed, err := json.Marshal(company)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.host.Write("/run/cloud/company.json", string(seed), 0o644)
-	r.host.Start(nil, "/usr/local/bin/iam-emulator", "-listen", metadata+":80", "-instance-role", "nss-iam-host",
-		"-company", "/run/cloud/company.json", "-address-file", "/run/cloud/url")
+	r.host.Write("/run/cloud/company.json", company, 0o644)
+	r.host.Start(nil, "/usr/local/bin/iam-emulator", "-listen", metadata+":80", "-company", "/run/cloud/company.json", "-address-file", "/run/cloud/url")
 	r.host.Start(nil, "/usr/local/bin/cloud", services+":80")
 	// The daemon finds the emulator as it would find AWS: without a word in its configuration.
 	r.host.Write("/etc/systemd/system.conf.d/cloud.conf", "[Manager]\nDefaultEnvironment="+strings.Join(environment, " ")+"\n", 0o644)
@@ -167,7 +170,26 @@ func newReader(t *testing.T) *reader {
 	r.host.Write("/etc/sudoers.d/90-cloud-init-users", "admin ALL=(ALL) NOPASSWD:ALL\n", 0o440)
 	r.host.Write("/root/.ssh/id_ed25519", key.Private, 0o600)
 	r.host.Eventually("the emulator answers", time.Minute, func() bool { return r.host.Try("test", "-s", "/run/cloud/url").Code == 0 })
+	r.instanceRole(hostPolicy)
 	return r
+}
+
+// instanceRole gives the instance a profile with this policy.
+func (r *reader) instanceRole(policy string) {
+	r.t.Helper()
+	body := `{"role": "nss-iam-host", "policy": ` + policy + `}`
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPut, "http://"+metadata+"/admin/instance", strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	response, err := r.host.Client().Do(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode >= 300 {
+		r.t.Fatalf("give the instance a role: %s", response.Status)
+	}
 }
 
 func (r *reader) unpack(archive []byte, where string) {
@@ -222,6 +244,10 @@ func (r *reader) run(b block) int {
 	if b.outage {
 		r.host.Run("cloud", "down", metadata)
 		defer r.host.Run("cloud", "up", metadata)
+	}
+	if b.where == "the publisher" { // whose policy is packaging/aws/snapshot.yaml's
+		r.instanceRole(`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}`)
+		defer r.instanceRole(r.policy)
 	}
 	if b.language == "sh" {
 		r.script(b)
