@@ -20,7 +20,12 @@ func explainCommand(o *options) *cobra.Command {
 		Short: "Say why somebody can or cannot log in",
 		Long: "Say why somebody can or cannot log in, and what to do about it.\nNAME is an IAM name, a Unix name, a uid or gid, or an IAM id. Every rule that applied is told in order.\n" +
 			"Exits with 1 if nobody of that name may log in.",
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("explain wants one NAME, and got %d", len(args))
+			}
+			return nil
+		},
 		RunE: job(func(cmd *cobra.Command, args []string) error {
 			all, err := explain(cmd, o, args[0])
 			if err != nil {

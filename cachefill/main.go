@@ -62,7 +62,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var job jobError
 	switch {
 	case err == nil:
@@ -78,7 +78,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		return exitFailed
 	default:
-		_, _ = fmt.Fprintf(stderr, "iam-cachefill: %v\nTry \"iam-cachefill --help\".\n", err)
+		_, _ = fmt.Fprintf(stderr, "iam-cachefill: %v\nTry \"%s --help\".\n", err, cmd.CommandPath())
 		return exitUsage
 	}
 }
