@@ -4,7 +4,8 @@
 # usage: run.sh BUILD SECONDS
 #
 # SECONDS 0 is until stopped. Inputs that once showed a fault are in found/ and
-# run first; new ones are written to BUILD/nss-fuzz/TARGET-*.
+# run first; new ones are written to BUILD/nss-fuzz/TARGET-*, and those of the
+# target "agree", which compares the reader with bbolt, to nss/testdata.
 set -eu
 cd "$(dirname "$0")/../.."
 dir=$1/nss-fuzz
@@ -36,6 +37,13 @@ for target in bytes patch record; do
 		-artifact_prefix="$dir/$target-" "$corpus" nss/fuzz/found/$target >"$dir/$target.log" 2>&1 &
 	pids="$pids $!"
 done
+limit=
+[ "$seconds" = 0 ] || limit=-fuzztime=${seconds}s
+# bbolt syncs a new file, which takes no time in memory.
+[ ! -w /dev/shm ] || temporary=/dev/shm
+# shellcheck disable=SC2086 # no limit is no word
+TMPDIR=${temporary:-${TMPDIR:-/tmp}} nice go test -run '^$' -fuzz FuzzTheReaderAgreesWithBbolt -parallel 1 $limit ./nss >"$dir/agree.log" 2>&1 &
+pids="$pids $!"
 # shellcheck disable=SC2064 # the processes of now
 trap "kill $pids 2>/dev/null" INT TERM
 fail=0
@@ -45,5 +53,7 @@ done
 for target in bytes patch record; do
 	echo "fuzz $target: $(sed -n 's/stat::number_of_executed_units: *//p' "$dir/$target.log") executions"
 done
+echo "fuzz agree: $(sed -n 's/.*execs: \([0-9]*\) .*/\1/p' "$dir/agree.log" | tail -n 1) executions"
+[ $fail = 0 ] || tail -n 20 "$dir/agree.log"
 [ $fail = 0 ] || grep -h -B2 -A20 'ERROR\|broken:' "$dir"/*.log
 exit $fail

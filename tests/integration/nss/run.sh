@@ -5,23 +5,27 @@
 # usage: run.sh [BUILD]
 #
 # Builds programs and test modules in BUILD/nss-test and runs them in a private
-# host, where /var/lib/nss-iam is theirs. STRESS is the seconds of the stress
-# test (20), in which the file is replaced 10,000 times in a minute.
+# host, where /var/lib/nss-iam is theirs, and then in trees of the Debian
+# releases. STRESS is the seconds of the stress test (20), in which the file is
+# replaced 10,000 times in a minute.
 set -eu
 cd "$(dirname "$0")/../../.."
 build=$(realpath "${1:-build}" 2>/dev/null || echo build)
 dir=$build/nss-test
 stress=${STRESS:-20}
 
+releases='bullseye bookworm trixie' # glibc 2.31, 2.36, 2.41; the oldest first
+
 step() { printf -- '-- %s\n' "$*"; }
 
 make_all() {
-	mkdir -p "$dir"/{asan,tsan,often,arm64,people,variant,few,few-variant}
+	mkdir -p "$dir"/{asan,tsan,often,arm64,old,people,variant,few,few-variant,some}
 	go build -o "$dir/mknss" ./nss/mknss
 	"$dir/mknss" "$dir/people"
 	"$dir/mknss" -variant 1 "$dir/variant"
 	"$dir/mknss" -users 40 "$dir/few"
 	"$dir/mknss" -users 40 -variant 1 "$dir/few-variant"
+	"$dir/mknss" -users 1000 "$dir/some"
 	local c=tests/integration/nss/c flags='-std=gnu11 -g -Wall -Wextra -Werror' module
 	module='-D_GNU_SOURCE -fPIC -shared -Wl,-soname,libnss_iam.so.2 nss/*.c'
 	local san='-fsanitize=address,undefined -fno-sanitize-recover=all'
@@ -45,6 +49,18 @@ make_all() {
 	GOARCH=arm64 make --no-print-directory -s CC=aarch64-linux-gnu-gcc BUILD="$dir/arm64" "$dir/arm64/libnss_iam.so.2"
 	GOARCH=arm64 make --no-print-directory -s CC=aarch64-linux-gnu-gcc BUILD="$dir/arm64-often" \
 		NSS_DEFINES=-DNSS_IAM_CHECK_NS=50000000 "$dir/arm64-often/libnss_iam.so.2"
+}
+
+# make_old TREE: the programs for the oldest release, which all later ones run:
+# linked with that release's own library, so that they ask for its symbols.
+make_old() {
+	local libraries program
+	libraries=$1/lib/$(gcc -print-multiarch)
+	for program in entries bad limits stress dump; do
+		gcc -std=gnu11 -g -O2 -Wall -Wextra -Werror -DNSS_IAM_CHECK_NS=50000000 -DNEXT_CHECK_MS=150 \
+			-nodefaultlibs -Wl,--allow-shlib-undefined -o "$dir/old/$program" tests/integration/nss/c/$program.c \
+			"$libraries/libc.so.6" "$libraries/libpthread.so.0" "$libraries/libdl.so.2" -l:libc_nonshared.a -lgcc
+	done
 }
 
 # with MODULE-FOLDER COMMAND...: with a fresh file served
@@ -117,10 +133,52 @@ inside() {
 	echo "$(wc -l <"$dir/iam.txt") answers are the same"
 }
 
+# In a release's tree.
+inside_release() {
+	local old=$dir/old people=$dir/people folder=/var/lib/nss-iam
+	local pair=("$dir/people/nss.db" "$dir/variant/nss.db") few=("$dir/few/nss.db" "$dir/few-variant/nss.db")
+	getconf GNU_LIBC_VERSION
+	with "$dir/often" "$old/entries" "$people/passwd" "$people/group" $folder $folder/variant.db
+	with "$dir/often" "$old/bad" $folder "${pair[@]}"
+	with "$dir/often" "$old/limits" $folder "${pair[@]}" /tmp/nss-root
+	with "$dir/often" "$old/stress" 3 300 8 $folder "${few[@]}"
+	cp "$dir/some/passwd" /etc/passwd
+	cp "$dir/some/group" /etc/group
+	with "$build" true
+	cp "$dir/some/nss.db" $folder/nss.db
+	LD_LIBRARY_PATH=$build "$old/dump" iam "$dir/some/passwd" "$dir/some/group" |
+		sed 's/^\(groups [^ ]*\) 998/\1/' >/tmp/iam.txt
+	"$old/dump" files "$dir/some/passwd" "$dir/some/group" >/tmp/files.txt
+	cmp /tmp/iam.txt /tmp/files.txt
+	[ "$(grep -c ^enumerated /tmp/iam.txt)" -gt 2000 ]
+	echo "$(wc -l </tmp/iam.txt) answers are the same"
+}
+
+in_releases() {
+	local trees release fail=0
+	# shellcheck disable=SC2086 # names of releases are words
+	trees=$(tests/integration/debian-tree $releases)
+	make_old "$(head -n 1 <<<"$trees")"
+	declare -A running=()
+	for release in $trees; do
+		tests/private-host --root "$release" --bind "$PWD" --bind "$build" \
+			bash tests/integration/nss/run.sh --release "$build" >"$dir/$(basename "$release").log" 2>&1 &
+		running[$release]=$!
+	done
+	for release in $trees; do
+		step "Debian, $(basename "$release")"
+		wait "${running[$release]}" || fail=1
+		cat "$dir/$(basename "$release").log"
+	done
+	return $fail
+}
+
 case ${1-} in
+--release) build=$2 && dir=$build/nss-test && inside_release ;;
 --inside) build=$(realpath "$2") && dir=$build/nss-test && inside ;;
 *)
 	make_all
 	tests/private-host bash tests/integration/nss/run.sh --inside "$build"
+	in_releases
 	;;
 esac

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -53,7 +54,7 @@ static void is_missing(void) { gone(); }
 static void is_folder(void) { gone(); mkdir(path, 0755); }
 static void is_fifo(void) { gone(); mkfifo(path, 0644); }
 static void is_link(void) { gone(); check(symlink(good, path) == 0, "symlink"); }
-static void is_device(void) { gone(); check(mknod(path, S_IFCHR | 0644, makedev(1, 5)) == 0, "mknod"); }
+static void is_device(void) { gone(); check(syscall(SYS_mknodat, AT_FDCWD, path, S_IFCHR | 0644, makedev(1, 5)) == 0, "mknod"); }
 static void is_socket(void)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -207,6 +208,78 @@ static void sandbox_after(void)
 	found();
 }
 
+/* refuse lets a call fail if the lower half of one of its arguments is, or is not, a value. */
+static void refuse(unsigned call, unsigned argument, unsigned value, int if_equal, int error)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + argument * sizeof(__u64)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, if_equal ? 0 : 1, if_equal ? 1 : 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(filter) / sizeof(*filter), filter };
+
+	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "seccomp");
+}
+
+static void found_in_child(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		found();
+		next_check();
+		found();
+		_exit(failures != 0);
+	}
+	int status;
+	waitpid(pid, &status, 0);
+	check(status == 0, "%s: a child: exit status %#x", current, (unsigned)status);
+}
+
+/* As SELinux may: the file may be read, and not mapped. */
+static void no_mapping(void)
+{
+	refuse(SYS_mmap, 4, (unsigned)-1, 0, EACCES);
+	found();
+	check(maps("/nss.db", 0) == 0, "%s: it is mapped", current);
+	found_in_child();
+
+	long lines = maps("", 0);
+	for (int i = 0; i < 6; i++) {
+		install(i % 2 == 0 ? variant : good, path);
+		next_check();
+		found();
+		check(strstr(pw.pw_gecos, i % 2 == 0 ? "variant 1" : "variant 0") != NULL, "%s: a newer file is not served: %s", current, pw.pw_gecos);
+	}
+	found();
+	check(maps("", 0) <= lines + 1, "%s: %ld mappings, %ld before", current, maps("", 0), lines);
+}
+
+/* As Linux before 4.14: no page that a fork hands on empty. Each lookup maps for itself. */
+static void no_wiping(void)
+{
+	refuse(SYS_madvise, 2, MADV_WIPEONFORK, 1, EINVAL);
+	found();
+
+	long lines = maps("", 0);
+	for (int i = 0; i < 100; i++)
+		found();
+	found_in_child();
+	install(variant, path);
+	found();
+	check(strstr(pw.pw_gecos, "variant 1") != NULL, "%s: a newer file is not served: %s", current, pw.pw_gecos);
+	check(maps("", 0) == lines && maps("/nss.db", 0) == 0, "%s: %ld mappings, %ld before", current, maps("", 0), lines);
+}
+
+static void neither(void)
+{
+	refuse(SYS_mmap, 4, (unsigned)-1, 0, EPERM);
+	no_wiping();
+}
+
 static atomic_int looked;
 
 static void *cancelled(void *argument)
@@ -267,7 +340,7 @@ static void leaves_nothing(void)
 	check(count("/proc/self/task") == threads, "threads: %d, were %d", count("/proc/self/task"), threads);
 	for (int i = 1; i < 65; i++) {
 		if (sigaction(i, NULL, &action) == 0)
-			check(action.sa_handler == SIG_DFL, "signal %d has a handler", i);
+			check(action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN, "signal %d has a handler", i);
 	}
 	/* And one page of counts, which has no name. */
 	long kb = maps("libnss_iam", 1) + maps("/nss.db", 1) + 4;
@@ -313,6 +386,9 @@ int main(int argc, char **argv)
 	run("chroot after it", chroot_after);
 	run("chroot to a folder with another file", chroot_with_another);
 	run("sandbox after the first lookup", sandbox_after);
+	run("a file that may be read, and not mapped", no_mapping);
+	run("no page that a fork empties", no_wiping);
+	run("neither of the two", neither);
 	run("cancellation at any instruction", cancellation);
 	run("what is left in the process", leaves_nothing);
 	return verdict("limits");

@@ -1,22 +1,31 @@
 /*
  * lookups.c - time an NSS service through glibc
  *
- * usage: lookups SERVICE PASSWD-FILE MODE
+ * usage: lookups SERVICE PASSWD-FILE MODE...
  *
- * MODE is name, uid, initgroups, missing, threads (two threads by name;
- * nanoseconds of wall clock for each lookup), short (the refusal of a short
- * buffer for the group that is everybody's), or first (the first lookup of a
- * process, loading included; started again for each sample).
+ * A MODE is
+ *   name, uid, initgroups   getpwnam_r, getpwuid_r, getgrouplist, over all users
+ *   few         by name, over a thousand of the users only
+ *   fifty       getgrouplist, over fifty of the users only
+ *   missing, missing-fifty  by names that are not there: as many as users, or fifty
+ *   threads     two threads by name; wall clock for each lookup
+ *   short       the refusal of a short buffer for the group that is everybody's
+ *   first       the first lookup of a process, the module's loading included
+ *   id-large    the program id, for a member of the group that is everybody's
+ *   id-small    the same for users who are in small groups only
+ *   warm        each user once by name and uid, and the groups of fifty; prints nothing
  *
  * The users are those of a file in passwd(5)'s format, taken in a fixed
- * shuffled order. Printed is the median of the samples, in nanoseconds a
- * lookup. An answer that is not the one expected ends the program with 1.
+ * shuffled order. For each mode a line is printed: the mode, and the median of
+ * its samples in nanoseconds a lookup. An answer that is not the one expected
+ * ends the program with 1. id is not told the service: nsswitch.conf must name it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <grp.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +35,9 @@
 
 extern int __nss_configure_lookup(const char *database, const char *services);
 
-enum { SAMPLES = 15, FIRSTS = 101, BUFFER = 8192 };
+enum { SAMPLES = 5, FIRSTS = 25, IDS = 9, FEW = 1000, FIFTY = 50, BUFFER = 8192, EVERYBODY = 2001000000 };
+
+extern char **environ;
 
 /* Held by value, so that going through them in order costs no cache miss of our own. */
 struct user {
@@ -36,7 +47,7 @@ struct user {
 };
 
 static struct user *users;
-static size_t count, chunk;
+static size_t all, count, chunk; /* users in the file, users in use, lookups of a sample */
 static int lenient; /* the empty module's answers are not looked at */
 
 static void fail(const char *what, const char *name)
@@ -186,18 +197,20 @@ static double median(double *samples, size_t n)
 
 static double steady(void (*lookup)(size_t, size_t), size_t threads)
 {
-	double samples[SAMPLES];
+	double samples[SAMPLES], start = now();
 
-	/* As many lookups as fill about 20 ms, found by trying. */
-	lookup(0, count < 5000 ? count : 5000);
+	/* All of them once, as far as a tenth of a second goes. */
+	for (size_t i = 0; i < count && now() - start < 1e8; i += 100)
+		lookup(i, count - i < 100 ? count - i : 100);
+	/* As many lookups as fill 10 ms, found by trying. */
 	for (chunk = 1;; chunk *= 2) {
-		double start = now();
+		start = now();
 		lookup(0, chunk);
-		if (now() - start > 1e7)
+		if (now() - start > 5e6)
 			break;
 	}
 	for (size_t i = 0; i < SAMPLES; i++) {
-		double start = now();
+		start = now();
 		lookup(i * chunk * threads, chunk);
 		samples[i] = (now() - start) / (double)(chunk * threads);
 	}
@@ -232,37 +245,116 @@ static double first(void)
 	return median(samples, FIRSTS);
 }
 
+/* run_id runs id for a user, its output thrown away. */
+static double run_id(const char *name)
+{
+	char *argv[] = { "id", (char *)name, NULL };
+	posix_spawn_file_actions_t actions;
+	pid_t pid;
+	int status;
+	double start = now();
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", 1, 0);
+	if (posix_spawnp(&pid, "id", &actions, NULL, argv, environ) != 0 || waitpid(pid, &status, 0) != pid || status != 0)
+		fail("id", name);
+	posix_spawn_file_actions_destroy(&actions);
+	return now() - start;
+}
+
+/*
+ * ids runs id for users who are in the group that is everybody's, or are not:
+ * of those that mknss makes, the ones whose number is 9 modulo 500.
+ */
+static double ids(int large)
+{
+	double samples[IDS];
+	gid_t list[1024];
+
+	for (size_t i = 0, n = 0; n < IDS; i++) {
+		const struct user *u = &users[i % count];
+		const char *digits = u->name + strcspn(u->name, "0123456789");
+		int size = 1024, member = 0;
+
+		if (i == 20 * count)
+			fail("users for id", "");
+		if (*digits == 0 || (atoi(digits) % 500 == 9) == large)
+			continue;
+		getgrouplist(u->name, u->gid, list, &size);
+		for (int k = 0; k < size; k++)
+			member |= list[k] == EVERYBODY;
+		if (member != large)
+			fail("groups for id", u->name);
+		samples[n++] = run_id(u->name);
+	}
+	return median(samples, IDS);
+}
+
+static double id_large(void) { return ids(1); }
+static double id_small(void) { return ids(0); }
+static double name(void) { return steady(by_name, 1); }
+static double uid(void) { return steady(by_uid, 1); }
+static double all_groups(void) { return steady(groups, 1); }
+static double missing_names(void) { return steady(missing, 1); }
+static double threads(void) { return steady(two_threads, 2); }
+static double short_buffer(void) { return steady(refused, 1); }
+
+/* over times lookups of the first n users only. */
+static double over(size_t n, void (*lookup)(size_t, size_t))
+{
+	count = all < n ? all : n;
+	double ns = steady(lookup, 1);
+	count = all;
+	return ns;
+}
+
+static double few(void) { return over(FEW, by_name); }
+static double fifty(void) { return over(FIFTY, groups); }
+static double missing_fifty(void) { return over(FIFTY, missing); }
+
+static double warm(void)
+{
+	by_name(0, count);
+	by_uid(0, count);
+	groups(0, FIFTY);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	double (*run)(void);
+} modes[] = {
+	{ "name", name }, { "uid", uid }, { "initgroups", all_groups }, { "few", few }, { "fifty", fifty }, { "missing-fifty", missing_fifty },
+	{ "missing", missing_names }, { "threads", threads }, { "short", short_buffer }, { "first", first }, { "id-large", id_large },
+	{ "id-small", id_small }, { "warm", warm },
+};
+enum { MODES = sizeof(modes) / sizeof(*modes) };
+
 int main(int argc, char **argv)
 {
-	if (argc != 4) {
-		fprintf(stderr, "usage: lookups SERVICE PASSWD-FILE MODE\n");
+	if (argc < 4) {
+		fprintf(stderr, "usage: lookups SERVICE PASSWD-FILE MODE...\n");
 		return 2;
 	}
-	const char *mode = argv[3];
-	lenient = strcmp(argv[1], "empty") == 0;
+	lenient = strcmp(argv[1], "empty") == 0 || strcmp(argv[1], "array") == 0;
 	read_users(argv[2]);
-	if (strcmp(argv[1], "system") != 0) {
-		__nss_configure_lookup("passwd", argv[1]);
-		__nss_configure_lookup("group", argv[1]);
-		__nss_configure_lookup("initgroups", argv[1]);
+	all = count;
+	__nss_configure_lookup("passwd", argv[1]);
+	__nss_configure_lookup("group", argv[1]);
+	__nss_configure_lookup("initgroups", argv[1]);
+	for (int i = 3; i < argc; i++) {
+		size_t m = 0;
+
+		while (m < MODES && strcmp(modes[m].name, argv[i]) != 0)
+			m++;
+		if (m == MODES) {
+			fprintf(stderr, "lookups: no mode \"%s\"\n", argv[i]);
+			return 2;
+		}
+		double ns = modes[m].run();
+		if (modes[m].run != warm)
+			printf("%s %.1f\n", argv[i], ns);
+		fflush(stdout);
 	}
-	double ns;
-	if (strcmp(mode, "name") == 0)
-		ns = steady(by_name, 1);
-	else if (strcmp(mode, "uid") == 0)
-		ns = steady(by_uid, 1);
-	else if (strcmp(mode, "initgroups") == 0)
-		ns = steady(groups, 1);
-	else if (strcmp(mode, "missing") == 0)
-		ns = steady(missing, 1);
-	else if (strcmp(mode, "short") == 0)
-		ns = steady(refused, 1);
-	else if (strcmp(mode, "threads") == 0)
-		ns = steady(two_threads, 2);
-	else if (strcmp(mode, "first") == 0)
-		ns = first();
-	else
-		return 2;
-	printf("%.1f\n", ns);
 	return 0;
 }
