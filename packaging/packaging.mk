@@ -24,7 +24,7 @@ else
 COMPLETER = GOARCH= GOOS= CGO_ENABLED=0 $(GO) run ./cachefill
 endif
 
-.PHONY: install-system completions deb deb-all rpm rpm-all packaging-test
+.PHONY: install-system completions deb deb-all rpm rpm-all packaging-test hosts-test
 
 # The completion scripts are the same on every architecture, and come from the
 # command line itself.
@@ -73,3 +73,7 @@ rpm-all:
 
 packaging-test:
 	$(GO) test -count=1 ./tests/integration/packaging/...
+
+# Three releases of Debian, booted and joined: a part of "make test".
+hosts-test: build
+	$(GO) test -count=1 -v -timeout 15m ./tests/integration/hosts

@@ -31,6 +31,8 @@ type Host struct {
 	pid int    // of its first process
 	Way string // how it was made, as tests/private-host says it
 	sys *Syslog
+
+	machine *machine // of a booted host; nil: it cannot boot again
 }
 
 // An Option changes how a host is made.

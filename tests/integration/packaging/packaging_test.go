@@ -1,6 +1,7 @@
 // Package packaging tests the packages as they are delivered: what lintian and
-// rpmlint say of them, and installing, configuring, upgrading and removing them
-// on Debian hosts that have booted. It imports no internal package.
+// rpmlint say of them, the rpm in a scratch root, and how far the unit and the
+// policies let programs go. What the deb does on whole hosts is package
+// hosts'. It imports no internal package.
 package packaging
 
 import (
@@ -11,7 +12,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/nss-iam/nss-iam/tests/testbed"
@@ -23,61 +23,10 @@ const (
 	newer = "0.1.0~2"
 )
 
-var (
-	packed sync.Mutex
-	debs   = make(map[string]string)
-)
-
-// deb packs the built programs as this version of the package.
-func deb(t *testing.T, version string) string {
-	t.Helper()
-	testbed.RequireArtefacts(t, "dpkg-deb")
-	packed.Lock()
-	defer packed.Unlock()
-	if debs[version] == "" {
-		debs[version] = pack(t, version, "packaging/deb/build", "amd64", "nss-iam_"+version+"_amd64.deb")
-	}
-	return debs[version]
-}
-
-func pack(t *testing.T, version, script, arch, name string) string {
-	t.Helper()
-	out, err := os.MkdirTemp("", "nss-iam-package")
-	if err != nil {
-		t.Fatal(err)
-	}
-	built, err := filepath.Abs(testbed.Build())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(filepath.Join(testbed.Root(), script), arch, out)
-	cmd.Env = append(os.Environ(), "NSS_IAM_PREBUILT="+built, "NSS_IAM_VERSION="+version)
-	if output, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", script, err, output)
-	}
-	cleanup.Lock()
-	cleanups = append(cleanups, out)
-	cleanup.Unlock()
-	return filepath.Join(out, name)
-}
-
-var (
-	cleanup  sync.Mutex
-	cleanups []string
-)
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	for _, dir := range cleanups {
-		_ = os.RemoveAll(dir)
-	}
-	os.Exit(code)
-}
-
 func TestTheDebIsCleanAndSmall(t *testing.T) {
 	t.Parallel()
 	testbed.RequireArtefacts(t, "lintian")
-	file := deb(t, newer)
+	file := testbed.Pack(t, "deb", newer)
 	out, err := exec.Command("lintian", "--allow-root", file).CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "" {
 		t.Errorf("lintian: %v\n%s", err, out)
@@ -88,7 +37,7 @@ func TestTheDebIsCleanAndSmall(t *testing.T) {
 func TestTheRPMIsCleanAndSmall(t *testing.T) {
 	t.Parallel()
 	testbed.RequireArtefacts(t, "rpmbuild", "rpmlint")
-	file := pack(t, newer, "packaging/rpm/build", "x86_64", "nss-iam-"+newer+"-1.x86_64.rpm")
+	file := testbed.Pack(t, "rpm", newer)
 	out, err := exec.Command("rpmlint", "-c", filepath.Join(testbed.Root(), "packaging/rpm/rpmlint.toml"), file).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), " 0 errors, 0 warnings") {
 		t.Errorf("rpmlint: %v\n%s", err, out)
