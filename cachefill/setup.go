@@ -66,10 +66,10 @@ type setup struct {
 
 func (s setup) apply(ctx context.Context, o hostsetup.Options) error {
 	r, err := s.host.Setup(ctx, o)
-	if said := s.report(r, "nothing to change: the host is as it should be"); err == nil {
-		err = said
+	if err != nil {
+		return errors.Join(err, s.report(r, ""))
 	}
-	return err
+	return s.report(r, "nothing to change: the host is as it should be\n")
 }
 
 func (s setup) undo(ctx context.Context, offline bool) error {
@@ -77,10 +77,10 @@ func (s setup) undo(ctx context.Context, offline bool) error {
 	if errors.Is(err, hostsetup.ErrNothingToUndo) {
 		r, err = &hostsetup.Result{Notes: []string{err.Error()}}, nil
 	}
-	if said := s.report(r, "nothing to put back: the host is as it was"); err == nil {
-		err = said
+	if err != nil {
+		return errors.Join(err, s.report(r, ""))
 	}
-	return err
+	return s.report(r, "nothing to put back: the host is as it was\n")
 }
 
 func (s setup) report(r *hostsetup.Result, nothing string) error {
@@ -98,7 +98,7 @@ func (s setup) report(r *hostsetup.Result, nothing string) error {
 		text += "changed " + name + "\n"
 	}
 	if len(r.Changed) == 0 {
-		text += nothing + "\n"
+		text += nothing
 	}
 	for _, note := range r.Notes {
 		text += "note: " + note + "\n"
@@ -112,10 +112,15 @@ func (s setup) show(ctx context.Context, o hostsetup.Options) error {
 	if err != nil {
 		return err
 	}
+	previewed, err := s.host.Preview(ctx, p)
+	if err != nil {
+		p.Notes = append(p.Notes, err.Error())
+	}
 	if s.json {
+		p.Changes = append(p.Changes, previewed...)
 		return printJSON(s.out, p)
 	}
-	if err := s.diff(p.Changes); err != nil {
+	if err := s.diff(append(p.Changes, previewed...)); err != nil {
 		return err
 	}
 	for _, c := range p.Commands {

@@ -357,6 +357,33 @@ func TestTheDaemonIsLetOutAsFarAsItsHomes(t *testing.T) {
 	}
 }
 
+func TestWhatPAMWouldBeIsShownBeforeItIs(t *testing.T) {
+	d := newTree(t)
+	before := d.snapshot()
+	p, err := d.Plan(context.Background(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := d.Preview(context.Background(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.same(before)
+	d.mustSetup(all)
+	for _, c := range shown {
+		if got := d.text(c.Path); got != c.After {
+			t.Errorf("%s: %q, shown was %q", c.Path, got, c.After)
+		}
+	}
+	if len(shown) != 2 || shown[0].Path != "/etc/pam.d/common-session" || shown[1].Path != "/var/lib/pam/session" || !shown[1].New {
+		t.Errorf("shown: %+v", shown)
+	}
+	d.Run = func(context.Context, ...string) (string, error) { return "", errors.New("no namespaces") }
+	if _, err := d.Preview(context.Background(), p); err == nil || !strings.Contains(err.Error(), "cannot be shown: no namespaces") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestNothingOfAHalfWrittenFileIsEverSeen(t *testing.T) {
 	d := newTree(t)
 	was := d.text(nsswitchPath)

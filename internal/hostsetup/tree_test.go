@@ -1,12 +1,14 @@
 package hostsetup
 
 import (
+	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -107,6 +109,8 @@ func (d tree) run(_ context.Context, argv ...string) (string, error) {
 			}
 		}
 		return "", nil
+	case "unshare":
+		return d.unshare(argv)
 	case "pam-auth-update":
 		line := "session optional pam_mkhomedir.so umask=0077\n"
 		text := strings.ReplaceAll(d.text("/etc/pam.d/common-session"), line, "")
@@ -122,6 +126,38 @@ func (d tree) run(_ context.Context, argv ...string) (string, error) {
 		return "", nil
 	}
 	return "", fmt.Errorf("no program %q", argv[0])
+}
+
+// unshare plays a command on copies: on the files themselves, which it then
+// puts back.
+func (d tree) unshare(argv []string) (string, error) {
+	var out strings.Builder
+	before := make(map[string]string)
+	patterns := []string{"/etc/pam.d/*", "/var/lib/pam/*"}
+	for _, name := range d.glob(patterns) {
+		before[name] = d.text(name)
+	}
+	at := slices.Index(argv, "pam-auth-update")
+	if _, err := d.run(context.Background(), argv[at:]...); err != nil {
+		return "", err
+	}
+	archive := tar.NewWriter(&out)
+	for _, name := range d.glob(patterns) {
+		text := d.text(name)
+		if err := archive.WriteHeader(&tar.Header{Name: "." + name, Size: int64(len(text)), Mode: 0o644}); err != nil {
+			return "", err
+		}
+		if _, err := archive.Write([]byte(text)); err != nil {
+			return "", err
+		}
+		if _, there := before[name]; !there {
+			_ = os.Remove(d.at(name))
+		}
+	}
+	for name, text := range before {
+		d.write(name, text)
+	}
+	return out.String(), archive.Close()
 }
 
 // sshdConfig is sshd_config with its drop-ins in the place of Include.
