@@ -20,6 +20,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/doctor"
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
 	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/internal/state"
 )
 
 func doctorCommand(o *options) *cobra.Command {
@@ -91,8 +92,11 @@ func patient(ctx context.Context, configFile string) doctor.Patient {
 	if _, err := (control.Client{Path: socketPath}).Status(ctx); err == nil {
 		p.Served.Daemon = true
 	}
-	if p.ConfigError == nil && c.Source.Kind == "iam" {
-		p.AWS = func(ctx context.Context) []doctor.Attempt { return tryIAM(ctx, c) }
+	if p.ConfigError == nil {
+		p.AWS = func(ctx context.Context) []doctor.Attempt { return trySources(ctx, c) }
+	}
+	if name, ok := strings.CutPrefix(c.Source.URL, "file://"); ok {
+		p.Snapshot = name
 	}
 	return p
 }
@@ -113,29 +117,24 @@ func daemonEnvironment() {
 	}
 }
 
-// tryIAM makes each kind of request that the configuration needs once.
-func tryIAM(ctx context.Context, c config.Config) (tried []doctor.Attempt) {
+// trySources makes each kind of request that the configuration needs once.
+func trySources(ctx context.Context, c config.Config) []doctor.Attempt {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	daemonEnvironment()
-	try := func(what string, err error) bool {
-		tried = append(tried, doctor.Attempt{What: what, Err: err})
-		return err == nil
-	}
-	a, err := whoToAsk(c, nil, slog.New(slog.DiscardHandler))
+	var t trial
+	a, err := whoToAsk(c, new(state.Store), slog.New(slog.DiscardHandler))
 	if err != nil {
-		try("the source", err)
-		return tried
+		t.try("the source", err)
+		return t.tried
 	}
-	s := a.iam
-	var groups []string
-	groups = append(append(groups, c.Login.Groups...), c.Sudo.Groups...)
+	groups := append(append([]string(nil), c.Login.Groups...), c.Sudo.Groups...)
 	for _, key := range []string{c.Login.GroupsTag, c.Sudo.GroupsTag} {
 		if key == "" {
 			continue
 		}
-		value, err := s.InstanceTag(ctx, key)
-		if try(fmt.Sprintf("the instance's tag %q", key), err) {
+		value, err := a.iam.InstanceTag(ctx, key)
+		if t.try(fmt.Sprintf("the instance's tag %q", key), err) {
 			for _, g := range strings.Split(value, ",") {
 				if g = strings.TrimSpace(g); g != "" {
 					groups = append(groups, g)
@@ -143,18 +142,31 @@ func tryIAM(ctx context.Context, c config.Config) (tried []doctor.Attempt) {
 			}
 		}
 	}
-	said, err := s.Directory(ctx, refresh.Wanted{Groups: groups, Publish: c.Accounts.PublishGroups, AllUsers: c.Login.AllUsers})
-	if !try("users, groups and members", err) || len(said.Directory.Users) == 0 {
-		return tried
+	what := "users, groups and members"
+	if a.snapshot != nil {
+		what = "the snapshot " + c.Source.URL
 	}
+	said, err := a.directory().Directory(ctx, refresh.Wanted{Groups: groups, Publish: c.Accounts.PublishGroups, AllUsers: c.Login.AllUsers})
+	if !t.try(what, err) || len(said.Directory.Users) == 0 || a.snapshot != nil && c.Keys.Online == "off" {
+		return t.tried
+	}
+	// What a login asks for.
 	name := said.Directory.Users[0].Name
-	_, err = s.UserID(ctx, name)
-	try("one user", err)
-	_, _, err = s.Keys(ctx, name, func(string) (string, bool) { return "", false })
-	try("one user's keys", err)
+	_, err = a.iam.UserID(ctx, name)
+	t.try("one user", err)
+	_, _, err = a.iam.Keys(ctx, name, func(string) (string, bool) { return "", false })
+	t.try("one user's keys", err)
 	if c.Keys.TagPrefix != "" || c.Accounts.ExpiresTag != "" {
-		_, err = s.Tags(ctx, name)
-		try("one user's tags", err)
+		_, err = a.iam.Tags(ctx, name)
+		t.try("one user's tags", err)
 	}
-	return tried
+	return t.tried
+}
+
+// A trial collects attempts.
+type trial struct{ tried []doctor.Attempt }
+
+func (t *trial) try(what string, err error) (ok bool) {
+	t.tried = append(t.tried, doctor.Attempt{What: what, Err: err})
+	return err == nil
 }

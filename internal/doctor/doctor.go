@@ -55,6 +55,7 @@ type Patient struct {
 	HomesFolder string   // where the daemon makes homes: accounts.homes is "create"; or ""
 	Homeless    []string // served users whose home is not there
 	Served      Served
+	Snapshot    string // the file that users are read from: source.kind is "file"; or ""
 	// AWS tries what the configuration needs of AWS; nil where nobody is asked.
 	AWS func(ctx context.Context) []Attempt
 	Now time.Time
@@ -68,6 +69,7 @@ func Examine(ctx context.Context, p Patient) []Finding {
 	e.library(ctx)
 	e.host(ctx)
 	e.served()
+	e.snapshot()
 	e.aws(ctx)
 	e.clock(ctx)
 	e.denials(ctx)

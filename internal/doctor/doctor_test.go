@@ -131,7 +131,8 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 			p.AWS = func(context.Context) []Attempt {
 				return []Attempt{{"users", errors.New(`read group "x": access denied: iam:GetGroup; add to the policy: {"Effect": "Allow"}`)}}
 			}
-		}, "AWS", `add to the policy: {"Effect": "Allow"}`},
+		}, "source", `add to the policy: {"Effect": "Allow"}`},
+		{"a snapshot that the daemon does not see", func(p *Patient, _ map[string]string) { p.Snapshot = "/root/snapshot" }, "source", "source.url"},
 		{"homes that the daemon may not make", func(p *Patient, _ map[string]string) { p.HomesByPAM, p.HomesFolder = false, "/home" }, "homes", setUp},
 		{"a denial of SELinux's", func(_ *Patient, a map[string]string) {
 			a["journalctl"] = `avc:  denied  { map } for  pid=1 comm="systemd-userdbd" path="/var/lib/nss-iam/nss.db"` + "\n"

@@ -135,20 +135,32 @@ func (e *examination) served() {
 	}
 }
 
+// hidden are the folders that the daemon's unit keeps from it: ProtectHome and
+// PrivateTmp.
+var hidden = []string{"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"}
+
+func (e *examination) snapshot() {
+	for _, dir := range hidden {
+		if strings.HasPrefix(e.Snapshot, dir) {
+			e.add(Broken, "source", fmt.Sprintf("the daemon does not see %q", e.Snapshot), "its unit hides "+dir+" from it", "put the snapshot under /var/lib, and set source.url")
+		}
+	}
+}
+
 func (e *examination) aws(ctx context.Context) {
 	if e.AWS == nil {
 		return
 	}
 	for _, a := range e.AWS(ctx) {
 		if a.Err == nil {
-			e.good("AWS", a.What)
+			e.good("source", a.What)
 			continue
 		}
 		what, mend, _ := strings.Cut(a.Err.Error(), "; ")
 		if mend == "" {
 			mend = "iam-cachefill refresh --dry-run"
 		}
-		e.add(Broken, "AWS", what, "this is needed by the configuration ("+a.What+")", mend)
+		e.add(Broken, "source", what, "this is needed by the configuration ("+a.What+")", mend)
 	}
 }
 

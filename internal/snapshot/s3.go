@@ -101,7 +101,7 @@ func (s *S3Store) Write(ctx context.Context, data []byte, previous Tag) (Tag, er
 		}
 		fallthrough
 	default:
-		err = s.explain(err, "s3:PutObject and s3:GetObject")
+		err = s.explain(err, "s3:PutObject", "s3:GetObject")
 	}
 	return "", fmt.Errorf("write %q: %w", s, err)
 }
@@ -123,7 +123,7 @@ func code(err error) string {
 }
 
 // explain turns what the SDK says in ten parts into one line with the remedy.
-func (s *S3Store) explain(err error, actions string) error {
+func (s *S3Store) explain(err error, actions ...string) error {
 	var timeout net.Error
 	var body *awshttp.ResponseTimeoutError
 	switch st := status(err); {
@@ -132,8 +132,8 @@ func (s *S3Store) explain(err error, actions string) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &body), errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Errorf("s3 did not answer in time; see the way to it (gateway endpoint, NAT, proxy): %w", context.DeadlineExceeded)
 	case st == http.StatusForbidden:
-		return fmt.Errorf("s3 answers %d %s; allow %s on arn:aws:s3:::%s/%s (and the use of its KMS key) to this role, and s3:ListBucket on the bucket to tell a missing object from a forbidden one",
-			st, word(code(err)), actions, s.bucket, s.key)
+		return fmt.Errorf("s3 answers %d %s to %s; grant it by the policy statement %s, and, where the bucket has a KMS key of its own, the use of that; s3:ListBucket on the bucket tells a missing object from a forbidden one",
+			st, word(code(err)), strings.Join(actions, " or "), s.statement(actions))
 	case st == http.StatusNotFound:
 		return fmt.Errorf("s3 answers %d %s; see the bucket's name in the url", st, word(code(err)))
 	case st == http.StatusMovedPermanently, st == http.StatusTemporaryRedirect, st == http.StatusBadRequest && code(err) == "AuthorizationHeaderMalformed":
@@ -148,6 +148,19 @@ func (s *S3Store) explain(err error, actions string) error {
 		err = next
 	}
 	return fmt.Errorf("cannot talk to s3: %.300s", strings.ReplaceAll(err.Error(), "\n", " "))
+}
+
+// statement is what a policy needs for the actions on the object.
+func (s *S3Store) statement(actions []string) string {
+	quoted := make([]string, len(actions))
+	for i, action := range actions {
+		quoted[i] = fmt.Sprintf("%q", action)
+	}
+	list := strings.Join(quoted, ",")
+	if len(actions) > 1 {
+		list = "[" + list + "]"
+	}
+	return fmt.Sprintf(`{"Effect":"Allow","Action":%s,"Resource":"arn:aws:s3:::%s/%s"}`, list, s.bucket, s.key)
 }
 
 // word keeps an error code from a server apart from the words of the line.

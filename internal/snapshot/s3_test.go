@@ -140,7 +140,7 @@ func TestWhatS3AnswersIsToldInOneLine(t *testing.T) {
 		want   error // nil: any
 		says   string
 	}{
-		"403":                    {xml(403, "AccessDenied"), nil, `s3 answers 403 "AccessDenied"; allow s3:`},
+		"403":                    {xml(403, "AccessDenied"), nil, `s3 answers 403 "AccessDenied" to s3:GetObject; grant it by the policy statement`},
 		"403 of a clock":         {xml(403, "RequestTimeTooSkewed"), nil, `403 "RequestTimeTooSkewed"`},
 		"404 without the bucket": {xml(404, "NoSuchBucket"), nil, `404 "NoSuchBucket"; see the bucket's name`},
 		"500":                    {xml(500, "InternalError"), nil, `500 "InternalError" after retries`},
