@@ -54,6 +54,7 @@ type Host struct {
 	// of a command that failed holds what it wrote to standard error.
 	Run func(ctx context.Context, argv ...string) (string, error)
 
+	image     bool               // it has not booted yet, as Options.Offline says
 	interrupt func(where string) // tests end the process here
 }
 

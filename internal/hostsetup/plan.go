@@ -54,6 +54,7 @@ func (h *Host) Plan(ctx context.Context, o Options) (*Plan, error) {
 		return nil, refuse("where this is an image or a chroot, run setup with --offline; elsewhere start \"iam-cachefill run\" by other means, and run setup with --offline",
 			"this host does not run systemd")
 	}
+	h.image = o.Offline
 	p := new(Plan)
 	for _, part := range []func(context.Context, Options, *journal) error{p.of(h.planSudo), p.of(h.planUnit), p.of(h.planNsswitch), p.of(h.planHomes), p.of(h.planSSHD)} {
 		if err := part(ctx, o, j); err != nil {

@@ -119,19 +119,42 @@ func (h *Host) helperReady() error {
 // checkSSHD is sshd -t. The folder that sshd separates privileges in is there
 // only while its service runs, on Debian.
 func (h *Host) checkSSHD(ctx context.Context) error {
-	defer h.privilegeSeparation()()
-	_, err := h.Run(ctx, h.find("sshd"), "-t")
+	_, err := h.runSSHD(ctx, "-t")
 	return err
 }
 
-func (h *Host) effectiveSSHD(ctx context.Context) (effective, error) {
+// lendKey runs a command with the file of a host key as its last argument.
+const lendKey = `d=$(mktemp -d)
+trap 'rm -rf "$d"' EXIT
+ssh-keygen -q -t ed25519 -N '' -f "$d/key"
+"$@" -h "$d/key"`
+
+func (h *Host) keyless() bool {
+	return h.image && len(h.glob([]string{"/etc/ssh/ssh_host_*_key"})) == 0
+}
+
+// runSSHD runs sshd to look at its configuration. It does not without a host
+// key, which an image has only once it has booted, and is lent one.
+func (h *Host) runSSHD(ctx context.Context, args ...string) (string, error) {
 	defer h.privilegeSeparation()()
+	argv := append([]string{h.find("sshd")}, args...)
+	if h.keyless() {
+		argv = append([]string{"sh", "-ec", lendKey, "sh"}, argv...)
+	}
+	return h.Run(ctx, argv...)
+}
+
+func (h *Host) effectiveSSHD(ctx context.Context) (effective, error) {
 	// A connection for the Match blocks to look at; older sshds insist on one.
-	text, err := h.Run(ctx, h.find("sshd"), "-T", "-C", "user=nobody,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
+	text, err := h.runSSHD(ctx, "-T", "-C", "user=nobody,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
 	if err != nil {
 		return nil, err
 	}
-	return parseEffective(text), nil
+	e := parseEffective(text)
+	if h.keyless() {
+		delete(e, "hostkey") // another one each time
+	}
+	return e, nil
 }
 
 func (h *Host) privilegeSeparation() (restore func()) {
