@@ -1,12 +1,14 @@
 package refresh_test
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/emulator"
 )
 
@@ -44,6 +46,27 @@ func BenchmarkPublishAChange(b *testing.B) {
 		h.local.Users = []accounts.HostUser{{Name: fmt.Sprintf("user-%05d", 1+n%2), UID: 1000, GID: 1000}}
 		if o, err := h.Rebuild(); err != nil || !o.Published {
 			b.Fatal(o.Published, err)
+		}
+	}
+}
+
+// What it costs to write both files anew, all checks included, once it is known
+// what they are to hold.
+func BenchmarkPublishBothFiles(b *testing.B) {
+	h := newFleetHost(b)
+	tables, _, err := cache.ReadNSS(h.Dir)
+	known, _, err2 := cache.ReadKeys(h.Dir)
+	if err := errors.Join(err, err2); err != nil {
+		b.Fatal(err)
+	}
+	defer reportCPU(b)()
+	for b.Loop() {
+		tables.Users[0].Gecos += "."
+		known.Policy.Timeout += time.Second
+		nss, err := cache.PublishNSS(h.Dir, tables, time.Now())
+		keys, err2 := cache.PublishKeys(h.Dir, known, -1, time.Now())
+		if err := errors.Join(err, err2); err != nil || !nss || !keys {
+			b.Fatal(nss, keys, err)
 		}
 	}
 }

@@ -71,8 +71,9 @@ type Refresher struct {
 	asking sync.Mutex // held by a refresh while it asks the source
 	// State.Publish is held by whoever computes or publishes, and guards:
 	retired   bool
-	writtenAt time.Time // when keys.db was written by r last, or found to be in order first
-	written   string    // stamp of keys.db as written last
+	chosen    map[string]chosen // UserId → what keys.db as written last was made of
+	writtenAt time.Time         // when keys.db was written by r last, or found to be in order first
+	written   string            // stamp of keys.db as written last
 
 	mu      sync.Mutex // guards what follows
 	answer  answer

@@ -300,24 +300,19 @@ func (s *Store) Listing(userID string) (l Listing, ok bool, err error) {
 	return l, ok, err
 }
 
-// Some returns the last listings of the users named, as Listings does.
-func (s *Store) Some(userIDs []string) (map[string]Listing, error) {
-	some := make(map[string]Listing, len(userIDs))
-	err := s.view(func(tx *bolt.Tx) error {
-		for _, id := range userIDs {
+// Each calls fn for each of the users named with the last listing as it is
+// saved, nil for a user never listed, and with what reads it. The bytes are not
+// to be changed, nor kept.
+func (s *Store) Each(userIDs []string, fn func(i int, saved []byte, read func() (Listing, error)) error) error {
+	return s.view(func(tx *bolt.Tx) error {
+		for i, id := range userIDs {
 			b := tx.Bucket(bucketListings).Get([]byte(id))
-			if b == nil {
-				continue
-			}
-			l, err := decodeListing(tx, []byte(id), b)
-			if err != nil {
+			if err := fn(i, b, func() (Listing, error) { return decodeListing(tx, []byte(id), b) }); err != nil {
 				return err
 			}
-			some[id] = l
 		}
 		return nil
 	})
-	return some, err
 }
 
 func decodeListing(tx *bolt.Tx, userID, b []byte) (l Listing, err error) {
