@@ -173,7 +173,7 @@ func (s site) examine() {
 	well := func() bool { return s.Try("iam-cachefill", "doctor").Code == 0 }
 	s.Eventually("doctor finds it well", time.Minute, well)
 	faults := []struct{ fault, mend string }{
-		{"chmod 0666 /var/lib/nss-iam/keys.db", "chmod 0640 /var/lib/nss-iam/keys.db"},
+		{"chmod 0666 /var/lib/nss-iam/state.db", "chmod 0600 /var/lib/nss-iam/state.db"}, // the others are replaced now and then
 		{"sed -i 's/ iam$//' /etc/nsswitch.conf", "iam-cachefill setup"},
 		{"chmod g+w /usr/libexec/nss-iam", "chmod 0755 /usr/libexec/nss-iam"},
 		{"rm /etc/ssh/sshd_config.d/10-nss-iam.conf", "iam-cachefill setup"},
