@@ -79,7 +79,7 @@ enum {
 	CELL_ELSEWHERE = 0xFFFF, /* as length: then u32 where the value is, u32 its length */
 	CELL_WHERE = 4,
 	CELL_LENGTH = 8,
-	CELL_MIN = 16,
+	CELL_STEP = 64, /* a cache line */
 	CELL_MAX = 256
 };
 #define INDEX_FACTOR 0x9E3779B97F4A7C15u

@@ -20,7 +20,7 @@ void index_open(const struct bolt_bytes *head, uint64_t size, struct index *ret)
 		.seed = load32(head->data + INDEX_SEED),
 	};
 
-	if (index.cell_size < CELL_MIN || index.cell_size > CELL_MAX || index.pilot_count == 0 ||
+	if (index.cell_size < CELL_STEP || index.cell_size > CELL_MAX || index.pilot_count == 0 ||
 	    index.cells > size || index.cell_count > (size - index.cells) / index.cell_size ||
 	    index.pilots > size || index.pilot_count > (size - index.pilots) / sizeof(uint16_t))
 		return;
@@ -65,9 +65,8 @@ static inline const unsigned char *cell_of(const struct index *index, const unsi
 	uint64_t place = scale(mix(hash, pilot * INDEX_FACTOR) >> 32, index->cell_count);
 	const unsigned char *cell = base + index->cells + place * index->cell_size;
 
-	for (uint32_t i = 0; i < index->cell_size; i += 64)
+	for (uint32_t i = 0; i < index->cell_size; i += CELL_STEP)
 		__builtin_prefetch(cell + i);
-	__builtin_prefetch(cell + index->cell_size - 1);
 	return cell;
 }
 

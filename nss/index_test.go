@@ -134,6 +134,7 @@ func TestAnIndexThatIsBrokenIsDoneWithout(t *testing.T) {
 		{"cells from the end on", func(h []byte) { le.PutUint32(h, size+1) }},
 		{"four billion cells", func(h []byte) { le.PutUint32(h[4:], 1<<32-1) }},
 		{"cells of no byte", func(h []byte) { le.PutUint32(h[8:], 0) }},
+		{"cells smaller than a line", func(h []byte) { le.PutUint32(h[8:], 48) }},
 		{"cells of four gigabytes", func(h []byte) { le.PutUint32(h[8:], 1<<32-1) }},
 		{"pilots past the end", func(h []byte) { le.PutUint32(h[12:], size-1) }},
 		{"no pilots", func(h []byte) { le.PutUint32(h[16:], 0) }},

@@ -42,8 +42,8 @@
 // The buckets hold everything without it, and a reader may walk their trees
 // instead; it must where an index has no cells. The head:
 //
-//	 0  u32 where the cells begin, in bytes from the file's beginning
-//	 4  u32 number of cells      8  u32 bytes of a cell, 16 to 256, a multiple of 16
+//	 0  u32 where the cells begin, in bytes from the file's beginning, a multiple of 64
+//	 4  u32 number of cells      8  u32 bytes of a cell, 64 to 256, a multiple of 64
 //	12  u32 where the pilots begin
 //	16  u32 number of pilots    20  u32 seed of the hash
 //

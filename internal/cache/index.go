@@ -13,9 +13,9 @@ import (
 // The measures of an index; contract.go draws them.
 const (
 	indexHead      = 24
-	indexAlign     = 64 // cells begin on a cache line
+	indexAlign     = 64 // a cache line: cells begin on one, and have so many bytes or a multiple
 	cellHeader     = 4
-	cellStep       = 16
+	cellStep       = indexAlign
 	maxCell        = 256
 	valueElsewhere = 0xFFFF
 	elsewhereSize  = cellHeader + 8 // and the key
