@@ -30,11 +30,12 @@ nss-lint:
 	clang $(NSS_WARNINGS) -O2 -fPIC -shared -o /dev/null nss/*.c
 	aarch64-linux-gnu-gcc $(NSS_WARNINGS) -O2 -fPIC -shared -o /dev/null nss/*.c
 
-# The module's tests but the Go ones: real processes, the model, a minute of
-# fuzzing for each target.
+# The module's tests but the Go ones: real processes, which wait much, and the
+# model meanwhile; then a minute of fuzzing for each target.
 nss-test: $(BUILD)/libnss_iam.so.2
-	tests/integration/nss/run.sh $(BUILD)
-	nss/model/check.sh $(BUILD)/nss-model
+	nss/model/check.sh $(BUILD)/nss-model >$(BUILD)/nss-model.log 2>&1 & model=$$!; \
+		tests/integration/nss/run.sh $(BUILD); status=$$?; \
+		wait $$model || status=1; cat $(BUILD)/nss-model.log; exit $$status
 	nss/fuzz/run.sh $(BUILD) 60
 
 # Until it is stopped, or for FUZZ_SECONDS.

@@ -17,7 +17,7 @@ run() {
 		cd "$name"
 		spin -a "$@" "$here/mapping.pml" >spin.log || { cat spin.log >&2; exit 1; }
 		gcc -O2 -DSAFETY -DCOLLAPSE -DVECTORSZ=2048 -w -o pan pan.c
-		timeout "${SPIN_SECONDS:-400}" ./pan -m200000 -E >pan.log 2>&1 || true
+		timeout "${SPIN_SECONDS:-900}" ./pan -m200000 -E >pan.log 2>&1 || true
 		grep -q 'max search depth too small' pan.log && echo 'depth' && exit
 		sed -n 's/.*errors: \([0-9]*\).*/\1/p' pan.log
 	)

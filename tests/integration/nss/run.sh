@@ -6,13 +6,13 @@
 #
 # Builds programs and test modules in BUILD/nss-test and runs them in a private
 # host, where /var/lib/nss-iam is theirs, and then in trees of the Debian
-# releases. STRESS is the seconds of the stress test (20), in which the file is
+# releases. STRESS is the seconds of the stress test (60), in which the file is
 # replaced 10,000 times in a minute.
 set -eu
 cd "$(dirname "$0")/../../.."
 build=$(realpath "${1:-build}" 2>/dev/null || echo build)
 dir=$build/nss-test
-stress=${STRESS:-20}
+stress=${STRESS:-60}
 
 releases='bullseye bookworm trixie' # glibc 2.31, 2.36, 2.41; the oldest first
 
