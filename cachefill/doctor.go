@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -101,27 +100,10 @@ func patient(ctx context.Context, configFile string) doctor.Patient {
 	return p
 }
 
-// daemonEnvironment gives this process what the daemon's unit is given, so
-// that AWS is asked as the daemon asks it.
-func daemonEnvironment() {
-	f, err := os.Open("/etc/nss-iam/environment")
-	if err != nil {
-		return
-	}
-	defer func() { _ = f.Close() }()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		name, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), "=")
-		if _, set := os.LookupEnv(name); ok && !set && !strings.HasPrefix(name, "#") {
-			_ = os.Setenv(name, strings.Trim(value, `"'`))
-		}
-	}
-}
-
 // trySources makes each kind of request that the configuration needs once.
 func trySources(ctx context.Context, c config.Config) []doctor.Attempt {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	daemonEnvironment()
 	var t trial
 	a, err := whoToAsk(c, new(state.Store), slog.New(slog.DiscardHandler))
 	if err != nil {

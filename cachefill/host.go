@@ -45,6 +45,11 @@ func openState(dir string, log *slog.Logger) (*state.Store, error) {
 	if errors.Is(err, state.ErrBusy) {
 		err = fmt.Errorf(`%w; a running daemon does it for "iam-cachefill refresh" and "explain" without --config`, err)
 	}
+	if err == nil {
+		if err := cache.Tidy(dir); err != nil {
+			log.Warn("a killed publisher's files stay", "error", err)
+		}
+	}
 	if !errors.Is(err, state.ErrDamaged) {
 		return s, err
 	}

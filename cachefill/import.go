@@ -70,7 +70,6 @@ func planOf(ctx context.Context, s awsec2ssh.Settings, c config.Config) (string,
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	daemonEnvironment()
 	a, err := whoToAsk(c, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return "", err

@@ -98,6 +98,11 @@ func commands() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			if cmd.Name() != "run" { // systemd gives it to the daemon
+				daemonEnvironment()
+			}
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return errors.New("a command is missing")
 		},

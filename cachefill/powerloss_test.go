@@ -254,11 +254,11 @@ func TestPowerLossAtAnyWriteLeavesACompleteState(t *testing.T) {
 		if err := put(j.dir, crashes[n].Files); err != nil {
 			t.Fatal(err)
 		}
-		cmd := v.command()
-		cmd.Env = append(cmd.Env, "WORK="+filepath.Dir(j.dir))
-		if err := os.WriteFile(filepath.Join(filepath.Dir(j.dir), "config.toml"), v.config(), 0o644); err != nil {
+		after := &victim{t: t, e: v.e, dir: filepath.Dir(j.dir)}
+		if err := os.WriteFile(filepath.Join(after.dir, "config.toml"), after.config(), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		cmd := after.command()
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("after event %d, %s: %v\n%s", crashes[n].After, crashes[n].How, err, out)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
+	"github.com/nss-iam/nss-iam/internal/state"
 )
 
 // publishEach is how many users' keys are read before what is known of them is
@@ -82,6 +84,9 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 		return err
 	}
 	s, err := openState(c.Cache.Dir, log)
+	if errors.Is(err, state.ErrBusy) {
+		return p.askDaemon(cmd, o)
+	}
 	if err != nil {
 		return err
 	}
@@ -95,6 +100,7 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 		return err
 	}
 	started := time.Now()
+	r.Policy.Accept = strings.Join(strings.Fields("iam-cachefill publish "+p.url+" --accept-removals"), " ")
 	outcome, err := r.Refresh(cmd.Context(), refresh.Options{AcceptRemovals: p.accept})
 	report := newReport(started, outcome, err, asked, c)
 	var done publication
@@ -109,6 +115,27 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 		return err
 	}
 	return printPublication(out, o.json, done)
+}
+
+// askDaemon has the daemon that is at work here refresh, which publishes as its
+// configuration says.
+func (p publishOnce) askDaemon(cmd *cobra.Command, o *options) error {
+	if p.url != "" || p.key != "" || p.expires != 0 || cmd.Flags().Changed("config") {
+		return fmt.Errorf("a daemon is at work here, and publishes by its own configuration alone: say what is wanted under [publish] in %s and reload it, or stop it first", configPath)
+	}
+	if _, err := askDaemon(cmd.Context(), refresh.Options{AcceptRemovals: p.accept}); err != nil {
+		return err
+	}
+	r, err := readReport()
+	switch {
+	case err != nil:
+		return err
+	case r.Unwritten != "":
+		return errors.New(r.Unwritten)
+	case r.Published == nil:
+		return errors.New("the daemon at work here published nothing; reload it if [publish] was set since its start")
+	}
+	return printPublication(cmd.OutOrStdout(), o.json, *r.Published)
 }
 
 // config is the file's configuration with the command line above it.

@@ -192,11 +192,64 @@ func TestADaemonThatServesNobodyPublishes(t *testing.T) {
 			there = err == nil
 		}
 	}
+	// Who publishes by hand has the daemon do it, or is told why not.
+	before := configPath
+	configPath = c
+	t.Cleanup(func() { configPath = before })
+	if out, _ := x.run(exitOK, "publish"); !strings.Contains(out, "file://"+path) || !strings.Contains(out, "2 users") {
+		t.Errorf("publish beside a daemon says %q", out)
+	}
+	if _, errs := x.run(exitFailed, "publish", "file://"+path+"2"); !strings.Contains(errs, "a daemon is at work here, and publishes by its own configuration alone") {
+		t.Errorf("publish elsewhere beside a daemon says %q", errs)
+	}
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(x.cache("daemon"), cache.NSSFile)); !os.IsNotExist(err) {
 		t.Errorf("a daemon that serves nobody has an nss.db: %v", err)
+	}
+}
+
+func TestWhoPublishesIsToldHowToConfirmRemovals(t *testing.T) {
+	x := newTerminal(t)
+	key, address := filepath.Join(x.dir, "key"), "file://"+filepath.Join(x.dir, "snapshot")
+	c := x.config("publisher", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\nbulk = true\n", x.e.URL))
+	x.run(exitOK, "--config", c, "publish", address, "--new-key", key)
+	for _, name := range []string{"alice", "bob"} {
+		if err := x.e.DeleteUser(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := fmt.Sprintf("run %q", "iam-cachefill publish "+address+" --accept-removals")
+	if _, errs := x.run(exitFailed, "--config", c, "publish", address, "--key", key); !strings.Contains(errs, want) {
+		t.Errorf("said %q, want %s", errs, want)
+	}
+	x.run(exitOK, "--config", c, "publish", address, "--key", key, "--accept-removals")
+}
+
+func TestTheWatchdogIsToldNothingOfAStuckRefresh(t *testing.T) {
+	now := time.Unix(1800000000, 0)
+	for name, test := range map[string]struct {
+		began   time.Duration // ago; 0: no refresh is under way
+		refresh time.Duration
+		want    bool
+	}{
+		"none is under way":                {0, 5 * time.Minute, false},
+		"one is at its deadline":           {5 * time.Minute, 5 * time.Minute, false},
+		"one is long past its deadline":    {5*time.Minute + overtime + time.Second, 5 * time.Minute, true},
+		"a short interval has two minutes": {2*time.Minute + overtime - time.Second, 30 * time.Second, false},
+		"and not more":                     {2*time.Minute + overtime + time.Second, 30 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &daemon{}
+			d.config.Source.Refresh = test.refresh
+			if test.began > 0 {
+				d.since.Store(now.Add(-test.began).UnixNano())
+			}
+			if got := d.stuck(now); got != test.want {
+				t.Errorf("got %t, want %t", got, test.want)
+			}
+		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -49,6 +50,7 @@ const (
 	hostEvery    = 5 * time.Second  // /etc/passwd and its like
 	sweepEvery   = 30 * time.Second // people whose keys are to be listed again
 	sweepAtOnce  = 50
+	newsEvery    = time.Minute // what is learnt of keys reaches the snapshot
 )
 
 // readyPatience is how long a host that has no cache yet waits for its first
@@ -74,6 +76,7 @@ type daemon struct {
 	told      map[string]bool // findings of the last refresh
 	tried     chan struct{}   // closed after the first refresh, good or not
 	tryOnce   sync.Once
+	since     atomic.Int64    // when the refresh of the schedule that is under way began, Unix nanoseconds; 0: none
 	after     sync.Mutex      // held for what follows a refresh: homes, removed users' processes; guards:
 	homeless  map[string]bool // why homes were not made the last time
 }
@@ -144,7 +147,9 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 		case <-hangup:
 			d.reload()
 		case <-alive.C:
-			_, _ = systemd.SdNotify(false, systemd.SdNotifyWatchdog)
+			if !d.stuck(time.Now()) {
+				_, _ = systemd.SdNotify(false, systemd.SdNotifyWatchdog)
+			}
 		}
 	}
 }
@@ -257,11 +262,13 @@ func (d *daemon) refreshForEver(ctx context.Context) error {
 	for {
 		wait := time.Hour // not configured: a SIGHUP will tell
 		if d.current() != nil {
+			d.since.Store(time.Now().UnixNano())
 			if _, err := d.refresh(ctx, refresh.Options{}); err != nil {
 				failures++
 			} else {
 				failures = 0
 			}
+			d.since.Store(0)
 			d.tryOnce.Do(func() { close(d.tried) })
 			wait = schedule.Next(d.settings().Source.Refresh, failures, rand.Float64())
 		}
@@ -337,6 +344,22 @@ func (d *daemon) publish(ctx context.Context, r *refresh.Refresher, writer *publ
 	report.Unwritten = err.Error()
 }
 
+// publishNews is publish for what was learnt between refreshes.
+func (d *daemon) publishNews(ctx context.Context, r *refresh.Refresher) {
+	d.mu.Lock()
+	writer := d.publisher
+	d.mu.Unlock()
+	if writer == nil {
+		return
+	}
+	done, err := writer.write(ctx, r, false)
+	if err != nil {
+		d.log.Debug("publish what was learnt of keys; the next refresh tries again", "error", err)
+		return
+	}
+	done.tell(d.log)
+}
+
 // tell logs a failure when it is new, and a success when it changed something
 // or ended a failure.
 func (d *daemon) tell(o refresh.Outcome, err error, took time.Duration) {
@@ -372,12 +395,23 @@ func (d *daemon) tell(o refresh.Outcome, err error, took time.Duration) {
 // to the next is not catching up, but short intervals are no reason to give up.
 func refreshDeadline(every time.Duration) time.Duration { return max(every, 2*time.Minute) }
 
+// overtime is what a refresh may take beyond its deadline, at which it gives up
+// by itself: publishing, and ending processes.
+const overtime = 2 * time.Minute
+
+// stuck reports whether the refresh under way should have ended long ago. Then
+// systemd is told nothing more, and starts the daemon anew.
+func (d *daemon) stuck(now time.Time) bool {
+	since := d.since.Load()
+	return since != 0 && now.Sub(time.Unix(0, since)) > refreshDeadline(d.settings().Source.Refresh)+overtime
+}
+
 // sweepForEver lists keys a few people at a time, and publishes what logins learnt.
 func (d *daemon) sweepForEver(ctx context.Context) error {
 	publish, sweep := time.NewTicker(publishEvery), time.NewTicker(publishEvery)
 	defer publish.Stop()
 	defer sweep.Stop()
-	failed := ""
+	failed, news, written := "", 0, time.Now()
 	note := func(err error) {
 		text := ""
 		if err != nil && ctx.Err() == nil && !errors.Is(err, refresh.ErrRetired) {
@@ -407,6 +441,10 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 				note(err)
 				if err == nil && swept.Left > 0 {
 					next = publishEvery // the first keys of a new host: go on at the rate's pace
+				}
+				if n := r.News(); n != news && time.Since(written) >= newsEvery {
+					news, written = n, time.Now()
+					d.publishNews(ctx, r)
 				}
 			}
 			sweep.Reset(next)

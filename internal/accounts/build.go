@@ -98,7 +98,7 @@ func newPlan(in Input, tolerant bool) (*plan, error) {
 		return nil, err
 	}
 	if len(in.Directory.Users) == 0 && !in.AcceptRemovals && !tolerant {
-		return nil, &RemovalError{Empty: true, Of: p.remember(), Names: nil, MaxFraction: in.Policy.MaxFraction}
+		return nil, &RemovalError{Empty: true, Of: p.remember(), Names: nil, MaxFraction: in.Policy.MaxFraction, Command: in.Policy.Accept}
 	}
 	p.gather()
 	p.verdicts = make([]outcome, len(p.users))
@@ -240,7 +240,7 @@ func (p *plan) guard(lost []*Record, served, eligible int) error {
 	if p.in.AcceptRemovals || len(lost) == 0 {
 		return nil
 	}
-	e := &RemovalError{Lost: len(lost), Of: served, MaxFraction: pol.MaxFraction, Empty: eligible == 0}
+	e := &RemovalError{Lost: len(lost), Of: served, MaxFraction: pol.MaxFraction, Empty: eligible == 0, Command: pol.Accept}
 	allowed := pol.MaxFraction * float64(served)
 	if allowed > 0 && allowed < 1 {
 		allowed = 1

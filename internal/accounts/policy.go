@@ -42,6 +42,7 @@ type Policy struct {
 	Confirm     int           // answers without a user before the user is gone; below 1 is 1
 	MaxFraction float64       // of all users, who may go missing at once
 	KeepNames   time.Duration // how long the number of somebody gone is remembered
+	Accept      string        // the command with which a person confirms removals; "": iam-cachefill refresh --accept-removals
 }
 
 // WithTags returns the policy with the groups of the instance's tags added.

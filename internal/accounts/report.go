@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -71,10 +72,11 @@ type RemovalError struct {
 	MaxFraction float64  // the policy's
 	Empty       bool     // nobody at all would be left
 	Names       []string // Unix names of some of those missing
+	Command     string   // Policy.Accept
 }
 
 func (e *RemovalError) Error() string {
-	const accept = `if that is meant, run "iam-cachefill refresh --accept-removals"; the previous state is kept`
+	accept := fmt.Sprintf("if that is meant, run %q; the previous state is kept", cmp.Or(e.Command, "iam-cachefill refresh --accept-removals"))
 	if e.Empty && e.Of == 0 {
 		return "refuse an answer without any user; " + accept
 	}

@@ -28,8 +28,8 @@ func publish(path string, mode fs.FileMode, gid int, size int, fill func(*bolt.T
 			err = fmt.Errorf("publish %q: %w, keeping the previous file", path, err)
 		}
 	}()
-	dir, base := filepath.Split(path)
-	build, final := filepath.Join(dir, "."+base+".build"), filepath.Join(dir, "."+base+".new")
+	dir := filepath.Dir(path)
+	build, final := temporary(path)
 	// What a killed publisher left behind.
 	if err := errors.Join(removeIfThere(build), removeIfThere(final)); err != nil {
 		return err
@@ -50,6 +50,23 @@ func publish(path string, mode fs.FileMode, gid int, size int, fill func(*bolt.T
 		return err
 	}
 	return SyncFolder(dir)
+}
+
+// temporary returns the names under which the file at path is made.
+func temporary(path string) (build, final string) {
+	dir, base := filepath.Split(path)
+	return filepath.Join(dir, "."+base+".build"), filepath.Join(dir, "."+base+".new")
+}
+
+// Tidy removes what a publisher left in dir that was killed at work. Only who
+// holds state.db may do that.
+func Tidy(dir string) error {
+	var err error
+	for _, name := range []string{NSSFile, KeysFile} {
+		build, final := temporary(filepath.Join(dir, name))
+		err = errors.Join(err, removeIfThere(build), removeIfThere(final))
+	}
+	return err
 }
 
 // spareRoom is added to what a file is expected to take while it is made.

@@ -27,7 +27,7 @@ func (l leavers) leave(before, now directory.Directory, policy accounts.Policy, 
 	d := directory.Compare(before, now)
 	lost := len(d.RemovedUsers)
 	if allowed := max(1, policy.MaxFraction*float64(len(before.Users))); float64(lost) > allowed && !o.AcceptRemovals {
-		e := &accounts.RemovalError{Lost: lost, Of: len(before.Users), MaxFraction: policy.MaxFraction, Empty: len(now.Users) == 0}
+		e := &accounts.RemovalError{Lost: lost, Of: len(before.Users), MaxFraction: policy.MaxFraction, Empty: len(now.Users) == 0, Command: policy.Accept}
 		for _, u := range d.RemovedUsers[:min(lost, 5)] {
 			e.Names = append(e.Names, u.Name)
 		}

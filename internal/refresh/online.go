@@ -202,10 +202,21 @@ func (r *Refresher) learn(listings map[string]state.Listing) error {
 		r.checked[id] = l.Checked
 	}
 	r.stale = r.stale || news
+	if news {
+		r.news++
+	}
 	if r.aged.IsZero() {
 		r.aged = r.Now()
 	}
 	return nil
+}
+
+// News grows with whatever is learnt of anybody's keys but that they were
+// looked at.
+func (r *Refresher) News() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.news
 }
 
 // deny has a person's keys open nothing from the cache until a refresh that

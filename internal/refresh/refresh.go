@@ -68,7 +68,13 @@ type Refresher struct {
 	Everybody bool // for a publisher: ask for all users and groups, and for everybody's keys
 	Mute      bool // serve nobody: remember, and write no cache files
 
-	asking sync.Mutex // held by a refresh while it asks the source
+	asking sync.Mutex // held by a refresh; guards:
+	// refused is why an answer of a source that repeats itself is not believed:
+	// it stays so, until another comes or somebody confirms it.
+	refused struct {
+		origin Origin
+		err    error
+	}
 	// State.Publish is held by whoever computes or publishes, and guards:
 	retired   bool
 	chosen    map[string]chosen // UserId → what keys.db as written last was made of
@@ -81,6 +87,7 @@ type Refresher struct {
 	checked map[string]time.Time // UserId → when the keys were last listed; nil: not read from the state yet
 	stale   bool                 // keys.db does not hold all that is known
 	aged    time.Time            // since when only the times in keys.db are behind; zero: they are not
+	news    int                  // see News
 	logins  int                  // questions of Ask under way: the sweep waits for them
 	noticed map[string]bool      // findings that were logged
 }
@@ -195,6 +202,9 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (Outcome, error) {
 	last := r.last()
 	want := r.wanted(r.Policy.WithTags(tags.Login, tags.Sudo))
 	want.Known = last.origin
+	if o == (Options{}) {
+		want.Refused = r.refused.origin
+	}
 	said, err := r.Source.Directory(ctx, want)
 	if err != nil {
 		return Outcome{}, err
@@ -204,6 +214,9 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (Outcome, error) {
 	a := answer{at: said.AsOf, tags: tags, directory: said.Directory, pins: said.Pins, origin: said.Origin, keysCome: said.Listings != nil}
 	if a.at.IsZero() {
 		a.at = started
+	}
+	if said.Unchanged && said.Origin == want.Refused && said.Origin != want.Known {
+		return Outcome{}, r.refused.err
 	}
 	if said.Unchanged {
 		if !last.known || last.origin != said.Origin {
@@ -226,7 +239,14 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (Outcome, error) {
 	}
 	// An answer that is repeated confirms nothing.
 	again := a.origin != Origin{} && a.origin == before
-	return r.apply(a, said, o, again)
+	outcome, err := r.apply(a, said, o, again)
+	if !o.DryRun {
+		r.refused.origin, r.refused.err = Origin{}, nil
+		if errors.Is(err, accounts.ErrRemovals) {
+			r.refused.origin, r.refused.err = a.origin, err
+		}
+	}
+	return outcome, err
 }
 
 // Rebuild computes anew from the last answer: the host's own files changed, or

@@ -18,8 +18,8 @@ type Said struct {
 	AsOf      time.Time // when IAM was asked; zero: just now
 
 	Origin Origin // names the answer; zero for a source whose every answer is new
-	// Unchanged says that the answer is the one that Wanted.Known names, and
-	// nothing but Origin is filled in.
+	// Unchanged says that the answer is the one that Wanted.Known or
+	// Wanted.Refused names, and nothing but Origin is filled in.
 	Unchanged bool
 
 	Pins   map[string]uint32 // as ids.pin, which stands above them
@@ -50,6 +50,7 @@ type Wanted struct {
 	AllUsers bool
 	Tags     bool   // the users' tags too; a Source that has them anyway may give them unasked
 	Known    Origin // the answer in hand, for a source that need not repeat it
+	Refused  Origin // one that was read and is not believed: need not be repeated either
 }
 
 // Of returns the part of a whole account that is wanted, as IAM itself would

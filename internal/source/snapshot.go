@@ -81,7 +81,7 @@ func (s *Snapshot) Directory(ctx context.Context, want refresh.Wanted) (refresh.
 		s.store = store
 	}
 	known := snapshot.Tag("")
-	if s.bad != nil || s.read != (refresh.Origin{}) && s.read == want.Known {
+	if s.bad != nil || s.read != (refresh.Origin{}) && (s.read == want.Known || s.read == want.Refused) {
 		known = s.tag
 	}
 	got, tag, err := snapshot.Fetch(ctx, s.store, known, snapshot.Trust{

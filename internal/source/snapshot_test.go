@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
@@ -299,4 +300,49 @@ func TestAPublisherRefusesAnImplausibleAnswer(t *testing.T) {
 	if got := f.content(); len(got.Directory.Users) != 2 || len(got.Former) != 3 {
 		t.Errorf("got %d users and %d former ones, want 2 and 3", len(got.Directory.Users), len(got.Former))
 	}
+}
+
+// A wholeReads counts how often a store was read whole.
+type wholeReads struct {
+	snapshot.Store
+	n int
+}
+
+func (w *wholeReads) Read(ctx context.Context, known snapshot.Tag) ([]byte, snapshot.Tag, error) {
+	data, tag, err := w.Store.Read(ctx, known)
+	if err == nil {
+		w.n++
+	}
+	return data, tag, err
+}
+
+func TestASnapshotThatAHostDoesNotBelieveIsReadOnce(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	var store wholeReads
+	h := f.hostIn(t.TempDir(), usual(), func(o *source.SnapshotOptions) {
+		open := o.Open
+		o.Open = func(ctx context.Context) (s snapshot.Store, err error) {
+			store.Store, err = open(ctx)
+			return &store, err
+		}
+	})
+	h.poll()
+	f.does(f.e.RemoveMember("developers", "bob"), f.e.RemoveMember("developers", "carol"))
+	f.publish()
+	for n := range 5 {
+		if _, err := h.tryPoll(t.Context()); !errors.Is(err, accounts.ErrRemovals) {
+			t.Fatalf("poll %d: got %v, want a refusal", n, err)
+		}
+	}
+	if store.n != 2 {
+		t.Errorf("two snapshots were read whole %d times", store.n)
+	}
+	if _, err := h.Refresh(t.Context(), refresh.Options{AcceptRemovals: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.users(); got != "(bob) (carol) alice" {
+		t.Errorf("confirmed by hand: served are %s, want alice alone, the others former", got)
+	}
+	h.poll()
 }
