@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os/exec"
+	"strconv"
 	"strings"
 )
 
@@ -51,9 +52,10 @@ func text(r results, machine string) string {
 
 Through glibc, in nanoseconds a lookup: medians of rounds in which the services took turns (` + "`make nss-bench`" + `).
 "Empty module" answers without looking, and "array in memory" with one read of an array of as many records: nothing
-that holds its users in memory can do with less. SSSD learnt the users beforehand, the groups of fifty of them,
-and that fifty names are missing; libnss-cache has its index files. In random order over 100,000 users the processor's
-caches do not help, and a lookup waits for the memory once, as the array's does; a thousand of the same users stay in them. A dash is what was not timed, or what a service does not do.
+that holds its users in memory can do with less. SSSD learnt the users beforehand, the groups of fifty of them, and that
+fifty names are missing; libnss-cache has its index files. In random order over 100,000 users the processor's caches do
+not help, and a lookup waits for the memory once, as the array's does; a thousand of the same users stay in them. A dash
+is what was not timed, or what a service does not do.
 
 ![lookups](lookups.svg)
 
@@ -128,6 +130,9 @@ func thousandsOf(digits string) string {
 	return digits
 }
 
+// ownLoad is more than the benchmark itself makes: two threads at most.
+const ownLoad = 2.5
+
 // machine names what the figures are of.
 func machine() string {
 	out := func(name string, args ...string) string {
@@ -150,6 +155,11 @@ func machine() string {
 			versions = append(versions, s.pkg+" "+v)
 		}
 	}
-	return fmt.Sprintf("Measured on %s, %s processors (%s), Linux %s, load %s after the run; %s.",
-		out("date", "+%F"), out("nproc"), cpu, out("uname", "-r"), strings.Fields(out("cat", "/proc/loadavg") + " ?")[0], strings.Join(versions, ", "))
+	load := strings.Fields(out("cat", "/proc/loadavg") + " ?")[0]
+	note := ""
+	if l, err := strconv.ParseFloat(load, 64); err != nil || l > ownLoad {
+		note = " Other work went on meanwhile: the ratios are not those of a quiet machine."
+	}
+	return fmt.Sprintf("Measured on %s, %s processors (%s), Linux %s, load %s after the run; %s.%s",
+		out("date", "+%F"), out("nproc"), cpu, out("uname", "-r"), load, strings.Join(versions, ", "), note)
 }
