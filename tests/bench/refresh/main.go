@@ -31,14 +31,15 @@ import (
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/source"
 	"github.com/nss-iam/nss-iam/internal/state"
+	"github.com/nss-iam/nss-iam/tests/bench/page"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	page := flag.String("page", "docs/benchmarks.md", "the `file` whose section is replaced")
+	document := flag.String("page", "docs/benchmarks.md", "the `file` whose section is replaced")
 	flag.Parse()
-	if err := run(ctx, *page); err != nil {
+	if err := run(ctx, *document); err != nil {
 		fmt.Fprintln(os.Stderr, "bench refresh:", err)
 		os.Exit(1)
 	}
@@ -59,7 +60,7 @@ func (b *bench) row(what, target, format string, args ...any) {
 	fmt.Printf("%-58s %-12s %s\n", what, target, text)
 }
 
-func run(ctx context.Context, page string) error {
+func run(ctx context.Context, document string) error {
 	dir, err := os.MkdirTemp("", "nss-iam-bench-")
 	if err != nil {
 		return err
@@ -88,7 +89,7 @@ func run(ctx context.Context, page string) error {
 	if err := errors.Join(b.first(), b.sweep(), b.steady()); err != nil {
 		return err
 	}
-	return b.write(page)
+	return b.write(document)
 }
 
 // daemon starts the program over a cache folder.
@@ -280,30 +281,13 @@ func cpu(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
 }
 
-const begin, end = "<!-- begin refresh -->\n", "<!-- end refresh -->\n"
-
-// write replaces the section between the markers, or adds it.
-func (b *bench) write(page string) error {
+// write replaces this benchmark's section of the document.
+func (b *bench) write(document string) error {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%s## The refresher\n\n5,000 users with two keys each, 200 groups, an IAM on the loopback; %s/%s, %d processors, %s.\nMade by `make bench`.\n\n| what | target | measured |\n|---|---|---|\n",
-		begin, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+	fmt.Fprintf(&s, "5,000 users with two keys each, 200 groups, an IAM on the loopback; %s/%s, %d processors, %s.\n\n| what | target | measured |\n|---|---|---|\n",
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	for _, r := range b.rows {
 		fmt.Fprintf(&s, "| %s | %s | %s |\n", r[0], r[1], r[2])
 	}
-	s.WriteString(end)
-	old, err := os.ReadFile(page)
-	if errors.Is(err, os.ErrNotExist) {
-		old, err = []byte("# Benchmarks\n\nWhat `make bench` measured last; each section by its own program.\n\n"), nil
-	}
-	if err != nil {
-		return err
-	}
-	text := string(old)
-	if head, rest, found := strings.Cut(text, begin); found {
-		_, tail, _ := strings.Cut(rest, end)
-		text = head + s.String() + tail
-	} else {
-		text = strings.TrimRight(text, "\n") + "\n\n" + s.String()
-	}
-	return os.WriteFile(page, []byte(text), 0o644)
+	return page.Replace(document, "refresh", s.String())
 }
