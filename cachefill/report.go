@@ -108,14 +108,23 @@ func writeReport(r report) error {
 		return err
 	}
 	path := reportPath()
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, b, 0o644); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+	// Of a name of its own: two writers must not write one file. For root alone, as
+	// the umask of the unit has it.
+	f, err := os.CreateTemp(filepath.Dir(path), ".status-*.new")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
 		return err
 	}
-	return os.Rename(tmp, path)
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
 }
 
 // newTextLog logs for people at a terminal: no time, no level but from warnings on.

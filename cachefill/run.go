@@ -77,6 +77,7 @@ type daemon struct {
 	tried     chan struct{}   // closed after the first refresh, good or not
 	tryOnce   sync.Once
 	since     atomic.Int64    // when the refresh of the schedule that is under way began, Unix nanoseconds; 0: none
+	reporting sync.Mutex      // held while a refresh is reported: each report goes on from the one before
 	after     sync.Mutex      // held for what follows a refresh: homes, removed users' processes; guards:
 	homeless  map[string]bool // why homes were not made the last time
 }
@@ -312,6 +313,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 			d.log.Warn("what is known cannot be used anew", "error", err)
 		}
 	}
+	d.reporting.Lock()
 	report := newReport(started, outcome, err, a, c)
 	if err == nil && writer != nil {
 		d.publish(ctx, r, writer, &report)
@@ -319,6 +321,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	if err := tellReport(report, c); err != nil {
 		d.log.Warn("tell the status", "error", err)
 	}
+	d.reporting.Unlock()
 	d.after.Lock()
 	defer d.after.Unlock()
 	d.makeHomes(ctx, c)
