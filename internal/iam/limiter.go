@@ -27,15 +27,18 @@ type limiter struct {
 	changed time.Time // when it was last halved or raised
 }
 
+// How the rate bends; the fleet simulator goes by the same.
 const (
-	// halving is the time in which several throttled calls are one event:
+	// Halving is the time in which several throttled calls are one event:
 	// calls that were under way together fail together.
-	halving = time.Second
-	// recovery is the time between two raises, each by a tenth of the base
+	Halving = time.Second
+	// Recovery is the time between two raises, each by RecoveryStep of the base
 	// rate: from half to whole in 25 s.
-	recovery = 5 * time.Second
-	// floor is the smallest share of the base rate.
-	floor = 1.0 / 16
+	Recovery = 5 * time.Second
+	// RecoveryStep is the share of the base rate that a raise wins back.
+	RecoveryStep = 0.1
+	// Floor is the smallest share of the base rate.
+	Floor = 1.0 / 16
 	// kept is what the burst is divided by for the part left to urgent calls.
 	kept = 4
 	// patience is how long a call that is not urgent lets urgent ones go first:
@@ -99,10 +102,10 @@ func (l *limiter) untilSpare(now time.Time) time.Duration {
 func (l *limiter) throttled(at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.now < l.base && at.Sub(l.changed) < halving {
+	if l.now < l.base && at.Sub(l.changed) < Halving {
 		return
 	}
-	l.now = max(l.now/2, l.base*floor)
+	l.now = max(l.now/2, l.base*Floor)
 	l.changed = at
 	l.bucket.SetLimitAt(at, rate.Limit(l.now))
 	l.bucket.SetBurstAt(at, 1)
@@ -115,12 +118,12 @@ func (l *limiter) recover(at time.Time) {
 	if l.now >= l.base {
 		return
 	}
-	steps := int(at.Sub(l.changed) / recovery)
+	steps := int(at.Sub(l.changed) / Recovery)
 	if steps <= 0 {
 		return
 	}
-	l.changed = l.changed.Add(time.Duration(steps) * recovery)
-	l.now = min(l.base, l.now+float64(steps)*l.base/10)
+	l.changed = l.changed.Add(time.Duration(steps) * Recovery)
+	l.now = min(l.base, l.now+float64(steps)*l.base*RecoveryStep)
 	l.bucket.SetLimitAt(at, rate.Limit(l.now))
 	if l.now >= l.base {
 		l.bucket.SetBurstAt(at, l.burst)

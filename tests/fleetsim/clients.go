@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/schedule"
 )
 
@@ -22,7 +23,7 @@ type habit struct {
 // package schedule.
 func daemon(calls int, refresh time.Duration) habit {
 	return habit{
-		calls: calls, each: callTime, attempts: 6, rate: 5, burst: 20,
+		calls: calls, each: callTime, attempts: 6, rate: iam.DefaultRate, burst: iam.DefaultBurst,
 		pause: func(attempt int, u float64) time.Duration { // the SDK's, at most 3 s
 			return min(time.Duration(u*float64(int64(1)<<attempt)*float64(time.Second)), 3*time.Second)
 		},
@@ -127,8 +128,8 @@ func (w *walks) step(c *client, i int, now time.Duration, b *bucket, h habit, r 
 		}
 		return h.next(ended, 0, r.Float64())
 	}
-	if h.rate > 0 && (c.rate == h.rate || now-c.halved >= time.Second) {
-		c.rate, c.halved, c.tokens = max(c.rate/2, h.rate/16), now, min(c.tokens, 1)
+	if h.rate > 0 && (c.rate == h.rate || now-c.halved >= iam.Halving) {
+		c.rate, c.halved, c.tokens = max(c.rate/2, h.rate*iam.Floor), now, min(c.tokens, 1)
 	}
 	c.attempt++
 	if c.attempt < h.attempts {
@@ -141,12 +142,12 @@ func (w *walks) step(c *client, i int, now time.Duration, b *bucket, h habit, r 
 }
 
 // limit takes a token of the client's own bucket or returns how long to wait
-// for one. The rate recovers by a tenth every five seconds.
+// for one. The rate recovers as that of package iam does.
 func (c *client) limit(now time.Duration, h habit) time.Duration {
 	if c.rate < h.rate {
-		steps := (now - c.halved) / (5 * time.Second)
-		c.halved += steps * 5 * time.Second
-		c.rate = min(h.rate, c.rate+float64(steps)*h.rate/10)
+		steps := (now - c.halved) / iam.Recovery
+		c.halved += steps * iam.Recovery
+		c.rate = min(h.rate, c.rate+float64(steps)*h.rate*iam.RecoveryStep)
 	}
 	room := 1.0
 	if c.rate >= h.rate {

@@ -32,8 +32,9 @@ const (
 	publishTime = 300 * time.Millisecond  // encode, sign and write; encoding is measured at 65 ms of CPU
 	fetchTime   = 300 * time.Millisecond  // read 2.3 MB from S3, verify, publish the caches
 
-	snapshotBytes = 2310817 // of 5,000 users with 7,500 RSA-2048 keys, measured
-	sweepAge      = 12 * time.Hour
+	snapshotBytes = 2310817          // of 5,000 users with 7,500 RSA-2048 keys, measured
+	sweepAge      = 12 * time.Hour   // of hosts that ask IAM: half of keys.max_stale
+	sweepPublic   = time.Hour        // of publishers
 	refreshIAM    = 5 * time.Minute  // source.refresh of hosts that ask IAM
 	refreshPublic = 30 * time.Second // source.refresh of publishers, the shortest there is
 	refreshHost   = 45 * time.Second // source.refresh of hosts that read a snapshot

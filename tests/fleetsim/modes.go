@@ -40,7 +40,8 @@ func pages(n int) int { return max(1, (n+999)/1000) }
 // Simulate runs one mode's day.
 func Simulate(w World, mode string) Result {
 	logins := w.Logins * float64(w.Users) / (24 * time.Hour).Seconds()
-	sweep := float64(w.Users) / sweepAge.Seconds() // of one client
+	sweep := float64(w.Users) / sweepAge.Seconds() // of one host
+	sweepAll := float64(w.Users) / sweepPublic.Seconds()
 	hosts := float64(w.Hosts)
 	a := newArrivals(w)
 	switch mode {
@@ -53,9 +54,9 @@ func Simulate(w World, mode string) Result {
 	case "iam, bulk":
 		return direct(w, mode, daemon(pages(w.Users+300), refreshIAM), hosts*sweep+logins, a)
 	case "snapshot":
-		return distributed(w, mode, publishers*sweep, a, false)
+		return distributed(w, mode, publishers*sweepAll, a, false)
 	case "snapshot, push":
-		return distributed(w, mode, publishers*sweep, a, true)
+		return distributed(w, mode, publishers*sweepAll, a, true)
 	}
 	panic("no such mode: " + mode)
 }
