@@ -5,15 +5,12 @@
 package refresh
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -338,149 +335,6 @@ func (r *Refresher) leavers(a answer, o Options) (leavers, error) {
 		return l, err
 	}
 	return l.leave(before, a.directory, a.policy, a.at, o)
-}
-
-// adopt adds to a host's memory those who were gone before it came.
-func adopt(past accounts.Past, former []Former, a answer) accounts.Past {
-	var gone []accounts.Record
-	for _, f := range former {
-		if record, ok := a.policy.Former(f.ID, f.Name, f.Left); ok {
-			gone = append(gone, record)
-		}
-	}
-	return past.Adopt(gone)
-}
-
-// stillGone returns who is gone by this result, and who was before, is not
-// back, and whose end Ended was not told.
-func (r *Refresher) stillGone(result accounts.Result) ([]accounts.User, error) {
-	var gone []accounts.User
-	if err := r.State.Load(savedGone, &gone); err != nil {
-		return nil, err
-	}
-	gone = append(gone, result.Gone...)
-	former := map[uint32]string{}
-	for _, u := range result.Tables.Users {
-		if u.Former {
-			former[u.UID] = u.ID
-		}
-	}
-	slices.SortFunc(gone, func(a, b accounts.User) int { return cmp.Compare(a.UID, b.UID) })
-	gone = slices.CompactFunc(gone, func(a, b accounts.User) bool { return a.UID == b.UID })
-	return slices.DeleteFunc(gone, func(u accounts.User) bool { return former[u.UID] != u.ID }), nil
-}
-
-// Ended says that nothing of the users is left to end: see TellGone.
-func (r *Refresher) Ended(users []accounts.User) error {
-	r.State.Publish.Lock()
-	defer r.State.Publish.Unlock()
-	var gone []accounts.User
-	if err := r.State.Load(savedGone, &gone); err != nil {
-		return err
-	}
-	gone = slices.DeleteFunc(gone, func(u accounts.User) bool {
-		return slices.ContainsFunc(users, func(e accounts.User) bool { return e.ID == u.ID && e.UID == u.UID })
-	})
-	r.mu.Lock()
-	r.answer.outcome.Gone = gone
-	r.mu.Unlock()
-	return r.State.Save(map[string]any{savedGone: gone})
-}
-
-// forget drops the key listings of those who are gone, so that somebody who
-// comes back starts without old keys.
-func (r *Refresher) forget(a answer) error {
-	here := map[string]bool{}
-	for _, u := range a.result.Tables.Users {
-		if !u.Former {
-			here[u.ID] = true
-		}
-	}
-	for _, ids := range a.result.Shared {
-		for _, id := range ids {
-			here[id] = true
-		}
-	}
-	if r.Everybody {
-		for _, u := range a.directory.Users {
-			here[u.ID] = true
-		}
-	}
-	checked, err := r.lastChecked()
-	if err != nil {
-		return err
-	}
-	var gone []string
-	for id := range checked {
-		if !here[id] {
-			gone = append(gone, id)
-		}
-	}
-	if err := r.State.Forget(gone); err != nil {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, id := range gone {
-		delete(r.checked, id)
-	}
-	return nil
-}
-
-// lastChecked returns when each user's keys were last listed.
-func (r *Refresher) lastChecked() (map[string]time.Time, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.checked == nil {
-		checked, err := r.State.Checked()
-		if err != nil {
-			return nil, err
-		}
-		r.checked = checked
-	}
-	return maps.Clone(r.checked), nil
-}
-
-// wanted is what the policy needs to know of IAM.
-func (r *Refresher) wanted(p accounts.Policy) Wanted {
-	w := Wanted{Publish: p.Publish, AllUsers: p.AllUsers, Tags: p.ExpiresTag != ""}
-	if r.Everybody {
-		w.AllUsers, w.Publish = true, []string{"*"}
-	}
-	add := func(names ...string) { w.Groups = append(w.Groups, names...) }
-	add(p.Login...)
-	add(p.Sudo...)
-	for name := range p.MapGroups {
-		add(name)
-	}
-	for _, names := range p.Shared {
-		add(names...)
-	}
-	slices.SortFunc(w.Groups, func(a, b string) int { return cmp.Compare(strings.ToLower(a), strings.ToLower(b)) })
-	w.Groups = slices.CompactFunc(w.Groups, strings.EqualFold)
-	return w
-}
-
-// readTags reads the groups that the instance's tags name. A tag that is
-// configured and missing is an error: it must neither admit nor remove anybody.
-func (r *Refresher) readTags(ctx context.Context) (tagGroups, error) {
-	var groups tagGroups
-	for _, tag := range []struct {
-		key  string
-		into *[]string
-	}{{r.LoginTag, &groups.Login}, {r.SudoTag, &groups.Sudo}} {
-		if tag.key == "" {
-			continue
-		}
-		value, err := r.Source.InstanceTag(ctx, tag.key)
-		if err != nil {
-			return tagGroups{}, err
-		}
-		if *tag.into, err = accounts.ParseGroupsTag(value); err != nil {
-			return tagGroups{}, fmt.Errorf("instance tag %q: %w", tag.key, err)
-		}
-	}
-	return groups, nil
 }
 
 func (r *Refresher) last() answer {

@@ -1,11 +1,15 @@
 package refresh
 
 import (
+	"cmp"
+	"context"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/state"
 )
@@ -51,6 +55,48 @@ type Wanted struct {
 	Tags     bool   // the users' tags too; a Source that has them anyway may give them unasked
 	Known    Origin // the answer in hand, for a source that need not repeat it
 	Refused  Origin // one that was read and is not believed: need not be repeated either
+}
+
+// wanted is what the policy needs to know of IAM.
+func (r *Refresher) wanted(p accounts.Policy) Wanted {
+	w := Wanted{Publish: p.Publish, AllUsers: p.AllUsers, Tags: p.ExpiresTag != ""}
+	if r.Everybody {
+		w.AllUsers, w.Publish = true, []string{"*"}
+	}
+	add := func(names ...string) { w.Groups = append(w.Groups, names...) }
+	add(p.Login...)
+	add(p.Sudo...)
+	for name := range p.MapGroups {
+		add(name)
+	}
+	for _, names := range p.Shared {
+		add(names...)
+	}
+	slices.SortFunc(w.Groups, func(a, b string) int { return cmp.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	w.Groups = slices.CompactFunc(w.Groups, strings.EqualFold)
+	return w
+}
+
+// readTags reads the groups that the instance's tags name. A tag that is
+// configured and missing is an error: it must neither admit nor remove anybody.
+func (r *Refresher) readTags(ctx context.Context) (tagGroups, error) {
+	var groups tagGroups
+	for _, tag := range []struct {
+		key  string
+		into *[]string
+	}{{r.LoginTag, &groups.Login}, {r.SudoTag, &groups.Sudo}} {
+		if tag.key == "" {
+			continue
+		}
+		value, err := r.Source.InstanceTag(ctx, tag.key)
+		if err != nil {
+			return tagGroups{}, err
+		}
+		if *tag.into, err = accounts.ParseGroupsTag(value); err != nil {
+			return tagGroups{}, fmt.Errorf("instance tag %q: %w", tag.key, err)
+		}
+	}
+	return groups, nil
 }
 
 // Of returns the part of a whole account that is wanted, as IAM itself would
