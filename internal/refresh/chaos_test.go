@@ -2,9 +2,13 @@ package refresh_test
 
 import (
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -198,5 +202,101 @@ func TestAClockThatJumpsTakesNobodysAccount(t *testing.T) {
 				t.Errorf("%s has the number %d, before %d", name, u.UID, numbers[name].UID)
 			}
 		}
+	}
+}
+
+// Several faults at once, of kinds, places and lengths drawn by lot, in a
+// directory of many pages, while people come and go: what is served is what the
+// last good answer says, but for people whom too few answers have missed yet.
+func TestManyFaultsInALargeDirectoryCostNobodyTheAccount(t *testing.T) {
+	const staff, visitors, rounds = 240, 40, 50
+	// A page that is empty and says that it is the last cannot be told from the
+	// truth; confirmation and max_fraction are for that, and have tests of their own.
+	kinds := slices.DeleteFunc(slices.Clone(emulator.Faults), func(k string) bool { return k == emulator.None })
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			lot := rand.New(rand.NewPCG(seed, 6))
+			c := emulator.Company{Groups: []emulator.Group{{Name: "developers"}, {Name: "admins"}, {Name: "ops"}}}
+			for i := range staff + visitors {
+				u := emulator.User{Name: fmt.Sprintf("staff-%03d", i), Groups: []string{"developers"}}
+				if i >= staff {
+					u = emulator.User{Name: fmt.Sprintf("visitor-%02d", i-staff)}
+				}
+				c.Users = append(c.Users, u)
+			}
+			h := newHostOf(t, emulator.Options{Company: c, Settings: emulator.Settings{PageSize: 20}}, func(o *iam.Options) {
+				o.Attempts, o.AttemptTimeout, o.CallTimeout = 2, 250*time.Millisecond, 600*time.Millisecond
+			})
+			h.refresh()
+			first := h.users()
+			missed := map[string]int{} // good answers since a visitor left; absent: not served, or in the group
+			here := map[string]bool{}
+			failed := 0
+			for round := range rounds {
+				for range 1 + lot.IntN(5) {
+					if name := fmt.Sprintf("visitor-%02d", lot.IntN(visitors)); here[name] {
+						h.does(h.e.RemoveMember("developers", name))
+						delete(here, name)
+					} else {
+						h.does(h.e.AddMember("developers", name))
+						here[name] = true
+					}
+				}
+				faults := make([]emulator.Fault, lot.IntN(4))
+				for i := range faults {
+					faults[i] = emulator.Fault{
+						Kind: kinds[lot.IntN(len(kinds))], Call: 1 + lot.IntN(16), Times: 1 + lot.IntN(3),
+						Every: lot.IntN(3), Delay: emulator.Duration(time.Millisecond),
+					}
+				}
+				h.does(h.e.SetFaults(faults...))
+				before := h.live()
+				h.clock.pass(time.Minute)
+				_, err := h.Refresh(t.Context(), refresh.Options{})
+				if err := cache.Verify(h.Dir); err != nil {
+					t.Fatalf("round %d: %v", round, err)
+				}
+				now := h.users()
+				if err != nil {
+					failed++
+					if live := h.live(); live != before {
+						t.Fatalf("round %d: the refresh failed (%v), and %q became %q", round, err, before, live)
+					}
+				} else {
+					for i := range visitors {
+						name := fmt.Sprintf("visitor-%02d", i)
+						u, served := now[name]
+						switch left := strings.Contains(" "+before+" ", " "+name+" ") && !here[name]; {
+						case here[name]:
+							delete(missed, name)
+						case left:
+							missed[name]++
+						}
+						if want := here[name] || missed[name] > 0 && missed[name] < h.Policy.Confirm; want != (served && !u.Former) {
+							t.Fatalf("round %d, %v: %s is served: %v, want %v (missed %d times)", round, faults, name, served && !u.Former, want, missed[name])
+						}
+					}
+				}
+				for name, u := range first {
+					if now[name].UID != u.UID || now[name].Former {
+						t.Fatalf("round %d, %v (%v): %s was %d and is %+v", round, faults, err, name, u.UID, now[name])
+					}
+				}
+			}
+			t.Logf("%d of %d refreshes failed", failed, rounds)
+			if failed < rounds/10 {
+				t.Errorf("%d of %d refreshes failed: the faults do not meet the calls", failed, rounds)
+			}
+			h.does(h.e.SetFaults())
+			for range h.Policy.Confirm {
+				h.refresh()
+			}
+			want := slices.Collect(maps.Keys(here))
+			for name := range first {
+				want = append(want, name)
+			}
+			slices.Sort(want)
+			h.same("served when all is well again", h.live(), strings.Join(want, " "))
+		})
 	}
 }
