@@ -300,3 +300,37 @@ func TestManyFaultsInALargeDirectoryCostNobodyTheAccount(t *testing.T) {
 		})
 	}
 }
+
+// An instance's credentials end in the middle of a walk, and the metadata
+// service, which has the next ones, is slow, talks nonsense or is gone.
+func TestAMetadataServiceThatFailsInTheMiddleOfAWalkCostsNobodyTheAccount(t *testing.T) {
+	h := newHostOf(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 1}, Instance: emulator.Instance{Role: "host"}}, func(o *iam.Options) {
+		o.Attempts, o.AttemptTimeout, o.CallTimeout = 2, 500*time.Millisecond, time.Second
+	})
+	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "false"} {
+		t.Setenv(name, value)
+	}
+	h.refresh()
+	if h.calls()["imds"] == 0 {
+		t.Fatal("the credentials are not the instance's")
+	}
+	for _, kind := range []string{emulator.Slow, emulator.Stall, emulator.Reset, emulator.Failure, emulator.Throttle, emulator.Vanish, emulator.Deny, emulator.Garbage} {
+		before := h.photo()
+		h.does(h.e.SetFaults(
+			emulator.Fault{Kind: emulator.Expire, Action: "GetGroup", Call: 3, Times: -1},
+			emulator.Fault{Kind: kind, Action: "imds", Times: -1, Delay: emulator.Duration(100 * time.Millisecond)}))
+		h.clock.pass(time.Minute)
+		began := time.Now()
+		if _, err := h.Refresh(t.Context(), refresh.Options{}); err == nil {
+			t.Errorf("%s: a refresh without credentials", kind)
+		}
+		t.Logf("%s: refused after %v", kind, time.Since(began).Round(time.Millisecond))
+		h.unchanged(before)
+		// The credentials in hand are worth nothing any more, and the service is well again.
+		h.e.ExpireTokens()
+		h.does(h.e.SetFaults())
+		h.refresh()
+		h.same(kind+": served", h.live(), "alice bob carol erin")
+		h.unchanged(before)
+	}
+}
