@@ -48,9 +48,7 @@ var targets = []struct {
 
 func text(r results, machine string) string {
 	var b strings.Builder
-	b.WriteString(`## Lookups
-
-Through glibc, in nanoseconds a lookup: medians of rounds in which the services took turns (` + "`make nss-bench`" + `).
+	b.WriteString(`Through glibc, in nanoseconds a lookup: medians of rounds in which the services took turns (` + "`make nss-bench`" + `).
 "Empty module" answers without looking, and "array in memory" with one read of an array of as many records: nothing
 that holds its users in memory can do with less. SSSD learnt the users beforehand, the groups of fifty of them, and that
 fifty names are missing; libnss-cache has its index files. In random order over 100,000 users the processor's caches do
