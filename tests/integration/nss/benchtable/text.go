@@ -10,7 +10,7 @@ import (
 var sizes = []string{"5000", "100000"}
 
 var modes = []struct{ name, title string }{
-	{"name", "by name"}, {"few", "by name, of 1,000"}, {"uid", "by uid"}, {"initgroups", "groups of a user"},
+	{"name", "by name"}, {"few", "by name, of 1,000"}, {"uid", "by uid"}, {"initgroups", "groups of a user"}, {"fifty", "groups, of fifty users"},
 	{"missing", "missing name"}, {"threads", "by name, two threads"}, {"first", "first of a process"},
 	{"short", "short buffer refused"}, {"id-large", "`id`, large group"}, {"id-small", "`id`, small groups"},
 }
@@ -31,7 +31,7 @@ var targets = []struct {
 }{
 	{"by name, of SSSD's", what{"5000", "iam", "name"}, what{"5000", "sss", "name"}, 0.35, false},
 	{"by uid, of SSSD's", what{"5000", "iam", "uid"}, what{"5000", "sss", "uid"}, 0.35, false},
-	{"groups of a user, of SSSD's", what{"5000", "iam", "initgroups"}, what{"5000", "sss", "initgroups"}, 0.35, false},
+	{"groups, of fifty users, of SSSD's", what{"5000", "iam", "fifty"}, what{"5000", "sss", "fifty"}, 0.35, false},
 	{"missing name, of a hit", what{"5000", "iam", "missing"}, what{"5000", "iam", "name"}, 1.2, false},
 	{"two threads together, times one", what{"5000", "iam", "name"}, what{"5000", "iam", "threads"}, 1.4, true},
 	{"— the empty module", what{"5000", "empty", "name"}, what{"5000", "empty", "threads"}, 0, false},
