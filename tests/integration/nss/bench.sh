@@ -7,7 +7,7 @@
 # 100,000. The services take turns, round by round, so that ratios are of one
 # run whatever else the machine does. Peers that cannot be had are left out, and
 # named. The tables take the place of the section "lookups" of DOCUMENT, and the
-# picture is put beside it. ROUNDS (7) makes it longer or shorter.
+# picture is put beside it. ROUNDS (15) makes it longer or shorter.
 set -eu
 cd "$(dirname "$0")/../../.."
 build=$(realpath "${1:-build}" 2>/dev/null || echo build)
@@ -118,7 +118,7 @@ inside() {
 	else
 		say 'without sss'
 	fi
-	for round in $(seq "${ROUNDS:-7}"); do
+	for round in $(seq "${ROUNDS:-15}"); do
 		for users in $sizes; do
 			serve "$users"
 			for service in $services; do
