@@ -1,4 +1,5 @@
-# The commands of nss-iam. README.md names the two that matter: make demo, make test.
+# The commands of nss-iam. README.md names the two that matter: make demo, make
+# test. HACKING.md says which is for what.
 
 GO      ?= go
 CC      ?= cc
@@ -16,7 +17,7 @@ SOCKET   ?= /run/nss-iam/cachefill.sock
 
 GOFLAGS_STATIC = -ldflags "-s -w -X main.version=$(VERSION) -X main.cacheDir=$(CACHEDIR) -X main.socketPath=$(SOCKET)"
 
-.PHONY: build test demo bench fuzz lint install deb rpm clean programs
+.PHONY: build check test demo bench fuzz lint install deb rpm clean programs
 
 build: $(BUILD)/libnss_iam.so.2 programs
 
@@ -33,6 +34,10 @@ include tests/fleetsim/fleetsim.mk
 
 demo: build
 	tests/demo/demo.sh
+
+# What can be known of a change in under a minute: no root, no network.
+check:
+	tests/check.sh
 
 # Everything: what is missing from the machine is installed (root) or named.
 test:

@@ -15,6 +15,7 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/emulator"
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 // A victim is a host on which "iam-cachefill refresh" runs and is killed.
@@ -111,6 +112,7 @@ const (
 const kills, victims = 1000, 4
 
 func TestAKillAtAnyMomentLeavesACompleteState(t *testing.T) {
+	unmet.Long(t, "a thousand processes are started and killed")
 	// The program as it is installed: the race detector's takes several times as
 	// long to start.
 	program := filepath.Join(t.TempDir(), "iam-cachefill")
@@ -183,6 +185,7 @@ func (v *victim) killAtRandom(times int, all, killed *atomic.Int64) {
 }
 
 func TestTwoRefreshesAtOnceLeaveACompleteState(t *testing.T) {
+	unmet.Long(t, "twenty processes race for the cache folder")
 	v := newVictim(t)
 	v.refresh()
 	for n := range 10 {

@@ -176,6 +176,7 @@ func (j *judge) check(c powerloss.Crash) error {
 // and the next refresh goes on from there. The same judge finds fault with each
 // sync that is taken out of the recording.
 func TestPowerLossAtAnyWriteLeavesACompleteState(t *testing.T) {
+	unmet.Long(t, "each of some 150 states of the disk is looked at by a process")
 	unmet.Root(t, "only root can mount a disk of the tests")
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		unmet.Skip(t, "the kernel has no FUSE for a disk of the tests: %v", err)

@@ -276,6 +276,7 @@ func killed(t *testing.T, d tree, step int, undo string) bool {
 }
 
 func TestASetupKilledAnywhereIsPutBackOrFinishedByTheNextRun(t *testing.T) {
+	unmet.Long(t, "setup is killed at each of its steps")
 	steps := 0
 	for step := 1; ; step++ {
 		d := newTree(t)

@@ -24,6 +24,7 @@ import (
 // sweep after it: what is served is the old state or the new, and nobody who
 // is in IAM all the time loses the account or the number.
 func TestEveryFaultAtEveryCallLeavesACompleteState(t *testing.T) {
+	unmet.Long(t, "every fault is made at every call, and each waits for a time limit")
 	impatient := func(o *iam.Options) {
 		o.Attempts, o.AttemptTimeout, o.CallTimeout = 2, 100*time.Millisecond, 250*time.Millisecond
 	}
@@ -209,6 +210,7 @@ func TestAClockThatJumpsTakesNobodysAccount(t *testing.T) {
 // directory of many pages, while people come and go: what is served is what the
 // last good answer says, but for people whom too few answers have missed yet.
 func TestManyFaultsInALargeDirectoryCostNobodyTheAccount(t *testing.T) {
+	unmet.Long(t, "50 rounds of faults, each of which waits for time limits")
 	const staff, visitors, rounds = 240, 40, 50
 	// A page that is empty and says that it is the last cannot be told from the
 	// truth; confirmation and max_fraction are for that, and have tests of their own.
@@ -304,6 +306,7 @@ func TestManyFaultsInALargeDirectoryCostNobodyTheAccount(t *testing.T) {
 // An instance's credentials end in the middle of a walk, and the metadata
 // service, which has the next ones, is slow, talks nonsense or is gone.
 func TestAMetadataServiceThatFailsInTheMiddleOfAWalkCostsNobodyTheAccount(t *testing.T) {
+	unmet.Long(t, "each round waits for the time limits of the metadata service")
 	h := newHostOf(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 1}, Instance: emulator.Instance{Role: "host"}}, func(o *iam.Options) {
 		o.Attempts, o.AttemptTimeout, o.CallTimeout = 2, 500*time.Millisecond, time.Second
 	})

@@ -1,6 +1,7 @@
 // Package unmet is the one way in which tests are skipped: where the machine
-// lacks what they need, on a machine that is not CI. It knows no other package
-// of the project, so that every test may use it.
+// lacks what they need, on a machine that is not CI, and where -short leaves out
+// what takes long. It knows no other package of the project, so that every test
+// may use it.
 package unmet
 
 import (
@@ -23,5 +24,15 @@ func Root(t testing.TB, reason string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		Skip(t, "%s; the command that runs this: sudo env PATH=\"$PATH\" go test", reason)
+	}
+}
+
+// Long leaves a test out of -short, which make check uses, and says why the
+// test takes long. make test never runs with -short, so that in CI nothing is
+// left out.
+func Long(t testing.TB, reason string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skipf("left out by -short: %s", reason)
 	}
 }

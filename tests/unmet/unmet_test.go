@@ -1,6 +1,7 @@
 package unmet
 
 import (
+	"flag"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,6 +27,21 @@ func TestWhatCannotRunIsSkippedAndFailsInCI(t *testing.T) {
 		Skip(r, "no such tool")
 		if !strings.HasPrefix(r.ended, want) {
 			t.Errorf("CI=%q: the test was %s, want %s", ci, r.ended, want)
+		}
+	}
+}
+
+func TestASlowTestIsLeftOutByShortAndByNothingElse(t *testing.T) {
+	before := flag.Lookup("test.short").Value.String()
+	defer func() { _ = flag.Set("test.short", before) }()
+	for short, want := range map[string]string{"true": "skipped", "false": ""} {
+		if err := flag.Set("test.short", short); err != nil {
+			t.Fatal(err)
+		}
+		r := new(recorder)
+		Long(r, "it waits")
+		if r.ended != want {
+			t.Errorf("-short=%s: the test was %q, want %q", short, r.ended, want)
 		}
 	}
 }
