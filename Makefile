@@ -31,6 +31,7 @@ programs:
 include nss/build.mk
 include packaging/packaging.mk
 include tests/fleetsim/fleetsim.mk
+include tests/mutate/mutate.mk
 
 demo: build
 	tests/demo/demo.sh

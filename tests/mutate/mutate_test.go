@@ -1,0 +1,133 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// commandDecide is a program with a bound, and testOfIt notices one change of it only.
+const (
+	commandDecide = `package main
+
+func main() {}
+
+func young(age int) bool {
+	for age > 1000 {
+	}
+	return age < 30
+}
+`
+	testOfIt = `package main
+
+import "testing"
+
+func TestYoung(t *testing.T) {
+	if !young(20) || young(40) {
+		t.Error("wrong")
+	}
+}
+`
+)
+
+func TestTheStandInSaysWhatBecameOfAChange(t *testing.T) {
+	goCommand, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		now  string // in place of age < 30
+		want int
+	}{
+		{"a change that a test of a command notices", "age >= 30", noticed},
+		{"a change that no test notices", "age <= 30", survived},
+		{"a change that does not compile", `age < "30"`, unbuilt},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			t.Setenv(realGo, goCommand)
+			t.Setenv(workDir, t.TempDir())
+			write(t, filepath.Join(dir, "go.mod"), "module decide\n\ngo 1.26\n")
+			write(t, filepath.Join(dir, "main_test.go"), testOfIt)
+			write(t, filepath.Join(dir, "main.go"), replaceOnce(t, commandDecide, "age < 30", c.now))
+			t.Chdir(dir)
+			if got := judge(); got != c.want {
+				t.Errorf("exit status %d, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+func TestTestsThatDoNotEndAreEndedAndCalledHung(t *testing.T) {
+	start := time.Now()
+	if _, err := runTests("/bin/sh", ".", "", time.Minute); err == nil {
+		t.Error("a program that knows no test flags passed")
+	}
+	script := filepath.Join(t.TempDir(), "endless")
+	write(t, script, "#!/bin/sh\nsleep 600 & wait\n")
+	if err := os.Chmod(script, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runTests(script, ".", "", 100*time.Millisecond); err != errHung {
+		t.Errorf("got %v, want %v", err, errHung)
+	}
+	if took := time.Since(start); took > time.Minute {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestOnlyTheTestsThatFailedRunAgain(t *testing.T) {
+	out := "--- FAIL: TestOne (0.00s)\n    --- FAIL: TestOne/inner (0.00s)\n--- FAIL: TestTwo (0.00s)\nFAIL\n"
+	if got, want := onlyFailed([]byte(out)), "^(TestOne|TestTwo)$"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := onlyFailed([]byte("panic: in an init function")); got != "" {
+		t.Errorf("without a name: got %q, want all tests", got)
+	}
+}
+
+func TestWhatHasNoVerdictCountsAsNotNoticed(t *testing.T) {
+	var r row
+	for _, status := range []string{"KILLED", "KILLED", "NOT VIABLE", "LIVED", "NOT COVERED", "TIMED OUT", "SKIPPED"} {
+		r.add(survivor{}, status)
+	}
+	if r.changes() != 6 || r.Noticed != 2 || r.Unbuilt != 1 || len(r.Survivors) != 2 || r.Unfinished != 2 {
+		t.Errorf("got %+v", r)
+	}
+	if got := r.share(); int(got) != 33 {
+		t.Errorf("share %v, want a third", got)
+	}
+}
+
+func TestEveryMutatedPackageIsThere(t *testing.T) {
+	for _, target := range targets {
+		dir := filepath.Join("..", "..", target.Dir)
+		if sources, err := filepath.Glob(filepath.Join(dir, "*.go")); err != nil || len(sources) == 0 {
+			t.Errorf("%s: no Go files, %v", target.Dir, err)
+		}
+		for _, prefix := range target.Files {
+			if sources, err := filepath.Glob(filepath.Join(dir, prefix+"*.go")); err != nil || len(sources) == 0 {
+				t.Errorf("%s: no file %s*.go, %v", target.Dir, prefix, err)
+			}
+		}
+	}
+}
+
+func write(t *testing.T, path, body string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func replaceOnce(t *testing.T, s, old, now string) string {
+	t.Helper()
+	if strings.Count(s, old) != 1 {
+		t.Fatalf("%q is not once in %q", old, s)
+	}
+	return strings.Replace(s, old, now, 1)
+}

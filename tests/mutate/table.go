@@ -1,0 +1,90 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A row is the outcome for one package.
+type row struct {
+	Dir        string
+	Noticed    int // some test failed
+	Hung       int // of those: the tests did not end in time
+	Unbuilt    int // the compiler notices: not counted
+	Unfinished int // gremlins has no verdict: counted as not noticed
+	Survivors  []survivor
+}
+
+// A survivor is a change that no test notices.
+type survivor struct {
+	File         string
+	Line, Column int
+	Change       string
+}
+
+// add counts one change by gremlins' word for what became of it.
+func (r *row) add(s survivor, status string) {
+	switch status {
+	case "KILLED":
+		r.Noticed++
+	case "NOT VIABLE":
+		r.Unbuilt++
+	case "LIVED", "NOT COVERED":
+		r.Survivors = append(r.Survivors, s)
+	default:
+		r.Unfinished++
+	}
+}
+
+func (r row) changes() int { return r.Noticed + len(r.Survivors) + r.Unfinished }
+
+// share is the percentage of changes that some test notices.
+func (r row) share() float64 {
+	if r.changes() == 0 {
+		return 100
+	}
+	return 100 * float64(r.Noticed) / float64(r.changes())
+}
+
+// table prints the rows as docs/security.md has them.
+func table(rows []row) string {
+	var b strings.Builder
+	b.WriteString("| package | changes | noticed | of these by a hang | not noticed | share |\n|---|---|---|---|---|---|\n")
+	for _, r := range rows {
+		fmt.Fprintf(&b, "| `%s` | %d | %d | %d | %d | %.0f %% |\n",
+			r.Dir, r.changes(), r.Noticed, r.Hung, r.changes()-r.Noticed, r.share())
+	}
+	return b.String()
+}
+
+// survivors prints where the changes are that no test notices, with the line
+// as it is in tree.
+func survivors(rows []row, tree string) string {
+	var b strings.Builder
+	for _, r := range rows {
+		slices.SortFunc(r.Survivors, func(x, y survivor) int {
+			return cmp.Or(cmp.Compare(x.File, y.File), x.Line-y.Line, x.Column-y.Column)
+		})
+		for _, s := range r.Survivors {
+			line := sourceLine(filepath.Join(tree, s.File), s.Line)
+			fmt.Fprintf(&b, "%s:%d:%d: %s: %s\n", s.File, s.Line, s.Column, s.Change, line)
+		}
+		if r.Unfinished > 0 {
+			fmt.Fprintf(&b, "%s: %d changes without a verdict\n", r.Dir, r.Unfinished)
+		}
+	}
+	return b.String()
+}
+
+func sourceLine(path string, n int) string {
+	body, err := os.ReadFile(path)
+	lines := strings.Split(string(body), "\n")
+	if err != nil || n < 1 || n > len(lines) {
+		return ""
+	}
+	return strings.TrimSpace(lines[n-1])
+}
