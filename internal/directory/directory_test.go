@@ -35,6 +35,7 @@ func TestAnAnswerThatCannotBeIAMsIsRefusedWhole(t *testing.T) {
 		{"an id with a space", func(d *Directory) { d.Users[2].ID = "AIDAC x" }, `has the id "AIDAC x"`},
 		{"an id without end", func(d *Directory) { d.Users[2].ID = "AIDAC" + strings.Repeat("x", 200) }, `has the id "AIDACxxx`},
 		{"groups out of order", func(d *Directory) { d.Groups[0], d.Groups[1] = d.Groups[1], d.Groups[0] }, `group "AGPAA" stands after "AGPAB"`},
+		{"a group twice", func(d *Directory) { d.Groups[1].ID = d.Groups[0].ID }, `group "AGPAA" stands in it twice`},
 		{"a group without an id", func(d *Directory) { d.Groups[0].ID = "" }, `group "dev" has the id ""`},
 		{"a member who is no user", func(d *Directory) { d.Groups[0].Members = []string{"AIDAA", "AIDABB"} }, `group "dev" has the member "AIDABB", who is no user of it`},
 		{"a member after all users", func(d *Directory) { d.Groups[0].Members = []string{"AIDAZ"} }, `group "dev" has the member "AIDAZ"`},
