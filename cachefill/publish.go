@@ -192,7 +192,7 @@ func sweepAndWrite(ctx context.Context, r *refresh.Refresher, writer *publisher,
 // tell logs a publication.
 func (p publication) tell(log *slog.Logger) {
 	if p.Replaced != "" {
-		log.Warn("replaced a snapshot that no host could use", "snapshot", p.Address, "reason", p.Replaced)
+		log.Error("replaced a snapshot that no host should use", "snapshot", p.Address, "reason", p.Replaced)
 	}
 	if p.Published {
 		log.Info("snapshot published", "snapshot", p.Address, "generation", p.Generation, "bytes", p.Bytes, "users", p.Users, "keys_of", p.KeysOf)

@@ -173,6 +173,41 @@ func TestWhatPublishIsToldWrongIsUsageAndWhatFailsIsFailure(t *testing.T) {
 	}
 }
 
+func TestAPublisherKnowsAfterARestartWhatItPublished(t *testing.T) {
+	x := newTerminal(t)
+	key, path := filepath.Join(x.dir, "key"), filepath.Join(x.dir, "snapshot")
+	c := x.config("publisher", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\nbulk = true\n", x.e.URL))
+	publish := func() (string, string) {
+		t.Helper()
+		return x.run(exitOK, "--config", c, "publish", "file://"+path, "--key", key)
+	}
+	x.run(exitOK, "publish", "--new-key", key)
+	publish()
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := x.e.DeleteUser("bob"); err != nil {
+		t.Fatal(err)
+	}
+	publish()
+	if err := os.WriteFile(path, old, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, errs := publish()
+	for what, text := range map[string]string{"standard output": out, "the log": errs} {
+		if !strings.Contains(text, "somebody put an old file back") {
+			t.Errorf("%s does not tell of the old snapshot: %q", what, text)
+		}
+	}
+	if !strings.Contains(errs, "level=ERROR") {
+		t.Errorf("the log has no error: %q", errs)
+	}
+	if now, err := os.ReadFile(path); err != nil || bytes.Equal(now, old) {
+		t.Errorf("the old snapshot is still there, %v", err)
+	}
+}
+
 func TestADaemonThatServesNobodyPublishes(t *testing.T) {
 	x := newTerminal(t)
 	key, path := filepath.Join(x.dir, "key"), filepath.Join(x.dir, "snapshot")

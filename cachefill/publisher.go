@@ -10,6 +10,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
 	"github.com/nss-iam/nss-iam/internal/source"
+	"github.com/nss-iam/nss-iam/internal/state"
 )
 
 // publisherSweepAge is how old a listing of keys may be that hosts open doors
@@ -48,7 +49,7 @@ type publication struct {
 	Bytes      int    `json:",omitempty"` // written
 	Users      int
 	KeysOf     int    // users whose keys are known
-	Replaced   string `json:",omitempty"` // why what was there was of no use
+	Replaced   string `json:",omitempty"` // why what was there was overwritten: no host should use it
 }
 
 func (p publication) String() string {
@@ -56,7 +57,11 @@ func (p publication) String() string {
 	if p.Published {
 		what = fmt.Sprintf("is written, %d bytes", p.Bytes)
 	}
-	return fmt.Sprintf("%s %s: generation %d, %d users, the keys of %d", p.Address, what, p.Generation, p.Users, p.KeysOf)
+	text := fmt.Sprintf("%s %s: generation %d, %d users, the keys of %d", p.Address, what, p.Generation, p.Users, p.KeysOf)
+	if p.Replaced != "" {
+		text += "; it replaced what no host should use: " + p.Replaced
+	}
+	return text
 }
 
 // write publishes the last answer of r. confirm says that an answer is a new
@@ -65,7 +70,7 @@ func (p *publisher) write(ctx context.Context, r *refresh.Refresher, confirm boo
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.open == nil {
-		if err := p.prepare(ctx); err != nil {
+		if err := p.prepare(ctx, r.State); err != nil {
 			return publication{}, err
 		}
 	}
@@ -92,7 +97,7 @@ func (p *publisher) write(ctx context.Context, r *refresh.Refresher, confirm boo
 	return done, nil
 }
 
-func (p *publisher) prepare(ctx context.Context) error {
+func (p *publisher) prepare(ctx context.Context, s *state.Store) error {
 	// The endpoint of [source] is IAM's; S3's and SSM's are the environment's.
 	configuration := awsOf(p.region, "")
 	signer, err := snapshot.LoadSigner(ctx, p.publish.Key, configuration)
@@ -109,6 +114,30 @@ func (p *publisher) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if open.Highest, open.Note, err = rememberPublished(s, p.publish.URL); err != nil {
+		return err
+	}
 	p.open = open
 	return nil
+}
+
+// savedPublished is the name under which the state keeps the highest
+// generation of every address that was ever published to.
+const savedPublished = "published"
+
+// rememberPublished returns the highest generation known of an address, and
+// what keeps a higher one.
+func rememberPublished(s *state.Store, address string) (snapshot.Mark, func(snapshot.Mark) error, error) {
+	var known map[string]snapshot.Mark
+	if err := s.Load(savedPublished, &known); err != nil {
+		return snapshot.Mark{}, nil, err
+	}
+	return known[address], func(m snapshot.Mark) error {
+		known := map[string]snapshot.Mark{} // a publication elsewhere may have been noted meanwhile
+		if err := s.Load(savedPublished, &known); err != nil {
+			return err
+		}
+		known[address] = m
+		return s.Save(map[string]any{savedPublished: known})
+	}, nil
 }

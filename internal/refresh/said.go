@@ -38,6 +38,7 @@ type Origin struct {
 	Address    string
 	Account    string
 	Generation uint64 // grows with every answer of this address
+	Digest     string `json:",omitempty"` // of what was signed; "": kept by a release that did not know
 }
 
 // A Former is an IAM user who is gone.

@@ -26,6 +26,7 @@ type Trust struct {
 	Keys       []PublicKey // any one of them must have signed
 	Account    string      // the account it must be of; "": any
 	Generation uint64      // the generation held; an older one is refused, the same one is not
+	Digest     string      // Manifest.Digest of the generation held; the same generation with another is refused; "": any
 	Now        time.Time
 }
 
@@ -150,7 +151,7 @@ func openEnvelope(header []byte, trusted []PublicKey) (payload []byte, signedBy 
 		}
 	}
 	if named == "" {
-		return nil, "", fmt.Errorf("%w but by %.100q; if that is the publisher's, add it to source.trusted_keys", ErrUntrusted, envelope.Signatures[0].KeyID)
+		return nil, "", fmt.Errorf("%w: it names the key %.100q; see who may write here, and take a new publisher's key from its own .pub file, never from a snapshot", ErrUntrusted, envelope.Signatures[0].KeyID)
 	}
 	verifiers := make([]dsse.Verifier, len(trusted))
 	for i, k := range trusted {
@@ -204,7 +205,22 @@ func (m Manifest) fits(trust Trust) error {
 	case m.Written.After(trust.Now.Add(ClockTolerance)):
 		return fmt.Errorf("%w: written at %s, and it is %s here; see whose clock is wrong", ErrFuture, m.Written.Format(time.RFC3339), trust.Now.UTC().Format(time.RFC3339))
 	case m.Generation < trust.Generation:
-		return fmt.Errorf("%w: generation %d, and %d is held", ErrOlder, m.Generation, trust.Generation)
+		return fmt.Errorf("%w: generation %d, and %d is held; somebody put an old file back, see who may write here", ErrOlder, m.Generation, trust.Generation)
+	case m.Generation == trust.Generation && trust.Digest != "" && m.Digest() != trust.Digest:
+		return fmt.Errorf("%w: generation %d; see who may write here, and who has the signing key", ErrTwice, m.Generation)
 	}
 	return nil
 }
+
+// Digest returns a hash over everything that was signed, in hex: two files with
+// one digest have the same contents.
+func (m Manifest) Digest() string {
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // not for times that JSON could be read into
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func (m Manifest) mark() Mark { return Mark{m.Generation, m.Digest()} }

@@ -104,19 +104,22 @@ func TestOpenRefuses(t *testing.T) {
 		want  error
 		says  string
 	}{
-		"an empty file":                                {nil, trust(nil), ErrTruncated, "0 bytes"},
-		"half a header":                                {good[:len(header)/2], trust(nil), ErrTruncated, "first line"},
-		"a header without a body":                      {good[:len(header)+1], trust(nil), ErrTruncated, "0 of"},
-		"half a body":                                  {good[:len(good)-len(body)/2], trust(nil), ErrTruncated, "bytes are there"},
-		"a flipped bit in the body":                    {flipped, trust(nil), ErrDamaged, "body is not the one"},
-		"something after the body":                     {append(bytes.Clone(good), 0), trust(nil), ErrDamaged, "body is not the one"},
-		"another snapshot's body":                      {append(append(bytes.Clone(header), '\n'), bytes.Repeat([]byte{1}, len(body))...), trust(nil), ErrDamaged, ""},
-		"a web page":                                   {[]byte("<html>\n<body>proxy login</body></html>\n"), trust(nil), ErrDamaged, "does not begin as a snapshot"},
-		"an endless line":                              {bytes.Repeat([]byte{'{'}, 1<<20), trust(nil), ErrDamaged, "does not begin"},
-		"another key":                                  {signed(t, c, 7, other), trust(nil), ErrUntrusted, other.PublicKey("").Fingerprint()},
-		"another key under the trusted key's name":     {claims, trust(nil), ErrDamaged, "does not fit"},
-		"no trusted key at all":                        {good, trust(func(tr *Trust) { tr.Keys = nil }), ErrUntrusted, ""},
-		"an older generation":                          {good, trust(func(tr *Trust) { tr.Generation = 8 }), ErrOlder, "generation 7, and 8 is held"},
+		"an empty file":                            {nil, trust(nil), ErrTruncated, "0 bytes"},
+		"half a header":                            {good[:len(header)/2], trust(nil), ErrTruncated, "first line"},
+		"a header without a body":                  {good[:len(header)+1], trust(nil), ErrTruncated, "0 of"},
+		"half a body":                              {good[:len(good)-len(body)/2], trust(nil), ErrTruncated, "bytes are there"},
+		"a flipped bit in the body":                {flipped, trust(nil), ErrDamaged, "body is not the one"},
+		"something after the body":                 {append(bytes.Clone(good), 0), trust(nil), ErrDamaged, "body is not the one"},
+		"another snapshot's body":                  {append(append(bytes.Clone(header), '\n'), bytes.Repeat([]byte{1}, len(body))...), trust(nil), ErrDamaged, ""},
+		"a web page":                               {[]byte("<html>\n<body>proxy login</body></html>\n"), trust(nil), ErrDamaged, "does not begin as a snapshot"},
+		"an endless line":                          {bytes.Repeat([]byte{'{'}, 1<<20), trust(nil), ErrDamaged, "does not begin"},
+		"another key":                              {signed(t, c, 7, other), trust(nil), ErrUntrusted, other.PublicKey("").Fingerprint()},
+		"another key under the trusted key's name": {claims, trust(nil), ErrDamaged, "does not fit"},
+		"no trusted key at all":                    {good, trust(func(tr *Trust) { tr.Keys = nil }), ErrUntrusted, ""},
+		"an older generation":                      {good, trust(func(tr *Trust) { tr.Generation = 8 }), ErrOlder, "generation 7, and 8 is held"},
+		"the generation held with other contents": {good, trust(func(tr *Trust) {
+			tr.Generation, tr.Digest = 7, markOf(t, signed(t, sample(6, 2), 7, signer), signer).Digest
+		}), ErrTwice, "generation 7"},
 		"another account":                              {good, trust(func(tr *Trust) { tr.Account = "999999999999" }), ErrAccount, account},
 		"the future":                                   {at(start.Add(ClockTolerance + 2*time.Second)), trust(nil), ErrFuture, "clock"},
 		"another version":                              {crafted(t, signer, body, func(m *Manifest) { m.Version = 2 }), trust(nil), ErrVersion, "2, and this program reads 1"},
@@ -154,6 +157,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	for name, tr := range map[string]Trust{
 		"the generation held already":     trust(func(tr *Trust) { tr.Generation = 7 }),
+		"the same contents held already":  trust(func(tr *Trust) { tr.Generation, tr.Digest = 7, markOf(t, good, signer).Digest }),
+		"a newer one than the one held":   trust(func(tr *Trust) { tr.Generation, tr.Digest = 6, strings.Repeat("0", 64) }),
 		"an older generation held":        trust(func(tr *Trust) { tr.Generation = 6 }),
 		"any account":                     trust(func(tr *Trust) { tr.Account = "" }),
 		"two trusted keys":                trust(func(tr *Trust) { tr.Keys = []PublicKey{other.PublicKey(""), signer.PublicKey("")} }),

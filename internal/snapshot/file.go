@@ -50,7 +50,7 @@ func (s *FileStore) read(known Tag) ([]byte, Tag, error) {
 	case tag == known:
 		return nil, tag, ErrNotModified
 	case size > MaxSize:
-		return nil, "", fmt.Errorf("%w: %d bytes, %d allowed", ErrTooLarge, size, MaxSize)
+		return nil, tag, fmt.Errorf("%w: %d bytes, %d allowed", ErrTooLarge, size, MaxSize)
 	}
 	data, err := readAll(f, size)
 	return data, tag, err

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,9 +34,21 @@ type Publisher struct {
 	Lifetime time.Duration // 0: the default
 	Renewal  time.Duration // 0: the default
 
+	// Highest is the highest generation that a trusted key ever signed at
+	// Store, as far as known. Note, which may be nil, keeps it over restarts.
+	Highest Mark
+	Note    func(Mark) error
+
 	seen    Manifest
 	seenTag Tag
-	highest uint64 // generation ever seen
+	fault   error // why the version seenTag must be replaced whatever the content, or nil
+	noted   Mark
+}
+
+// A Mark names one published snapshot. It survives JSON.
+type Mark struct {
+	Generation uint64 `json:"generation"`
+	Digest     string `json:"digest,omitempty"` // Manifest.Digest; "": not known
 }
 
 // A Result is what Publish did.
@@ -43,17 +56,23 @@ type Result struct {
 	Published  bool
 	Generation uint64 // of what is in the store now
 	Bytes      int    // written
-	// Replaced is why a file that no host could have used was overwritten, or
-	// nil. It is worth a line in the log.
+	// Replaced is why what was there was overwritten: no host could have used
+	// it, or somebody put it there who must not. It is an error for the log.
 	Replaced error
 }
 
 // Publish brings the store up to date with content. Nothing is written while
 // the store has the same content and is not due for renewal, or has what a
-// publisher read from IAM later than this content. A file that is damaged, cut
-// short or from the future is overwritten. One that is of another account, of
-// another version or signed by an unknown key is not: it is somebody's
-// mistake, and an error.
+// publisher read from IAM later than this content. Everything else is
+// overwritten: also a file that is damaged, from the future or signed by an
+// unknown key, a generation below one that was there before, and another
+// file of the same generation. Only two things are left alone and are an
+// error: a file of another version, and a file of another account where this
+// publisher never published before. Both are somebody's mistake.
+//
+// The generation written is above every generation that was seen here, and at
+// least the Unix time: a publisher that forgot everything is above what was
+// published before it too, since nobody publishes once a second for long.
 func (p *Publisher) Publish(ctx context.Context, content Content) (Result, error) {
 	b, err := encodeBody(content)
 	if err != nil {
@@ -61,10 +80,11 @@ func (p *Publisher) Publish(ctx context.Context, content Content) (Result, error
 	}
 	for range maxRaces {
 		result, err := p.attempt(ctx, b, content)
-		if !errors.Is(err, ErrConflict) {
-			return result, err
+		if errors.Is(err, ErrConflict) {
+			p.seenTag = ""
+			continue
 		}
-		p.seenTag = ""
+		return result, errors.Join(err, p.note())
 	}
 	return Result{}, fmt.Errorf("publish %q: lost %d races in a row against other publishers; are there too many?", p.Store, maxRaces)
 }
@@ -74,35 +94,19 @@ func (p *Publisher) attempt(ctx context.Context, b body, content Content) (Resul
 	if p.Now != nil {
 		now = p.Now()
 	}
-	lifetime, renewal := p.Lifetime, p.Renewal
-	if lifetime == 0 {
-		lifetime = Lifetime
-	}
-	if renewal == 0 {
-		renewal = lifetime / 4
-	}
-	// A store whose file was lost starts above every generation that came
-	// before, and needs to remember none: nobody publishes once a second for
-	// long. Hosts that held the lost file go on without noticing.
-	generation := uint64(max(now.Unix(), 1))
-	replaced, err := p.look(ctx, content.Directory.Account, now)
-	switch {
-	case err != nil:
+	if err := p.look(ctx, content.Directory.Account, now); err != nil {
 		return Result{}, err
-	case p.seen.Generation == 0:
-		generation = max(generation, p.highest+1)
-	case replaced == nil && p.seen.AsOf.After(content.AsOf),
-		replaced == nil && p.seen.Content == b.digest && now.Before(p.seen.Written.Add(renewal)):
-		return Result{Generation: p.seen.Generation}, nil
-	default:
-		generation = p.seen.Generation + 1
 	}
-	data, err := sign(b, content, generation, now, now.Add(lifetime), p.Signer)
+	if p.upToDate(b, content, now) {
+		return Result{Generation: p.seen.Generation}, nil
+	}
+	generation := max(uint64(max(now.Unix(), 1)), p.Highest.Generation+1)
+	data, err := sign(b, content, generation, now, now.Add(cmp.Or(p.Lifetime, Lifetime)), p.Signer)
 	if err != nil {
 		return Result{}, err
 	}
-	previous := p.seenTag
-	tag, err := p.Store.Write(ctx, data, previous)
+	replaced := p.fault
+	tag, err := p.Store.Write(ctx, data, p.seenTag)
 	if err != nil {
 		return Result{}, err
 	}
@@ -110,39 +114,61 @@ func (p *Publisher) attempt(ctx context.Context, b body, content Content) (Resul
 	if err != nil {
 		return Result{}, fmt.Errorf("publish %q: read back: %w", p.Store, err)
 	}
-	p.seen, p.seenTag, p.highest = m, tag, m.Generation
+	p.seen, p.seenTag, p.fault, p.Highest = m, tag, nil, m.mark()
 	return Result{Published: true, Generation: generation, Bytes: len(data), Replaced: replaced}, nil
 }
 
-// look brings p.seen and p.seenTag up to date with the store. A seen without a
-// generation says that there is nothing whose generation counts.
-func (p *Publisher) look(ctx context.Context, account string, now time.Time) (replaced, err error) {
+// upToDate reports whether what look found need not be replaced.
+func (p *Publisher) upToDate(b body, content Content, now time.Time) bool {
+	if p.fault != nil || p.seen.Generation == 0 {
+		return false
+	}
+	renewal := cmp.Or(p.Renewal, cmp.Or(p.Lifetime, Lifetime)/4)
+	return p.seen.AsOf.After(content.AsOf) ||
+		p.seen.Content == b.digest && now.Before(p.seen.Written.Add(renewal))
+}
+
+// look brings seen, seenTag, fault and Highest up to date with the store.
+func (p *Publisher) look(ctx context.Context, account string, now time.Time) error {
 	data, tag, err := p.Store.Read(ctx, p.seenTag)
 	switch {
 	case errors.Is(err, ErrNotModified):
-		return nil, nil
+		return nil
 	case errors.Is(err, ErrAbsent):
-		p.seen, p.seenTag = Manifest{}, ""
-		return nil, nil
+		p.seen, p.seenTag, p.fault = Manifest{}, "", nil
+		return nil
+	case errors.Is(err, ErrTooLarge) && tag != "":
+		p.seen, p.seenTag, p.fault = Manifest{}, tag, err
+		return nil
 	case err != nil:
-		return nil, err
+		return err
 	}
 	m, _, _, err := verify(data, Trust{
-		Now: now, Account: account,
+		Now: now, Account: account, Generation: p.Highest.Generation, Digest: p.Highest.Digest,
 		Keys: append([]PublicKey{p.Signer.PublicKey("")}, dropKey(p.Trusted, p.Signer.PublicKey(""))...),
 	})
-	p.highest = max(p.highest, m.Generation)
-	switch {
-	case err == nil:
-		p.seen, p.seenTag = m, tag
-		return nil, nil
-	case errors.Is(err, ErrDamaged), errors.Is(err, ErrTruncated), errors.Is(err, ErrMalformed), errors.Is(err, ErrFuture):
-		// What the manifest of a file from the future, or cut short, says is
-		// signed: the next generation must be above it.
-		p.seen, p.seenTag = Manifest{Generation: m.Generation}, tag
-		return err, nil
+	if errors.Is(err, ErrVersion) || errors.Is(err, ErrAccount) && p.Highest.Generation == 0 {
+		return fmt.Errorf("publish over %q: %w; remove it if it is not wanted", p.Store, err)
 	}
-	return nil, fmt.Errorf("publish over %q: %w; remove it if it is not wanted", p.Store, err)
+	p.seen, p.seenTag, p.fault = m, tag, err
+	// m is empty unless a trusted key signed it. What is cut short or from the
+	// future has a generation too, and the next one must be above it.
+	if m.Generation > p.Highest.Generation {
+		p.Highest = m.mark()
+	}
+	return nil
+}
+
+// note has Highest kept.
+func (p *Publisher) note() error {
+	if p.Note == nil || p.Highest == p.noted {
+		return nil
+	}
+	if err := p.Note(p.Highest); err != nil {
+		return fmt.Errorf("publish %q: remember generation %d: %w", p.Store, p.Highest.Generation, err)
+	}
+	p.noted = p.Highest
+	return nil
 }
 
 func dropKey(keys []PublicKey, unwanted PublicKey) []PublicKey {

@@ -40,17 +40,20 @@ func TestPublishWritesOnlyWhatIsNews(t *testing.T) {
 			publish(publisherOf(open(), signer, &now), Result{Generation: first}) // a restart, or another host
 
 			c.Directory.Users[0].Name = "renamed"
-			publish(p, Result{Published: true, Generation: first + 1})
-			publish(p, Result{Generation: first + 1})
+			publish(p, Result{Published: true, Generation: first + 60})
+			publish(p, Result{Generation: first + 60})
+			c.Directory.Users[0].Name = "renamed within the second"
+			publish(p, Result{Published: true, Generation: first + 61})
 
 			now, c.AsOf = now.Add(Renewal), c.AsOf.Add(Renewal)
-			publish(p, Result{Published: true, Generation: first + 2}) // renewed
-			publish(p, Result{Generation: first + 2})
+			renewed := uint64(now.Unix())
+			publish(p, Result{Published: true, Generation: renewed})
+			publish(p, Result{Generation: renewed})
 
 			trust := trusting(signer)
-			trust.Now, trust.Generation = now, first+2
+			trust.Now, trust.Generation = now, renewed
 			s, _, err := Fetch(ctx, open(), "", trust)
-			if err != nil || s.Content.Directory.Users[0].Name != "renamed" || !s.Manifest.Expires.Equal(now.Add(Lifetime)) {
+			if err != nil || s.Content.Directory.Users[0].Name != "renamed within the second" || !s.Manifest.Expires.Equal(now.Add(Lifetime)) {
 				t.Errorf("got %+v, %v", s, err)
 			}
 		})
@@ -73,37 +76,55 @@ func TestTheLaterReadingFromIAMWins(t *testing.T) {
 	}
 }
 
-func TestWhatNoHostCouldUseIsReplaced(t *testing.T) {
-	signer, other, c := newSignerFor(t), newSignerFor(t), sample(5, 2)
-	foreign := sample(5, 2)
+func TestWhatNoHostShouldUseIsReplaced(t *testing.T) {
+	signer, stranger, c := newSignerFor(t), newSignerFor(t), sample(5, 2)
+	foreign, other := sample(5, 2), sample(5, 2)
 	foreign.Directory.Account = "999999999999"
-	good := signed(t, c, 7, signer)
-	future, err := Sign(c, 7, start.Add(time.Hour), start.Add(2*time.Hour), signer)
+	other.Directory.Users[0].Name = "other"
+	now := uint64(start.Unix())
+	good, held := signed(t, c, now+7, signer), signed(t, c, now+9, signer)
+	heldMark := markOf(t, held, signer)
+	future, err := Sign(c, now+7, start.Add(time.Hour), start.Add(2*time.Hour), signer)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, body, _ := bytes.Cut(good, []byte{'\n'})
 	for name, test := range map[string]struct {
 		there      []byte
+		highest    Mark
 		why        error
 		generation uint64 // 0: refused
 	}{
-		"an empty object":       {nil, ErrTruncated, uint64(start.Unix())},
-		"garbage":               {[]byte("hello\n"), ErrDamaged, uint64(start.Unix())},
-		"one cut short":         {good[:len(good)-3], ErrTruncated, 8},
-		"one from the future":   {future, ErrFuture, 8},
-		"another account's":     {signed(t, foreign, 7, signer), ErrAccount, 0},
-		"one of an unknown key": {signed(t, c, 7, other), ErrUntrusted, 0},
-		"a later version's":     {crafted(t, signer, body, func(m *Manifest) { m.Version = 2 }), ErrVersion, 0},
+		"an empty object":                                  {nil, Mark{}, ErrTruncated, now},
+		"garbage":                                          {[]byte("hello\n"), Mark{}, ErrDamaged, now},
+		"garbage after a clock that was ahead":             {[]byte("hello\n"), heldMark, ErrDamaged, now + 10},
+		"one cut short":                                    {good[:len(good)-3], Mark{}, ErrTruncated, now + 8},
+		"one cut short below what was there":               {good[:len(good)-3], heldMark, ErrOlder, now + 10},
+		"one from the future":                              {future, Mark{}, ErrFuture, now + 8},
+		"a stranger's":                                     {signed(t, c, now+50, stranger), Mark{}, ErrUntrusted, now},
+		"a stranger's where we published":                  {signed(t, c, now+50, stranger), heldMark, ErrUntrusted, now + 10},
+		"one too large":                                    {make([]byte, MaxSize+1), heldMark, ErrTooLarge, now + 10},
+		"an old one put back":                              {good, heldMark, ErrOlder, now + 10},
+		"an old one put back long after":                   {signed(t, c, 7, signer), Mark{Generation: 9}, ErrOlder, now},
+		"another one of the generation":                    {signed(t, other, now+9, signer), heldMark, ErrTwice, now + 10},
+		"another account's where nothing was published":    {signed(t, foreign, 7, signer), Mark{}, ErrAccount, 0},
+		"another account's where we published":             {signed(t, foreign, now+20, signer), heldMark, ErrAccount, now + 21},
+		"a later version's":                                {crafted(t, signer, body, func(m *Manifest) { m.Version = 2 }), Mark{}, ErrVersion, 0},
+		"a later version's, by a publisher who went on":    {crafted(t, signer, body, func(m *Manifest) { m.Version = 2 }), heldMark, ErrVersion, 0},
+		"the one held, with the content it has":            {held, heldMark, nil, now + 9},
+		"the one held, where only its number was known":    {held, Mark{Generation: now + 9}, nil, now + 9},
+		"one that another publisher wrote in the meantime": {signed(t, other, now+12, signer), heldMark, nil, now + 13},
 	} {
 		t.Run(name, func(t *testing.T) {
-			now := start
+			clock := start
 			store := stores(t)["file"]()
 			tag, err := store.Write(context.Background(), test.there, "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			result, err := publisherOf(store, signer, &now).Publish(context.Background(), c)
+			p := publisherOf(store, signer, &clock)
+			p.Highest = test.highest
+			result, err := p.Publish(context.Background(), c)
 			if test.generation == 0 {
 				if !errors.Is(err, test.why) || !strings.Contains(err.Error(), "remove it if it is not wanted") {
 					t.Errorf("got %+v, %v; want %v", result, err, test.why)
@@ -113,13 +134,99 @@ func TestWhatNoHostCouldUseIsReplaced(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || !result.Published || result.Generation != test.generation || !errors.Is(result.Replaced, test.why) {
+			if err != nil || result.Generation != test.generation || !errors.Is(result.Replaced, test.why) {
 				t.Fatalf("got %+v, %v; want generation %d because of %v", result, err, test.generation, test.why)
 			}
-			if _, _, err := Fetch(context.Background(), store, "", trusting(signer)); err != nil {
+			if result.Published != (test.generation != now+9) {
+				t.Errorf("published: %v", result.Published)
+			}
+			trust := trusting(signer)
+			trust.Generation = test.highest.Generation
+			if _, _, err := Fetch(context.Background(), store, "", trust); err != nil {
 				t.Error(err)
 			}
+			if again, err := p.Publish(context.Background(), c); err != nil || again.Published || again.Replaced != nil {
+				t.Errorf("the second time: %+v, %v", again, err)
+			}
 		})
+	}
+}
+
+func markOf(t *testing.T, data []byte, signer *Signer) Mark {
+	t.Helper()
+	m, _, _, err := verify(data, trusting(signer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.mark()
+}
+
+// A stranger's object is said to be one, and nobody is advised to trust it.
+func TestNoMessageProposesToTrustAStranger(t *testing.T) {
+	signer, stranger := newSignerFor(t), newSignerFor(t)
+	_, err := Open(signed(t, sample(5, 2), 7, stranger), trusting(signer))
+	if !errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), stranger.PublicKey("").Fingerprint()) {
+		t.Errorf("got %v", err)
+	}
+	if strings.Contains(err.Error(), "trusted_keys") || strings.Contains(err.Error(), "add it") {
+		t.Errorf("it proposes to trust the key: %v", err)
+	}
+}
+
+func TestAWriteThatFailsForgetsNothingOfWhatWasFound(t *testing.T) {
+	signer, clock := newSignerFor(t), start
+	store := &failingStore{Store: stores(t)["file"](), fail: errors.New("no way there")}
+	if _, err := store.Store.Write(context.Background(), signed(t, sample(5, 2), 7, newSignerFor(t)), ""); err != nil {
+		t.Fatal(err)
+	}
+	p := publisherOf(store, signer, &clock)
+	if _, err := p.Publish(context.Background(), sample(5, 2)); !errors.Is(err, store.fail) {
+		t.Fatal(err)
+	}
+	store.fail = nil
+	if r, err := p.Publish(context.Background(), sample(5, 2)); err != nil || !r.Published || !errors.Is(r.Replaced, ErrUntrusted) {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+type failingStore struct {
+	Store
+	fail error // of the next writes
+}
+
+func (s *failingStore) Write(ctx context.Context, data []byte, previous Tag) (Tag, error) {
+	if s.fail != nil {
+		return "", s.fail
+	}
+	return s.Store.Write(ctx, data, previous)
+}
+
+func TestTheHighestGenerationIsKept(t *testing.T) {
+	signer, clock := newSignerFor(t), start
+	store, c := stores(t)["file"](), sample(5, 2)
+	var kept []Mark
+	var full error
+	p := publisherOf(store, signer, &clock)
+	p.Note = func(m Mark) error { kept = append(kept, m); return full }
+	publish := func(wantKept int) Result {
+		t.Helper()
+		r, err := p.Publish(context.Background(), c)
+		if !errors.Is(err, full) || len(kept) != wantKept {
+			t.Fatalf("got %+v, %v, kept %v", r, err, kept)
+		}
+		return r
+	}
+	if r := publish(1); kept[0].Generation != r.Generation {
+		t.Errorf("got %v after %+v", kept, r)
+	}
+	publish(1)
+	full = errors.New("disk full")
+	c.Directory.Users[0].Name = "renamed"
+	publish(2)
+	full = nil
+	publish(3) // nothing to write, and the mark is kept now
+	if kept[1] != kept[2] || kept[1].Generation <= kept[0].Generation {
+		t.Errorf("kept %v", kept)
 	}
 }
 

@@ -58,18 +58,18 @@ func (s *S3Store) Read(ctx context.Context, known Tag) ([]byte, Tag, error) {
 		return nil, "", fmt.Errorf("read %q: %w", s, s.explain(err, "s3:GetObject"))
 	}
 	defer func() { _ = out.Body.Close() }()
-	length := aws.ToInt64(out.ContentLength)
+	length, tag := aws.ToInt64(out.ContentLength), Tag(aws.ToString(out.ETag))
 	if length > MaxSize {
-		return nil, "", fmt.Errorf("read %q: %w: %d bytes, %d allowed", s, ErrTooLarge, length, MaxSize)
+		return nil, tag, fmt.Errorf("read %q: %w: %d bytes, %d allowed", s, ErrTooLarge, length, MaxSize)
 	}
 	data, err := readAll(out.Body, length)
 	if err != nil && !errors.Is(err, ErrTooLarge) {
 		err = s.explain(err, "s3:GetObject")
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("read %q: after %d bytes: %w", s, len(data), err)
+		return nil, tag, fmt.Errorf("read %q: after %d bytes: %w", s, len(data), err)
 	}
-	return data, Tag(aws.ToString(out.ETag)), nil
+	return data, tag, nil
 }
 
 // Write implements Store by PutObject with If-Match or If-None-Match.

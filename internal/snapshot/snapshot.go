@@ -50,6 +50,7 @@ var (
 	ErrVersion   = errors.New("snapshot has a format of another version")
 	ErrAccount   = errors.New("snapshot is of another account")
 	ErrOlder     = errors.New("snapshot is older than the one held")
+	ErrTwice     = errors.New("snapshot has the generation of the one held and other contents")
 	ErrFuture    = errors.New("snapshot is from the future")
 	ErrTooLarge  = errors.New("snapshot is too large")
 	// ErrMalformed is a file that a trusted key did sign and that is wrong all
@@ -91,7 +92,7 @@ type Former struct {
 type Manifest struct {
 	Version    int       `json:"version"`
 	Account    string    `json:"account"`
-	Generation uint64    `json:"generation"` // grows by one with every publication; the first is the Unix time of writing
+	Generation uint64    `json:"generation"` // only rises; at least the Unix time of writing
 	Written    time.Time `json:"written"`
 	Expires    time.Time `json:"expires"`
 	AsOf       time.Time `json:"as_of"`

@@ -14,7 +14,7 @@ type Store interface {
 	// Read returns the file and the tag of this version of it. With the tag
 	// of a version already known it returns ErrNotModified while that is the
 	// one there. Without a file it returns ErrAbsent. At most MaxSize bytes are
-	// read; more are ErrTooLarge.
+	// read; more are ErrTooLarge, with the tag of what is there.
 	Read(ctx context.Context, known Tag) ([]byte, Tag, error)
 	// Write puts data in the place of the version with the tag previous, or
 	// where there was none ("") makes it, and returns the new version's tag.
@@ -58,6 +58,9 @@ func ParseURL(address string) (kind, bucket, path string, err error) {
 // once.
 func Fetch(ctx context.Context, store Store, known Tag, trust Trust) (*Snapshot, Tag, error) {
 	data, tag, err := store.Read(ctx, known)
+	if errors.Is(err, ErrTooLarge) && tag != "" {
+		return nil, tag, err
+	}
 	if err != nil {
 		return nil, known, err
 	}

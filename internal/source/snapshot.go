@@ -85,7 +85,8 @@ func (s *Snapshot) Directory(ctx context.Context, want refresh.Wanted) (refresh.
 		known = s.tag
 	}
 	got, tag, err := snapshot.Fetch(ctx, s.store, known, snapshot.Trust{
-		Keys: s.o.Trusted, Account: s.account(), Generation: s.held.Generation, Now: s.o.Now(),
+		Keys: s.o.Trusted, Account: s.account(), Now: s.o.Now(),
+		Generation: s.held.Generation, Digest: s.held.Digest,
 	})
 	switch {
 	case errors.Is(err, snapshot.ErrNotModified) && s.bad != nil:
@@ -100,7 +101,10 @@ func (s *Snapshot) Directory(ctx context.Context, want refresh.Wanted) (refresh.
 		return refresh.Said{}, err
 	}
 	m := got.Manifest
-	s.read = refresh.Origin{Address: s.o.Address, Account: m.Account, Generation: m.Generation}
+	s.read = refresh.Origin{Address: s.o.Address, Account: m.Account, Generation: m.Generation, Digest: m.Digest()}
+	if s.held.Digest == "" && s.held.Generation == m.Generation {
+		s.read = s.held // the same answer, taken up by a release that kept no digest
+	}
 	s.tag, s.bad, s.held = tag, nil, s.read
 	s.status = SnapshotStatus{s.o.Address, m.Account, m.Generation, got.SignedBy, m.Written, m.AsOf, m.Expires}
 	s.expiry()

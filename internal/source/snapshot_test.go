@@ -185,6 +185,75 @@ func TestARestartAcceptsNoOlderGeneration(t *testing.T) {
 	}
 }
 
+func TestAnOldSnapshotThatIsPutBackDoesNotStopTheFleet(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	old, err := os.ReadFile(f.path)
+	f.does(err, f.e.AddMember("developers", "dave"))
+	f.publish()
+	h := f.host(usual())
+	h.poll()
+	f.replace(old)
+	if _, err := h.tryPoll(t.Context()); !errors.Is(err, snapshot.ErrOlder) {
+		t.Errorf("got %v, want %v", err, snapshot.ErrOlder)
+	}
+	if r := f.publish(); !r.Published || !errors.Is(r.Replaced, snapshot.ErrOlder) {
+		t.Errorf("got %+v, want the old one replaced with an error", r)
+	}
+	f.does(f.e.RemoveMember("developers", "alice"))
+	if _, err := h.tryPoll(t.Context()); err != nil {
+		t.Errorf("the next poll: %v", err)
+	}
+	if got := h.users(); got != "alice bob carol dave" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestOneGenerationHasOneContent(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	h := f.host(usual())
+	h.poll()
+	before := servedIn(t, h.Dir)
+	generation := h.src.Status().Generation
+	other := f.content()
+	other.AsOf = f.now
+	data, err := snapshot.Sign(other, generation, f.now, f.now.Add(48*time.Hour), f.signer)
+	f.does(err)
+	f.replace(data)
+	for _, name := range []string{"a running host", "a restarted host"} {
+		if _, err := h.tryPoll(t.Context()); !errors.Is(err, snapshot.ErrTwice) || !strings.Contains(err.Error(), "who has the signing key") {
+			t.Errorf("%s: got %v, want %v", name, err, snapshot.ErrTwice)
+		}
+		if servedIn(t, h.Dir) != before {
+			t.Errorf("%s: what is served changed", name)
+		}
+		h = h.restart(func(*source.SnapshotOptions) {})
+	}
+	if r := f.publish(); !errors.Is(r.Replaced, snapshot.ErrTwice) || r.Generation <= generation {
+		t.Errorf("the publisher: got %+v", r)
+	}
+	h.poll()
+}
+
+// A host that comes from a release which kept no digest takes its generation
+// for the one that it has.
+func TestAHostWithoutADigestGoesOn(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	h := f.host(usual())
+	h.poll()
+	h = h.restart(func(o *source.SnapshotOptions) { o.Held.Digest = "" })
+	h.poll()
+	f.publish()
+	f.does(f.e.AddMember("developers", "dave"))
+	f.publish()
+	h.poll()
+	if got := h.users(); got != "alice bob carol dave" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestKeysAreRotatedWithoutAGap(t *testing.T) {
 	f := newFleet(t)
 	f.publish()
@@ -208,11 +277,10 @@ func TestKeysAreRotatedWithoutAGap(t *testing.T) {
 	if _, err := f.publisher.Refresh(t.Context(), refresh.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.writer.Publish(t.Context(), f.content()); !errors.Is(err, snapshot.ErrUntrusted) {
-		t.Fatalf("replace what an unknown key signed: got %v", err)
-	}
 	f.writer.Trusted = []snapshot.PublicKey{f.signer.PublicKey("")}
-	f.write(f.writer)
+	if r := f.write(f.writer); !r.Published || r.Replaced != nil {
+		t.Errorf("got %+v, want the old key's snapshot replaced without an error", r)
+	}
 	h.poll()
 	if got, want := h.src.Status().SignedBy, young.PublicKey("").Fingerprint(); got != want || h.users() != "alice bob carol dave" {
 		t.Errorf("got %s signed by %s, want %s", h.users(), got, want)
