@@ -53,7 +53,8 @@ func standInEnvironment(work string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Symlink(self, filepath.Join(work, "go")); err != nil {
+	// A copy: the next make mutate builds this program again, under one that runs.
+	if err := copyFile(self, filepath.Join(work, "go")); err != nil {
 		return nil, err
 	}
 	return append(os.Environ(), realGo+"="+path, workDir+"="+work,
