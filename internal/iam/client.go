@@ -48,8 +48,8 @@ type Options struct {
 	ExternalID string
 
 	// Rate is how many calls a second IAM is asked at most, retries included,
-	// and Burst how many at once after a pause. The defaults are DefaultRate
-	// and DefaultBurst.
+	// and Burst how many at once after a pause: so many for logins, and as
+	// many for everything else. The defaults are DefaultRate and DefaultBurst.
 	Rate  float64
 	Burst int
 

@@ -2,30 +2,60 @@ package iam
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // A limiter keeps the calls of this process to a rate that bends to what AWS
-// allows: halved when AWS throttles, and won back step by step.
+// allows: halved when AWS throttles, and won back step by step. A halving also
+// takes the bursts away until the rate is whole again: the account's other
+// readers need what is left.
 //
-// A halving also takes the burst away, until the rate is whole again: the
-// account's other readers need what is left.
-//
-// Urgent calls, for which a person waits, go before the others: these reserve
-// nothing ahead, and leave a part of the burst.
+// Half of the rate belongs to logins, the other half to refreshes and sweeps,
+// each with a bucket of its own. What overflows one bucket runs into the other,
+// so that either side has the whole rate while the other is idle, and neither
+// ever takes what the other has saved. People at the door, however many, cannot
+// make a refresh more than twice as long.
 type limiter struct {
 	base  float64
-	burst int
-	front chan struct{} // held by the one of the others that may go next
+	burst float64
+	front [lanes]chan struct{} // held by the call of a lane that is the next to go
 
 	mu      sync.Mutex
-	bucket  *rate.Limiter
-	now     float64   // the rate in force
-	changed time.Time // when it was last halved or raised
+	now     float64    // the rate in force
+	changed time.Time  // when it was last halved or raised
+	queued  [lanes]int // calls that wait in a lane, the one at its front included
+	filled  time.Time  // when the buckets were last filled
+	logins  bucket
+	others  bucket // refreshes and sweeps
 }
+
+// A bucket holds the calls that may go out at once.
+type bucket struct{ tokens, size float64 }
+
+// add fills the bucket and returns what does not fit.
+func (b *bucket) add(n float64) (over float64) {
+	b.tokens += n
+	over = max(b.tokens-b.size, 0)
+	b.tokens -= over
+	return over
+}
+
+func (b *bucket) resize(size float64) {
+	b.size = size
+	b.tokens = min(b.tokens, size)
+}
+
+// A lane is a kind of call. Within a lane the first to come is the first to go.
+type lane int
+
+const (
+	refreshLane lane = iota // calls that are not marked
+	loginLane               // calls for which a person waits
+	sweepLane               // calls for which nobody waits
+	lanes
+)
 
 // How the rate bends; the fleet simulator goes by the same.
 const (
@@ -39,46 +69,83 @@ const (
 	RecoveryStep = 0.1
 	// Floor is the smallest share of the base rate.
 	Floor = 1.0 / 16
-	// kept is what the burst is divided by for the part left to urgent calls.
-	kept = 4
-	// patience is how long a call that is not urgent lets urgent ones go first:
-	// logins without end must not keep a refresh from being done.
-	patience = time.Second
 )
 
-type urgentKey struct{}
+// SweepShare is the share of the rate that refreshes and sweeps have for
+// themselves, however many people log in.
+const SweepShare = 0.5
 
-// Urgent marks calls for which a person waits: they go before others.
+const (
+	// sweepLeaves is the share of its bucket that a sweep leaves to a refresh
+	// that may begin at any moment.
+	sweepLeaves = 0.75
+	// sweepPatience is how long one call of a sweep does so.
+	sweepPatience = 10 * time.Second
+	// shortestPause keeps rounding from making a wait of none.
+	shortestPause = time.Millisecond
+	// rounding is what a bucket may lack of a whole call.
+	rounding = 1e-6
+)
+
+// errLate is returned for a call whose time ends before its turn.
+var errLate = errors.New("the wait for the rate would outlast the time allowed")
+
+type laneKey struct{}
+
+// Urgent marks calls for which a person waits: they have half of the rate for
+// themselves.
 func Urgent(ctx context.Context) context.Context {
-	return context.WithValue(ctx, urgentKey{}, true)
+	return context.WithValue(ctx, laneKey{}, loginLane)
+}
+
+// Background marks calls for which nobody waits, those of a sweep: they let a
+// refresh go first.
+func Background(ctx context.Context) context.Context {
+	return context.WithValue(ctx, laneKey{}, sweepLane)
+}
+
+func laneOf(ctx context.Context) lane {
+	l, _ := ctx.Value(laneKey{}).(lane)
+	return l
 }
 
 func newLimiter(base float64, burst int) *limiter {
-	return &limiter{base: base, burst: burst, front: make(chan struct{}, 1), now: base, bucket: rate.NewLimiter(rate.Limit(base), burst)}
+	size := float64(burst)
+	l := &limiter{
+		base: base, burst: size, now: base, filled: time.Now(),
+		logins: bucket{size, size}, others: bucket{size, size},
+	}
+	for i := range l.front {
+		l.front[i] = make(chan struct{}, 1)
+	}
+	return l
 }
 
-// wait returns when the next call may go out, or with the context's error.
+// wait returns when the next call may go out, or with an error: the context's,
+// or at once errLate if the context would end before.
 func (l *limiter) wait(ctx context.Context) error {
-	l.recover(time.Now())
-	if ctx.Value(urgentKey{}) != nil {
-		return l.bucket.Wait(ctx)
+	lane := laneOf(ctx)
+	if err := l.enter(ctx, lane); err != nil {
+		return err
 	}
+	defer l.leave(lane)
 	select {
-	case l.front <- struct{}{}:
-		defer func() { <-l.front }()
+	case l.front[lane] <- struct{}{}:
+		defer func() { <-l.front[lane] }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	for last := time.Now().Add(patience); ; {
+	deadline, bounded := ctx.Deadline()
+	for began := time.Now(); ; {
 		now := time.Now()
-		pause := l.untilSpare(now)
-		if pause <= 0 && l.bucket.AllowN(now, 1) {
+		pause := l.take(lane, now, now.Sub(began))
+		if pause == 0 {
 			return nil
 		}
-		if deadline, ok := ctx.Deadline(); ok && now.Add(pause).After(deadline) || !now.Before(last) {
-			return l.bucket.Wait(ctx) // which refuses at once what would outlast the deadline
+		if bounded && now.Add(pause).After(deadline) {
+			return errLate
 		}
-		timer := time.NewTimer(min(max(pause, time.Millisecond), last.Sub(now)))
+		timer := time.NewTimer(max(pause, shortestPause))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -88,33 +155,94 @@ func (l *limiter) wait(ctx context.Context) error {
 	}
 }
 
-// untilSpare is the time until the bucket holds a call beside those that are
-// kept for urgent ones, if none of these comes meanwhile.
-func (l *limiter) untilSpare(now time.Time) time.Duration {
-	spare := l.bucket.TokensAt(now) - 1 - float64(l.bucket.Burst()/kept)
-	if spare >= 0 {
+// enter counts a call into its lane, unless its time ends before those ahead of
+// it can have gone.
+func (l *limiter) enter(ctx context.Context, lane lane) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	l.fill(now)
+	ahead := float64(l.queued[lane]) - l.bucket(lane).tokens
+	if deadline, ok := ctx.Deadline(); ok && now.Add(seconds(ahead/l.now)).After(deadline) {
+		return errLate
+	}
+	l.queued[lane]++
+	return nil
+}
+
+func (l *limiter) leave(lane lane) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queued[lane]--
+}
+
+func (l *limiter) bucket(lane lane) *bucket {
+	if lane == loginLane {
+		return &l.logins
+	}
+	return &l.others
+}
+
+// take takes a call out of the lane's bucket and returns 0, or says after which
+// time to ask again. waited is how long the call has been at the front.
+func (l *limiter) take(lane lane, now time.Time, waited time.Duration) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fill(now)
+	own, other, share := &l.others, &l.logins, SweepShare
+	if lane == loginLane {
+		own, other, share = &l.logins, &l.others, 1-SweepShare
+	}
+	need := 1.0
+	if lane == sweepLane && waited < sweepPatience {
+		need = min(1+sweepLeaves*own.size, own.size)
+	}
+	lacks := need - own.tokens
+	if lacks <= rounding {
+		own.tokens--
 		return 0
 	}
-	return time.Duration(-spare / float64(l.bucket.Limit()) * float64(time.Second))
+	// The whole rate runs into this bucket while the other is full.
+	pause := lacks / l.now
+	if room := other.size - other.tokens; room > rounding {
+		pause = min(lacks/(l.now*share), room/(l.now*(1-share)))
+	}
+	if lane == sweepLane && waited < sweepPatience {
+		pause = min(pause, (sweepPatience - waited).Seconds())
+	}
+	return max(seconds(pause), 1)
+}
+
+// fill runs what the rate gave since the last time into the buckets.
+func (l *limiter) fill(now time.Time) {
+	l.recover(now)
+	since := now.Sub(l.filled).Seconds()
+	if since <= 0 {
+		return
+	}
+	l.filled = now
+	gain := since * l.now
+	over := l.logins.add(gain * (1 - SweepShare))
+	l.logins.add(l.others.add(gain*SweepShare + over))
 }
 
 // throttled halves the rate.
 func (l *limiter) throttled(at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.fill(at)
 	if l.now < l.base && at.Sub(l.changed) < Halving {
 		return
 	}
 	l.now = max(l.now/2, l.base*Floor)
 	l.changed = at
-	l.bucket.SetLimitAt(at, rate.Limit(l.now))
-	l.bucket.SetBurstAt(at, 1)
+	l.logins.resize(1)
+	l.others.resize(1)
 }
 
-// recover raises the rate by as many steps as the time since the last change holds.
+// recover raises the rate by as many steps as the time since the last change
+// holds. The caller holds l.mu.
 func (l *limiter) recover(at time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.now >= l.base {
 		return
 	}
@@ -124,9 +252,9 @@ func (l *limiter) recover(at time.Time) {
 	}
 	l.changed = l.changed.Add(time.Duration(steps) * Recovery)
 	l.now = min(l.base, l.now+float64(steps)*l.base*RecoveryStep)
-	l.bucket.SetLimitAt(at, rate.Limit(l.now))
 	if l.now >= l.base {
-		l.bucket.SetBurstAt(at, l.burst)
+		l.logins.resize(l.burst)
+		l.others.resize(l.burst)
 	}
 }
 
@@ -136,3 +264,5 @@ func (l *limiter) inForce() float64 {
 	defer l.mu.Unlock()
 	return l.now
 }
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -2,6 +2,8 @@ package iam
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,9 +15,9 @@ func TestTheRateIsHalvedByThrottlingAndWonBackSlowly(t *testing.T) {
 		name  string
 		steps func(l *limiter)
 		want  float64
-		burst int
+		burst float64
 	}{
-		{"nothing happens", func(l *limiter) { l.recover(begin.Add(time.Hour)) }, 8, 20},
+		{"nothing happens", func(l *limiter) { l.fill(begin.Add(time.Hour)) }, 8, 20},
 		{"one throttle halves, and takes the burst", func(l *limiter) { l.throttled(begin) }, 4, 1},
 		{"several at once are one", func(l *limiter) {
 			for i := range 5 {
@@ -28,98 +30,167 @@ func TestTheRateIsHalvedByThrottlingAndWonBackSlowly(t *testing.T) {
 				l.throttled(begin.Add(time.Duration(i) * 2 * time.Second))
 			}
 		}, 0.5, 1},
-		{"five seconds win a tenth back", func(l *limiter) { l.throttled(begin); l.recover(begin.Add(5 * time.Second)) }, 4.8, 1},
-		{"twenty-five seconds win all back", func(l *limiter) { l.throttled(begin); l.recover(begin.Add(25 * time.Second)) }, 8, 20},
-		{"it never passes the base", func(l *limiter) { l.throttled(begin); l.recover(begin.Add(time.Hour)) }, 8, 20},
+		{"five seconds win a tenth back", func(l *limiter) { l.throttled(begin); l.fill(begin.Add(5 * time.Second)) }, 4.8, 1},
+		{"twenty-five seconds win all back", func(l *limiter) { l.throttled(begin); l.fill(begin.Add(25 * time.Second)) }, 8, 20},
+		{"it never passes the base", func(l *limiter) { l.throttled(begin); l.fill(begin.Add(time.Hour)) }, 8, 20},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLimiter(8, 20)
 			test.steps(l)
-			if got := l.inForce(); got < test.want-1e-9 || got > test.want+1e-9 || float64(l.bucket.Limit()) != got {
-				t.Errorf("rate %v (bucket %v), want %v", got, l.bucket.Limit(), test.want)
+			if got := l.inForce(); got < test.want-1e-9 || got > test.want+1e-9 {
+				t.Errorf("rate %v, want %v", got, test.want)
 			}
-			if got := l.bucket.Burst(); got != test.burst {
-				t.Errorf("burst %d, want %d", got, test.burst)
+			for _, b := range []bucket{l.logins, l.others} {
+				if b.size != test.burst || b.tokens > b.size {
+					t.Errorf("%v calls at once of %v, want %v", b.tokens, b.size, test.burst)
+				}
 			}
 		})
 	}
 }
 
 // In a bubble time passes only when everybody waits, so these times are exact.
-func TestLoginsGoBeforeOtherCalls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(5, 20)
-		begin := time.Now()
-		for range 15 {
-			if err := l.wait(t.Context()); err != nil {
-				t.Fatal(err)
+
+// calls makes calls in n goroutines until the context ends, and returns how many were made.
+func calls(ctx context.Context, l *limiter, n int) *atomic.Int64 {
+	done := new(atomic.Int64)
+	for range n {
+		go func() {
+			for l.wait(ctx) == nil {
+				done.Add(1)
 			}
-		}
-		if took := time.Since(begin); took > 10*time.Millisecond {
-			t.Errorf("three quarters of the burst took a refresh %v", took)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		sweeps := make(chan time.Duration, 100)
-		for range 4 {
-			go func() {
-				for l.wait(ctx) == nil {
-					sweeps <- time.Since(begin)
-				}
-			}()
-		}
-		synctest.Wait()
-		for range 5 {
-			if err := l.wait(Urgent(t.Context())); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if took := time.Since(begin); took > 10*time.Millisecond {
-			t.Errorf("five calls for logins had to wait %v behind a sweep", took)
-		}
-		if err := l.wait(Urgent(t.Context())); err != nil {
+		}()
+	}
+	return done
+}
+
+// refreshOf makes n calls one after the other and returns how long they took.
+func refreshOf(t *testing.T, l *limiter, n int) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	for range n {
+		if err := l.wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(begin); took > 210*time.Millisecond {
-			t.Errorf("the sixth waited %v, want a fifth of a second", took)
+	}
+	return time.Since(begin)
+}
+
+func TestNeitherLoginsNorASweepMakeARefreshMoreThanTwiceAsLong(t *testing.T) {
+	for _, n := range []int{5, 16, 20, 21, 40, 200} {
+		t.Run(fmt.Sprint(n, " calls"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				quiet := refreshOf(t, newLimiter(5, 20), n)
+				l := newLimiter(5, 20)
+				ctx, cancel := context.WithCancel(t.Context())
+				logins := calls(Urgent(ctx), l, 16)
+				time.Sleep(time.Minute)
+				before := logins.Load()
+				if before < 5*60 {
+					t.Errorf("logins made %d calls in a minute, want the whole rate while nobody else asks", before)
+				}
+				busy := refreshOf(t, l, n)
+				if busy > 2*quiet+time.Millisecond {
+					t.Errorf("the refresh took %v among logins without end, and %v in quiet", busy, quiet)
+				}
+				if got, least := logins.Load()-before, int64(busy.Seconds()*2.5)-1; got < least {
+					t.Errorf("logins made %d calls in the %v of the refresh, want at least %d", got, busy, least)
+				}
+				cancel()
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+func TestASweepGoesAfterARefreshAndIsNotStarvedByLogins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(5, 20)
+		ctx, cancel := context.WithCancel(t.Context())
+		sweep := calls(Background(ctx), l, 4)
+		time.Sleep(time.Minute)
+		if got := sweep.Load(); got < 5*60-1 {
+			t.Errorf("a sweep made %d calls in a minute of quiet, want what the rate allows", got)
 		}
-		time.Sleep(10 * time.Second)
-		if n := len(sweeps); n < 40 {
-			t.Errorf("with no login a sweep made %d calls in 10 s, want what the rate allows", n)
+		if took := refreshOf(t, l, 15); took > 10*time.Millisecond {
+			t.Errorf("a refresh of 15 calls took %v in the middle of a sweep, want no wait", took)
+		}
+		if took := refreshOf(t, l, 20); took > 4200*time.Millisecond {
+			t.Errorf("the next 20 calls took %v, want the whole rate", took)
+		}
+		calls(Urgent(ctx), l, 16)
+		time.Sleep(time.Minute)
+		before := sweep.Load()
+		time.Sleep(time.Minute)
+		if got := sweep.Load() - before; got < 149 {
+			t.Errorf("a sweep made %d calls in a minute of logins without end, want half of the rate", got)
 		}
 		cancel()
 		synctest.Wait()
 	})
 }
 
-func TestLoginsWithoutEndDoNotKeepARefreshFromBeingDone(t *testing.T) {
+func TestARefreshWithoutEndLeavesASweepSomething(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(5, 20)
 		ctx, cancel := context.WithCancel(t.Context())
-		for range 8 {
-			go func() {
-				for l.wait(Urgent(ctx)) == nil {
-				}
-			}()
+		calls(ctx, l, 4)
+		sweep := calls(Background(ctx), l, 4)
+		time.Sleep(10 * time.Minute)
+		if got := sweep.Load(); got < 20 {
+			t.Errorf("a sweep made %d calls in ten minutes of refreshes", got)
 		}
-		done := 0
-		go func() {
-			for l.wait(ctx) == nil {
-				done++
-			}
-		}()
-		time.Sleep(time.Minute)
 		cancel()
 		synctest.Wait()
-		if done < 15 {
-			t.Errorf("a refresh made %d calls in a minute of logins", done)
+	})
+}
+
+func TestLoginsFindTheirBurstWhateverElseAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(5, 20)
+		ctx, cancel := context.WithCancel(t.Context())
+		calls(ctx, l, 4)
+		calls(Background(ctx), l, 4)
+		time.Sleep(time.Minute)
+		begin := time.Now()
+		for i := range 25 {
+			if err := l.wait(Urgent(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begin); i < 20 && took > 10*time.Millisecond {
+				t.Errorf("call %d of a login waited %v", i, took)
+			}
+		}
+		if took := time.Since(begin); took > 2100*time.Millisecond {
+			t.Errorf("25 calls took %v, want those beyond the burst at half of the rate", took)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+func TestNoMoreCallsGoOutThanTheRateAllows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(5, 20)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		all := []*atomic.Int64{calls(Urgent(ctx), l, 8), calls(ctx, l, 8), calls(Background(ctx), l, 8)}
+		<-ctx.Done()
+		synctest.Wait()
+		total := int64(0)
+		for _, n := range all {
+			total += n.Load()
+		}
+		if most := int64(5*600 + 2*20); total > most || total < 5*600 {
+			t.Errorf("%d calls in ten minutes, want 3000 to %d", total, most)
 		}
 	})
 }
 
 func TestACallWhoseTimeEndsBeforeItsTurnIsRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(1, 1)
-		for _, mark := range []func(context.Context) context.Context{Urgent, func(c context.Context) context.Context { return c }} {
+		for _, mark := range []func(context.Context) context.Context{Urgent, Background, func(c context.Context) context.Context { return c }} {
+			l := newLimiter(1, 1)
 			if err := l.wait(mark(t.Context())); err != nil {
 				t.Fatal(err)
 			}
