@@ -153,7 +153,7 @@ func PublishKeys(dir string, t KeyTables, gid int, now time.Time) (changed bool,
 	meta.add([]byte("written"), le.AppendUint64(nil, uint64(now.Unix())))
 	buckets = append(buckets, meta)
 	fill := func(tx *bolt.Tx) error { return put(tx, buckets) }
-	verify := func(tx *bolt.Tx) error { return same(tx, buckets) }
+	verify := func(t *tree) error { return same(t, buckets) }
 	return true, publish(path, keysMode, gid, size(buckets), fill, nil, verify)
 }
 

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"path/filepath"
-
-	bolt "go.etcd.io/bbolt"
 )
 
 // A KeysAnswer is what keys.db says about one login name.
@@ -20,9 +18,9 @@ type KeysAnswer struct {
 // dir/keys.db. The error is ErrDamaged, ErrForeign, or wraps fs.ErrNotExist or
 // fs.ErrPermission; the answer is then empty.
 func LookupKeys(dir, name string) (a KeysAnswer, err error) {
-	err = view(filepath.Join(dir, KeysFile), func(tx *bolt.Tx) error {
+	err = view(filepath.Join(dir, KeysFile), func(file *tree) error {
 		var found KeysAnswer
-		r := keysReader{tx: tx}
+		r := keysReader{file: file}
 		found.Policy = r.policy()
 		if u, ok := r.user(name); ok {
 			found.User = &u
@@ -48,8 +46,8 @@ func LookupKeys(dir, name string) (a KeysAnswer, err error) {
 // ReadKeys reads all of dir/keys.db and checks every record. Errors are as
 // those of LookupKeys.
 func ReadKeys(dir string) (t KeyTables, m KeysMeta, err error) {
-	err = view(filepath.Join(dir, KeysFile), func(tx *bolt.Tx) error {
-		r := keysReader{tx: tx}
+	err = view(filepath.Join(dir, KeysFile), func(file *tree) error {
+		r := keysReader{file: file}
 		m = r.meta()
 		t.Policy = r.policy()
 		r.each(bucketKeysUser, func(name string, record []byte) error {
@@ -70,11 +68,11 @@ func ReadKeys(dir string) (t KeyTables, m KeysMeta, err error) {
 	return t, m, nil
 }
 
-// A keysReader reads records in one transaction. After its first error it
+// A keysReader reads records of one file. After its first error it
 // answers nothing.
 type keysReader struct {
-	tx  *bolt.Tx
-	err error
+	file *tree
+	err  error
 }
 
 // number returns a value of meta that has no checksum; it must have size bytes.
@@ -83,7 +81,7 @@ func (r *keysReader) number(key string, size int) []byte {
 	if b == nil {
 		return nil
 	}
-	v := b.Get([]byte(key))
+	v := b.get(key)
 	if len(v) != size {
 		r.err = fmt.Errorf("%w: meta %q has %d bytes, want %d", ErrDamaged, key, len(v), size)
 		return nil
@@ -91,11 +89,11 @@ func (r *keysReader) number(key string, size int) []byte {
 	return v
 }
 
-func (r *keysReader) bucket(name string) *bolt.Bucket {
+func (r *keysReader) bucket(name string) *treeBucket {
 	if r.err != nil {
 		return nil
 	}
-	b := r.tx.Bucket([]byte(name))
+	b := r.file.bucket(name)
 	if b == nil {
 		r.err = fmt.Errorf("%w: no bucket %q", ErrDamaged, name)
 	}
@@ -151,7 +149,7 @@ func (r *keysReader) record(bucket, key string) (record []byte, ok bool) {
 	if b == nil {
 		return nil, false
 	}
-	value := b.Get([]byte(key))
+	value := b.get(key)
 	if value == nil {
 		return nil, false
 	}
@@ -164,7 +162,7 @@ func (r *keysReader) each(bucket string, fn func(key string, record []byte) erro
 	if b == nil {
 		return
 	}
-	r.err = b.ForEach(func(k, v []byte) error {
+	r.err = b.each(func(k, v []byte) error {
 		record, err := unseal(v, bucket, string(k))
 		if err != nil {
 			return err

@@ -68,7 +68,7 @@ func PublishNSS(dir string, t accounts.Tables, now time.Time) (changed bool, err
 	room := indexRoom(buckets)
 	buckets = append(buckets, bucket{bucketMeta, next.pairs()})
 	fill := func(tx *bolt.Tx) error { return put(tx, append(buckets, room...)) }
-	verify := func(tx *bolt.Tx) error { return same(tx, buckets) }
+	verify := func(t *tree) error { return same(t, buckets) }
 	return true, publish(path, nssMode, -1, size(buckets)+size(room), fill, writeIndex, verify)
 }
 
@@ -189,22 +189,28 @@ func put(tx *bolt.Tx, buckets []bucket) error {
 }
 
 // same compares the file with what was to be written, pair by pair.
-func same(tx *bolt.Tx, buckets []bucket) error {
+func same(t *tree, buckets []bucket) error {
 	for _, want := range buckets {
-		b := tx.Bucket([]byte(want.name))
+		b := t.bucket(want.name)
 		if b == nil {
 			return fmt.Errorf("%w: no bucket %q", ErrDamaged, want.name)
 		}
-		c := b.Cursor()
-		k, v := c.First()
-		for _, p := range want.pairs {
+		i := 0
+		if err := b.each(func(k, v []byte) error {
+			if i == len(want.pairs) {
+				return fmt.Errorf("%w: bucket %q: unexpected key %q", ErrDamaged, want.name, k)
+			}
+			p := want.pairs[i]
+			i++
 			if !bytes.Equal(k, p.key) || !bytes.Equal(v, p.value) {
 				return fmt.Errorf("%w: bucket %q: key %q does not hold what was written", ErrDamaged, want.name, p.key)
 			}
-			k, v = c.Next()
+			return nil
+		}); err != nil {
+			return err
 		}
-		if k != nil {
-			return fmt.Errorf("%w: bucket %q: unexpected key %q", ErrDamaged, want.name, k)
+		if i < len(want.pairs) {
+			return fmt.Errorf("%w: bucket %q: %d keys of %d", ErrDamaged, want.name, i, len(want.pairs))
 		}
 	}
 	return nil
@@ -213,20 +219,20 @@ func same(tx *bolt.Tx, buckets []bucket) error {
 // ReadMeta reads what dir/nss.db says of itself. The error is ErrDamaged,
 // ErrForeign, or wraps fs.ErrNotExist or fs.ErrPermission.
 func ReadMeta(dir string) (m Meta, err error) {
-	err = view(filepath.Join(dir, NSSFile), func(tx *bolt.Tx) error {
-		m, err = readMeta(tx)
+	err = view(filepath.Join(dir, NSSFile), func(t *tree) error {
+		m, err = readMeta(t)
 		return err
 	})
 	return m, err
 }
 
-func readMeta(tx *bolt.Tx) (m Meta, err error) {
-	b := tx.Bucket([]byte(bucketMeta))
+func readMeta(t *tree) (m Meta, err error) {
+	b := t.bucket(bucketMeta)
 	if b == nil {
 		return m, fmt.Errorf("%w: no bucket %q", ErrDamaged, bucketMeta)
 	}
 	get := func(key string, size int) []byte {
-		v := b.Get([]byte(key))
+		v := b.get(key)
 		if len(v) != size {
 			err = errors.Join(err, fmt.Errorf("%w: meta %q has %d bytes, want %d", ErrDamaged, key, len(v), size))
 			return make([]byte, size)
@@ -248,48 +254,42 @@ func readMeta(tx *bolt.Tx) (m Meta, err error) {
 // Verify reads all of dir/nss.db, compares it with its own digest, and follows
 // its index to every key.
 func Verify(dir string) error {
-	path := filepath.Join(dir, NSSFile)
-	return view(path, func(tx *bolt.Tx) error {
-		m, err := readMeta(tx)
+	return view(filepath.Join(dir, NSSFile), func(t *tree) error {
+		m, err := readMeta(t)
 		if err != nil {
 			return err
 		}
 		var buckets []bucket
 		for _, name := range []string{bucketPasswdName, bucketPasswdUID, bucketGroupName, bucketGroupGID, bucketInitgroups} {
-			b := tx.Bucket([]byte(name))
-			if b == nil {
-				return fmt.Errorf("%w: no bucket %q", ErrDamaged, name)
-			}
 			read := bucket{name: name}
-			c := b.Cursor()
-			for k, v := c.First(); k != nil; k, v = c.Next() {
-				read.add(k, v)
+			if err := each(t, name, func(k, v []byte) error { read.add(k, v); return nil }); err != nil {
+				return err
 			}
 			buckets = append(buckets, read)
 		}
 		if digest(buckets) != m.Digest {
 			return fmt.Errorf("%w: contents do not match their digest", ErrDamaged)
 		}
-		return checkIndex(path)
+		return checkIndex(t.data)
 	})
 }
 
 // ReadNSS reads all that dir/nss.db serves. IAM ids are not in the file and
 // stay empty.
 func ReadNSS(dir string) (t accounts.Tables, m Meta, err error) {
-	err = view(filepath.Join(dir, NSSFile), func(tx *bolt.Tx) error {
-		if m, err = readMeta(tx); err != nil {
+	err = view(filepath.Join(dir, NSSFile), func(file *tree) error {
+		if m, err = readMeta(file); err != nil {
 			return err
 		}
 		t.Range = m.Range
-		memberships := tx.Bucket([]byte(bucketInitgroups))
-		if err := each(tx, bucketPasswdUID, func(_, v []byte) error {
+		memberships := file.bucket(bucketInitgroups)
+		if err := each(file, bucketPasswdUID, func(_, v []byte) error {
 			u, err := decodeUser(v)
 			if err != nil {
 				return err
 			}
 			if memberships != nil {
-				if record := memberships.Get([]byte(u.Name)); record != nil {
+				if record := memberships.get(u.Name); record != nil {
 					if u.Groups, err = decodeGIDs(record); err != nil {
 						return err
 					}
@@ -300,7 +300,7 @@ func ReadNSS(dir string) (t accounts.Tables, m Meta, err error) {
 		}); err != nil {
 			return err
 		}
-		return each(tx, bucketGroupGID, func(_, v []byte) error {
+		return each(file, bucketGroupGID, func(_, v []byte) error {
 			g, err := decodeGroup(v)
 			t.Groups = append(t.Groups, g)
 			return err
@@ -309,12 +309,12 @@ func ReadNSS(dir string) (t accounts.Tables, m Meta, err error) {
 	return t, m, err
 }
 
-func each(tx *bolt.Tx, name string, fn func(k, v []byte) error) error {
-	b := tx.Bucket([]byte(name))
+func each(t *tree, name string, fn func(k, v []byte) error) error {
+	b := t.bucket(name)
 	if b == nil {
 		return fmt.Errorf("%w: no bucket %q", ErrDamaged, name)
 	}
-	if err := b.ForEach(fn); err != nil {
+	if err := b.each(fn); err != nil {
 		return fmt.Errorf("%w: bucket %q: %w", ErrDamaged, name, err)
 	}
 	return nil

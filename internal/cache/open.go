@@ -6,10 +6,7 @@ import (
 	"os"
 	"runtime/debug"
 	"syscall"
-	"time"
 
-	bolt "go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,34 +18,39 @@ var ErrDamaged = errors.New("damaged cache file")
 // running user) owns or may write, or that is not a regular file.
 var ErrForeign = errors.New("cache file that others may have written")
 
-// view runs fn over the bbolt file at path, opened read only, after its pages
-// were checked. Should somebody cut the file off while it is read, the fault
-// becomes ErrDamaged: fn runs in the calling goroutine and must not start others.
-func view(path string, fn func(*bolt.Tx) error) (err error) {
+// view runs fn over the bbolt file at path after its pages were checked. It
+// takes no lock: a published file is never changed in place, and who may read
+// it could hold a lock for ever. Should somebody cut the file off while it is
+// read, the fault becomes ErrDamaged: fn runs in the calling goroutine and must
+// not start others. Nothing of the tree may be kept.
+func view(path string, fn func(*tree) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("read %q: %w: %v", path, ErrDamaged, p)
 		}
 	}()
-	db, err := bolt.Open(path, 0, &bolt.Options{
-		ReadOnly: true, PageSize: PageSize, Timeout: time.Second, OpenFile: openTrusted,
-	})
+	f, err := openTrusted(path)
 	switch {
 	case err == nil:
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission), errors.Is(err, ErrForeign), errors.Is(err, berrors.ErrTimeout):
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission), errors.Is(err, ErrForeign):
 		return fmt.Errorf("read %q: %w", path, err)
 	default:
 		return fmt.Errorf("read %q: %w: %w", path, ErrDamaged, err)
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	return db.View(fn)
+	defer func() { _ = f.Close() }()
+	return withPages(f, unix.PROT_READ, func(data []byte) error {
+		root, err := checkPages(data)
+		if err != nil {
+			return fmt.Errorf("read %q: %w: %w", path, ErrDamaged, err)
+		}
+		return fn(&tree{data, root})
+	})
 }
 
-// openTrusted opens a file that only root or the running user can have written,
-// and whose pages bbolt can read.
-func openTrusted(name string, flag int, mode os.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(name, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
+// openTrusted opens a file that only root or the running user can have written.
+func openTrusted(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		if errors.Is(err, unix.ELOOP) {
 			err = fmt.Errorf("%w: a symbolic link", ErrForeign)
@@ -58,9 +60,6 @@ func openTrusted(name string, flag int, mode os.FileMode) (*os.File, error) {
 	info, err := f.Stat()
 	if err == nil {
 		err = checkTrusted(info)
-	}
-	if err == nil {
-		err = CheckPages(f)
 	}
 	if err != nil {
 		_ = f.Close()

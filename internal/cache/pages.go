@@ -31,21 +31,33 @@ const (
 // the file's end, every page reached once and of the kind its place demands,
 // every element inside its page, keys ascending.
 func CheckPages(f *os.File) error {
+	return withPages(f, unix.PROT_READ, func(data []byte) error {
+		_, err := checkPages(data)
+		return err
+	})
+}
+
+func checkPages(data []byte) (root uint64, err error) {
+	root, pages, err := chooseMeta(data)
+	if err != nil {
+		return 0, err
+	}
+	c := checker{data: data[:pages*PageSize], seen: make([]bool, pages)}
+	return root, c.page(root, 0)
+}
+
+// withPages maps a file.
+func withPages(f *os.File, protection int, fn func(data []byte) error) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), protection, unix.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("map: %w", err)
 	}
 	defer func() { _ = unix.Munmap(data) }()
-	root, pages, err := chooseMeta(data)
-	if err != nil {
-		return err
-	}
-	c := checker{data: data[:pages*PageSize], seen: make([]bool, pages)}
-	return c.page(root, 0)
+	return fn(data)
 }
 
 // chooseMeta returns the root page and the number of pages that bbolt will

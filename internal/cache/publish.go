@@ -22,7 +22,7 @@ import (
 // path is as it was and the temporary files are gone.
 //
 // One process at a time may publish into a folder: the caller holds state.db.
-func publish(path string, mode fs.FileMode, gid int, size int, fill func(*bolt.Tx) error, amend func(path string) error, verify func(*bolt.Tx) error) (err error) {
+func publish(path string, mode fs.FileMode, gid int, size int, fill func(*bolt.Tx) error, amend func(path string) error, verify func(*tree) error) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("publish %q: %w, keeping the previous file", path, err)
@@ -112,13 +112,12 @@ func openExclusive(name string, flag int, mode os.FileMode) (*os.File, error) {
 
 // finish checks the file at final, gives it its owner, mode and label, makes it
 // durable and renames it to path.
-func finish(path, final string, mode fs.FileMode, gid int, verify func(*bolt.Tx) error) error {
-	if err := view(final, func(tx *bolt.Tx) error {
-		for err := range tx.Check() {
-			return err
-		}
-		return verify(tx)
-	}); err != nil {
+func finish(path, final string, mode fs.FileMode, gid int, verify func(*tree) error) error {
+	err := view(final, verify)
+	if err == nil {
+		err = checkByBolt(final)
+	}
+	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
 	f, err := os.OpenFile(final, os.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -141,6 +140,21 @@ func finish(path, final string, mode fs.FileMode, gid int, verify func(*bolt.Tx)
 		return err
 	}
 	return os.Rename(final, path)
+}
+
+// checkByBolt has bbolt look at a file that nobody else can open yet.
+func checkByBolt(path string) (err error) {
+	db, err := bolt.Open(path, 0, &bolt.Options{ReadOnly: true, PageSize: PageSize})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return db.View(func(tx *bolt.Tx) error {
+		for err := range tx.Check() {
+			return err
+		}
+		return nil
+	})
 }
 
 // copyLabel gives f the SELinux label of the file at path, where there is one:
