@@ -9,7 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/admission"
+	"github.com/nss-iam/nss-iam/internal/authlog"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/keys"
@@ -47,25 +48,19 @@ func (o offer) String(name string, now time.Time) string {
 	return s
 }
 
-// unpublished stands in for the policy while there is no keys.db yet: the
-// daemon may know already, and nobody else does.
-var unpublished = cache.LoginPolicy{
-	Online: "require", Timeout: 2 * time.Second, Range: accounts.Range{Low: cache.MinID, High: cache.MaxID},
-}
-
 // decide finds the keys that open q.name.
 func (h helper) decide(q question) verdict {
 	found, err := cache.LookupKeys(h.cacheDir, q.name)
 	absent := errors.Is(err, fs.ErrNotExist)
 	if absent {
-		found = cache.KeysAnswer{Policy: unpublished}
+		found = cache.KeysAnswer{Policy: admission.Unpublished}
 	} else if err != nil {
 		return verdict{final: true, err: fmt.Errorf("user %q: %w, giving no keys; \"iam-cachefill refresh\" writes the file anew", q.name, err)}
 	}
 	v := verdict{policy: found.Policy}
 	uid, local := q.uid, q.hasUID && !found.Policy.Range.Contains(q.uid)
 	if !q.hasUID {
-		if uid, local, err = localUID(h.passwd, q.name); err != nil {
+		if uid, local, err = admission.LocalUID(h.passwd, q.name); err != nil {
 			v.err = fmt.Errorf("user %q: %w, giving no keys", q.name, err)
 			return v
 		}
@@ -78,10 +73,10 @@ func (h helper) decide(q question) verdict {
 		}
 	case found.Shared == nil:
 		if found.User != nil && found.User.Login {
-			h.log.send(severityNotice, fmt.Sprintf("user %q: a local account has this name, its IAM namesake's keys do not open it", q.name))
+			h.log.Send(authlog.Notice, fmt.Sprintf("user %q: a local account has this name, its IAM namesake's keys do not open it", q.name))
 		}
 	case uid == 0 && !found.Shared.AllowRoot, q.name == "root" && !found.Shared.AllowRoot:
-		h.log.send(severityWarning, fmt.Sprintf("shared account %q: it is root, which the configuration does not allow, giving no keys", q.name))
+		h.log.Send(authlog.Warning, fmt.Sprintf("shared account %q: it is root, which the configuration does not allow, giving no keys", q.name))
 	default:
 		h.shared(&v, q, found.Members)
 	}
@@ -102,13 +97,13 @@ func (h helper) own(v *verdict, q question, cached *cache.UserKeys) {
 	case u == nil: // an unknown user
 	case !u.Login:
 		v.final = true
-		h.log.send(severityNotice, fmt.Sprintf("user %q: may not log in, says %s, giving no keys", q.name, source))
+		h.log.Send(authlog.Notice, fmt.Sprintf("user %q: may not log in, says %s, giving no keys", q.name, source))
 	case q.hasUID && u.UID != q.uid:
 		v.final = true
-		h.log.send(severityWarning, fmt.Sprintf("user %q: sshd resolved uid %d, the IAM user of this name has %d, giving no keys", q.name, q.uid, u.UID))
+		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: sshd resolved uid %d, the IAM user of this name has %d, giving no keys", q.name, q.uid, u.UID))
 	case !q.hasUID && cached != nil && u.UID != cached.UID:
 		v.final = true
-		h.log.send(severityWarning, fmt.Sprintf("user %q: the IAM user of this name has uid %d now and had %d, giving no keys", q.name, u.UID, cached.UID))
+		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the IAM user of this name has uid %d now and had %d, giving no keys", q.name, u.UID, cached.UID))
 	default:
 		v.add(q, *u, "", source, h.now())
 	}
@@ -138,7 +133,7 @@ func (h helper) shared(v *verdict, q question, members []cache.UserKeys) {
 			r := &results[i]
 			r.user, r.source, r.err = h.current(v.policy, members[i].Name, &members[i], func(a control.Answer) cache.UserKeys {
 				if !slices.Contains(a.Shared, q.name) {
-					h.log.send(severityNotice, fmt.Sprintf("shared account %q: %q may not enter it any more", q.name, members[i].Name))
+					h.log.Send(authlog.Notice, fmt.Sprintf("shared account %q: %q may not enter it any more", q.name, members[i].Name))
 					a.User.Keys = nil
 				}
 				return a.User
@@ -155,7 +150,7 @@ func (h helper) shared(v *verdict, q question, members []cache.UserKeys) {
 		v.add(q, *r.user, members[i].Name, r.source, h.now())
 	}
 	if len(v.offers) > 0 && v.err != nil { // others get in; this one's fault is told all the same
-		h.log.send(severityErr, v.err.Error())
+		h.log.Send(authlog.Err, v.err.Error())
 		v.err = nil
 	}
 }
@@ -172,36 +167,18 @@ func (v *verdict) add(q question, u cache.UserKeys, person, source string, now t
 	}
 }
 
-// clockTolerance is how far a clock may be set back without the cached keys
-// being taken for stale.
-const clockTolerance = 5 * time.Minute
-
-// current returns what opens name now: the daemon's answer, or by policy the
-// cached record if it is young enough, and where that came from. It returns
-// nil for a name that neither knows.
+// current returns what opens name now, and where that came from. It returns
+// nil for a name that neither the daemon nor the cache knows.
 func (h helper) current(p cache.LoginPolicy, name string, cached *cache.UserKeys, pick func(control.Answer) cache.UserKeys) (*cache.UserKeys, string, error) {
-	if p.Online != "off" {
-		ctx, cancel := context.WithTimeout(context.Background(), p.Timeout)
-		defer cancel()
+	rule := admission.Rule{Policy: p, Now: h.now, Warn: func(err error) {
+		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: %v, falling back to the cache", name, err))
+	}}
+	a, err := rule.Answer(func(ctx context.Context) (cache.UserKeys, error) {
 		answer, err := control.Client{Path: h.socket}.Keys(ctx, name)
-		if err == nil {
-			u := pick(answer)
-			return &u, "IAM", nil
+		if err != nil {
+			return cache.UserKeys{}, err
 		}
-		if p.Online == "require" {
-			return nil, "", err
-		}
-		h.log.send(severityWarning, fmt.Sprintf("user %q: %v, falling back to the cache", name, err))
-	}
-	if cached == nil {
-		return nil, "", nil
-	}
-	age := h.now().Sub(cached.Checked).Truncate(time.Second)
-	switch {
-	case p.MaxStale > 0 && age > p.MaxStale:
-		return nil, "", fmt.Errorf("cached keys are %s old, keys.max_stale is %s", age, p.MaxStale)
-	case p.MaxStale > 0 && age < -clockTolerance:
-		return nil, "", fmt.Errorf("cached keys are dated %s ahead, so the clock was set back and nobody knows how old they are", -age)
-	}
-	return cached, fmt.Sprintf("cache of %s ago", max(age, 0)), nil
+		return pick(answer), nil
+	}, cached)
+	return a.User, a.Source, err
 }

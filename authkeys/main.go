@@ -14,6 +14,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/nss-iam/nss-iam/internal/authlog"
 )
 
 // Where things are; a package may set others with -ldflags "-X main.cacheDir=…".
@@ -28,7 +30,7 @@ const wholeRun = 20 * time.Second
 
 func main() {
 	os.Clearenv() // sshd passes little; nothing of it, TZ included, may change an answer
-	h := helper{cacheDir: cacheDir, socket: socketPath, passwd: "/etc/passwd", log: newSyslog("/dev/log"), now: time.Now}
+	h := helper{cacheDir: cacheDir, socket: socketPath, passwd: "/etc/passwd", log: authlog.New("/dev/log", "authkeys"), now: time.Now}
 	os.Exit(h.main(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -37,13 +39,13 @@ type helper struct {
 	cacheDir string
 	socket   string
 	passwd   string
-	log      *syslog
+	log      *authlog.Log
 	now      func() time.Time
 }
 
 func (h helper) main(args []string, stdout, stderr io.Writer) int {
 	defer time.AfterFunc(wholeRun, func() {
-		h.log.send(severityErr, fmt.Sprintf("no end after %s, giving no keys", wholeRun))
+		h.log.Send(authlog.Err, fmt.Sprintf("no end after %s, giving no keys", wholeRun))
 		os.Exit(1)
 	}).Stop()
 	lines, err := h.run(args)
@@ -51,8 +53,8 @@ func (h helper) main(args []string, stdout, stderr io.Writer) int {
 		_, err = io.WriteString(stdout, strings.Join(lines, "\n")+"\n")
 	}
 	if err != nil {
-		h.log.send(severityErr, err.Error())
-		_, _ = fmt.Fprintf(stderr, "authkeys: %s\n", printable(err.Error()))
+		h.log.Send(authlog.Err, err.Error())
+		_, _ = fmt.Fprintf(stderr, "authkeys: %s\n", authlog.Printable(err.Error()))
 		return 1
 	}
 	return 0
@@ -74,19 +76,19 @@ func (h helper) run(args []string) ([]string, error) {
 		lines = append(lines, line)
 	}
 	for _, o := range v.offers {
-		h.log.send(severityInfo, o.String(q.name, h.now()))
+		h.log.Send(authlog.Info, o.String(q.name, h.now()))
 	}
 	// With the offered key known and ours, the other helper cannot add anything.
 	if len(v.policy.Chain) > 0 && !v.final && (len(lines) == 0 || !q.hasKey()) {
 		others, err := runChain(v.policy.Chain, q)
 		if err != nil {
-			h.log.send(severityWarning, fmt.Sprintf("user %q: other helper: %v, going on with %d keys of it", q.name, err, len(others)))
+			h.log.Send(authlog.Warning, fmt.Sprintf("user %q: other helper: %v, going on with %d keys of it", q.name, err, len(others)))
 		}
 		lines = append(lines, others...)
 	}
 	if v.err == nil || len(lines) == 0 {
 		return lines, v.err
 	}
-	h.log.send(severityErr, fmt.Sprintf("%v; giving the other helper's keys only", v.err))
+	h.log.Send(authlog.Err, fmt.Sprintf("%v; giving the other helper's keys only", v.err))
 	return lines, nil
 }

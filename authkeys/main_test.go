@@ -22,6 +22,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/authlog"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/keys"
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 		os.Clearenv()
 		h := helper{
 			cacheDir: filepath.Join(work, "cache"), socket: filepath.Join(work, "sock"), passwd: filepath.Join(work, "passwd"),
-			log: newSyslog(filepath.Join(work, "log")), now: time.Now,
+			log: authlog.New(filepath.Join(work, "log"), "authkeys"), now: time.Now,
 		}
 		os.Exit(h.main(os.Args[1:], os.Stdout, os.Stderr))
 	}})

@@ -1,4 +1,4 @@
-package main
+package admission
 
 import (
 	"bufio"
@@ -12,10 +12,9 @@ import (
 // maxPasswd bounds what is read of the passwd file.
 const maxPasswd = 32 << 20
 
-// localUID looks name up in the passwd file alone, for an sshd that does not
-// say which uid it resolved. The first entry of a name counts, as it does for
+// LocalUID looks name up in the passwd file at path alone. The first entry of a name counts, as it does for
 // the C library.
-func localUID(path, name string) (uid uint32, found bool, err error) {
+func LocalUID(path, name string) (uid uint32, found bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, false, err
