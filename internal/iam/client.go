@@ -25,7 +25,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
@@ -102,7 +101,7 @@ type Client struct {
 	endpoint string // as error messages name it
 
 	iam  *awsiam.Client
-	ec2  *ec2.Client
+	ec2  *ec2Client
 	imds *imds.Client
 
 	limiter *limiter
@@ -182,7 +181,9 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	c.expire = forgets(own)
 	// The instance's own, whatever role IAM is read by: the tags of an
 	// instance are in its own account.
-	c.ec2 = ec2.NewFromConfig(cfg)
+	if c.ec2, err = newEC2(ctx, cfg); err != nil {
+		return nil, &Error{Op: "read AWS configuration", Kind: ErrNoRegion, Cause: err, Remedy: "correct source.region or the AWS_* environment"}
+	}
 
 	if o.AssumeRole != "" {
 		session := c.sessionName(ctx)

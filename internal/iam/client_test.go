@@ -2,6 +2,9 @@ package iam_test
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
@@ -220,5 +223,55 @@ func TestALoadOfThrottlingEndsWell(t *testing.T) {
 		if keys, err := c.Keys(t.Context(), u.Name, nil); err != nil || len(keys) != 1 {
 			t.Fatalf("%s: %v, %v", u.Name, keys, err)
 		}
+	}
+}
+
+func TestAFaultOfEC2ThatPassesCostsNoTag(t *testing.T) {
+	isolate(t)
+	onEC2(t)
+	e := start(t, emulator.Options{Instance: emulator.Instance{Role: "host", Tags: map[string]string{"login": "ops"}, TagsOff: true}})
+	for kind, want := range map[string]error{
+		emulator.Throttle: nil, emulator.Failure: nil, emulator.Reset: nil, emulator.Empty: nil, emulator.Garbage: nil, emulator.Cut: nil,
+		emulator.CutShort: nil, emulator.Slow: nil, emulator.Deny: iam.ErrAccessDenied, emulator.Expire: iam.ErrExpired, emulator.Bare: iam.ErrNoTag,
+	} {
+		if err := e.SetFaults(emulator.Fault{Kind: kind, Action: "DescribeTags", Delay: emulator.Duration(time.Millisecond)}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := open(t, quick(e)).InstanceTag(t.Context(), "login")
+		if !errors.Is(err, want) || want == nil && got != "ops" {
+			t.Errorf("%s: %q, %v, want %v", kind, got, err, want)
+		}
+	}
+}
+
+func TestEC2IsAskedAgainByTheServersClock(t *testing.T) {
+	isolate(t)
+	onEC2(t)
+	e := start(t, emulator.Options{Instance: emulator.Instance{Role: "host", TagsOff: true}})
+	var signed []time.Time
+	ahead := 2 * time.Hour
+	ec2 := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+		if err != nil {
+			t.Error(err)
+		}
+		signed = append(signed, at)
+		now := time.Now().Add(ahead)
+		w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+		if now.Sub(at).Abs() > 5*time.Minute {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `<Response><Errors><Error><Code>SignatureDoesNotMatch</Code><Message>Signature expired</Message></Error></Errors><RequestID>r-1</RequestID></Response>`)
+			return
+		}
+		fmt.Fprint(w, `<DescribeTagsResponse><tagSet/></DescribeTagsResponse>`)
+	}))
+	defer ec2.Close()
+	t.Setenv("AWS_ENDPOINT_URL_EC2", ec2.URL)
+	o := quick(e)
+	if _, err := open(t, o).InstanceTag(t.Context(), "login"); !errors.Is(err, iam.ErrNoTag) {
+		t.Errorf("%v after attempts signed at %v, want an answer to the second", err, signed)
+	}
+	if len(signed) != 2 {
+		t.Errorf("%d attempts, want 2: one by this clock, one by the server's", len(signed))
 	}
 }

@@ -8,10 +8,7 @@ import (
 	"net/http"
 	"regexp"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // metadataKey is the form of the tag keys that the metadata service has; a key
@@ -82,10 +79,7 @@ func (c *Client) describeTag(ctx context.Context, op, key string) (string, error
 	}
 	bounded, cancel := context.WithTimeout(ctx, c.options.CallTimeout)
 	defer cancel()
-	out, err := c.ec2.DescribeTags(bounded, &ec2.DescribeTagsInput{Filters: []types.Filter{
-		{Name: aws.String("resource-id"), Values: []string{document.InstanceID}},
-		{Name: aws.String("key"), Values: []string{key}},
-	}})
+	tags, err := c.ec2.tags(bounded, document.InstanceID, key)
 	if err != nil {
 		if ctx.Err() != nil {
 			return "", ended(ctx, op, err)
@@ -99,9 +93,9 @@ func (c *Client) describeTag(ctx context.Context, op, key string) (string, error
 		}
 		return "", failed
 	}
-	for _, t := range out.Tags {
-		if aws.ToString(t.Key) == key && aws.ToString(t.ResourceId) == document.InstanceID {
-			return aws.ToString(t.Value), nil
+	for _, t := range tags {
+		if t.Key == key && t.Resource == document.InstanceID {
+			return t.Value, nil
 		}
 	}
 	return "", &Error{Op: op, Kind: ErrNoTag, Remedy: "set the tag on this instance"}
