@@ -1,10 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // writeMetrics replaces the file at path with the report's figures in the text
@@ -13,8 +19,8 @@ import (
 // Source: node_exporter's textfile collector,
 // https://github.com/prometheus/node_exporter#textfile-collector
 func writeMetrics(path string, r report, s served) error {
-	m := metrics{prometheus.NewRegistry()}
-	m.set("info", "The program's version.", 1, prometheus.Labels{"version": r.Version})
+	m := metrics{}
+	m.set("info", "The program's version.", 1, labels{"version": r.Version})
 	m.at("last_attempt_timestamp_seconds", "When the last refresh began.", r.Attempt, nil)
 	m.at("last_success_timestamp_seconds", "When the last good refresh began.", r.Success, nil)
 	m.set("refresh_failures", "Refreshes that failed in a row.", float64(r.Failures), nil)
@@ -27,24 +33,24 @@ func writeMetrics(path string, r report, s served) error {
 	m.set("keys", "Keys that open something.", float64(r.Keys), nil)
 	m.set("collisions", "Users and groups whose number an older one has.", float64(r.Collisions), nil)
 	for reason, n := range r.Skipped {
-		m.set("skipped", "Who and what is not served as might be expected.", float64(n), prometheus.Labels{"reason": string(reason)})
+		m.set("skipped", "Who and what is not served as might be expected.", float64(n), labels{"reason": string(reason)})
 	}
 	for action, n := range r.Calls {
-		m.count("aws_calls_total", "AWS calls since the program started.", n, prometheus.Labels{"action": action})
+		m.count("aws_calls_total", "AWS calls since the program started.", n, labels{"action": action})
 	}
 	for action, n := range r.Throttles {
-		m.count("aws_throttles_total", "AWS calls that were refused for their rate.", n, prometheus.Labels{"action": action})
+		m.count("aws_throttles_total", "AWS calls that were refused for their rate.", n, labels{"action": action})
 	}
 	m.set("aws_rate", "AWS calls a second at most just now.", r.Rate, nil)
 	file := func(name string, sound bool, generation uint64, written time.Time) {
-		labels := prometheus.Labels{"file": name}
+		of := labels{"file": name}
 		value := 0.0
 		if sound {
 			value = 1
-			m.set("cache_generation", "The file's generation.", float64(generation), labels)
-			m.at("cache_written_timestamp_seconds", "When the file was written.", written, labels)
+			m.set("cache_generation", "The file's generation.", float64(generation), of)
+			m.at("cache_written_timestamp_seconds", "When the file was written.", written, of)
 		}
-		m.set("cache_sound", "Whether the file can be served from.", value, labels)
+		m.set("cache_sound", "Whether the file can be served from.", value, of)
 	}
 	if s.NSS != nil {
 		file("nss.db", true, s.NSS.Generation, s.NSS.Written)
@@ -56,30 +62,108 @@ func writeMetrics(path string, r report, s served) error {
 	} else {
 		file("keys.db", false, 0, time.Time{})
 	}
-	if err := prometheus.WriteToTextfile(path, m.registry); err != nil {
+	if err := m.write(path); err != nil {
 		return fmt.Errorf("write metrics: %w", err)
 	}
 	return nil
 }
 
-// metrics are figures of one moment.
-type metrics struct{ registry *prometheus.Registry }
+// labels are a sample's label names and values.
+type labels map[string]string
 
-func (m metrics) set(name, help string, value float64, labels prometheus.Labels) {
-	g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "nss_iam", Name: name, Help: help, ConstLabels: labels})
-	g.Set(value)
-	m.registry.MustRegister(g)
+// metrics are figures of one moment, by the name of their family.
+type metrics map[string]*family
+
+// A family is one metric with its samples.
+type family struct {
+	kind, help string
+	samples    []string // "{label="value"} 1"
 }
 
-// at leaves out what never was.
-func (m metrics) at(name, help string, t time.Time, labels prometheus.Labels) {
+// set adds a gauge's sample.
+func (m metrics) set(name, help string, value float64, of labels) {
+	m.add("gauge", name, help, value, of)
+}
+
+// at adds a time as a gauge's sample, and leaves out what never was.
+func (m metrics) at(name, help string, t time.Time, of labels) {
 	if !t.IsZero() {
-		m.set(name, help, float64(t.UnixMilli())/1000, labels)
+		m.set(name, help, float64(t.UnixMilli())/1000, of)
 	}
 }
 
-func (m metrics) count(name, help string, value int64, labels prometheus.Labels) {
-	c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "nss_iam", Name: name, Help: help, ConstLabels: labels})
-	c.Add(float64(value))
-	m.registry.MustRegister(c)
+// count adds a counter's sample.
+func (m metrics) count(name, help string, value int64, of labels) {
+	m.add("counter", name, help, float64(value), of)
+}
+
+// add adds a sample to its family. A family has one help text and one kind, and
+// the text format demands that its samples come one after the other.
+func (m metrics) add(kind, name, help string, value float64, of labels) {
+	f := m[name]
+	if f == nil {
+		f = &family{kind: kind, help: help}
+		m[name] = f
+	}
+	var sample strings.Builder
+	for i, label := range slices.Sorted(maps.Keys(of)) {
+		sample.WriteString(map[bool]string{true: "{", false: ","}[i == 0])
+		sample.WriteString(label + `="` + escapeLabel.Replace(of[label]) + `"`)
+	}
+	if len(of) > 0 {
+		sample.WriteString("}")
+	}
+	f.samples = append(f.samples, sample.String()+" "+formatValue(value))
+}
+
+var (
+	escapeLabel = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+	escapeHelp  = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
+)
+
+// formatValue writes a number as the format has it. Whole numbers, as times are,
+// are written without an exponent, which people read badly.
+func formatValue(v float64) string {
+	if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+		return strconv.FormatInt(int64(v), 10)
+	}
+	return strconv.FormatFloat(v, 'f', -1, 64)
+}
+
+// text is the text format of Prometheus, version 0.0.4.
+//
+// Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+func (m metrics) text() string {
+	var b strings.Builder
+	for _, name := range slices.SortedFunc(maps.Keys(m), cmp.Compare) {
+		f := m[name]
+		fmt.Fprintf(&b, "# HELP nss_iam_%s %s\n# TYPE nss_iam_%s %s\n", name, escapeHelp.Replace(f.help), name, f.kind)
+		for _, sample := range slices.Sorted(slices.Values(f.samples)) {
+			fmt.Fprintf(&b, "nss_iam_%s%s\n", name, sample)
+		}
+	}
+	return b.String()
+}
+
+// write replaces the file at path in one step. A reader in between finds the old
+// or the new one, and a folder that node_exporter reads has no half-written file
+// that ends in .prom.
+func (m metrics) write(path string) error {
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // no longer there after the rename
+	if _, err := file.WriteString(m.text()); err != nil {
+		file.Close()
+		return err
+	}
+	if err := file.Chmod(0o644); err != nil {
+		file.Close()
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
 }
