@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/nss-iam/nss-iam/internal/cache"
 )
 
 // people are the keys and values of the five buckets.
@@ -21,7 +23,7 @@ type people map[string]map[string][]byte
 func write(t testing.TB, p people, fill float64) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "nss.db")
-	db, err := bolt.Open(path, 0o644, &bolt.Options{PageSize: formatPageSize, NoSync: true})
+	db, err := bolt.Open(path, 0o644, &bolt.Options{PageSize: cache.PageSize, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,11 +32,11 @@ func write(t testing.TB, p people, fill float64) []byte {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(meta.Put([]byte("version"), []byte{formatVersion, 0, 0, 0}),
+		if err := errors.Join(meta.Put([]byte("version"), []byte{cache.Version, 0, 0, 0}),
 			meta.Put([]byte("range"), binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, 65536), 2147352575))); err != nil {
 			return err
 		}
-		for _, name := range []string{"passwd.name", "passwd.uid", "group.name", "group.gid", "initgroups"} {
+		for _, name := range indexed {
 			b, err := tx.CreateBucket([]byte(name))
 			if err != nil {
 				return err
@@ -120,7 +122,7 @@ func agree(t *testing.T, data []byte, absent [][]byte) {
 // crowd returns n keys of a value each in every bucket.
 func crowd(n, value int) people {
 	p := people{}
-	for _, name := range []string{"passwd.name", "passwd.uid", "group.name", "group.gid", "initgroups"} {
+	for _, name := range indexed {
 		p[name] = map[string][]byte{}
 		for i := range n {
 			k := fmt.Sprintf("user%d", i*7919%100003)
@@ -178,7 +180,7 @@ func FuzzTheReaderAgreesWithBbolt(f *testing.F) {
 // seal makes the checksums of the meta pages right.
 func seal(data []byte) {
 	for page := range 2 {
-		meta := data[page*formatPageSize+16:]
+		meta := data[page*cache.PageSize+16:]
 		h := fnv.New64a()
 		h.Write(meta[:56])
 		binary.LittleEndian.PutUint64(meta[56:], h.Sum64())
@@ -237,8 +239,8 @@ func TestDamagedFilesAreRefused(t *testing.T) {
 func TestABranchThatLeadsToItselfEnds(t *testing.T) {
 	data := write(t, crowd(3000, 60), 0.1)
 	le := binary.LittleEndian
-	for page := 2; page < len(data)/formatPageSize; page++ {
-		p := data[page*formatPageSize:]
+	for page := 2; page < len(data)/cache.PageSize; page++ {
+		p := data[page*cache.PageSize:]
 		if le.Uint16(p[8:]) != 1 {
 			continue
 		}

@@ -1,7 +1,8 @@
 /*
  * format.h - what nss.db holds: the constants of internal/cache/contract.go
  *
- * That file is the contract; format_test.go compares the two.
+ * That file is the contract. seam_test.go compares every constant here with
+ * it, and reads with this reader what the writer of internal/cache writes.
  */
 #ifndef NSS_IAM_FORMAT_H
 #define NSS_IAM_FORMAT_H
@@ -24,7 +25,7 @@ enum {
 	FORMAT_MAX_ID = 2147352575
 };
 
-/* The buckets, in the order of format_buckets. */
+/* The buckets that have an index, in the order of format_buckets. */
 enum format_bucket {
 	FORMAT_PASSWD_NAME,
 	FORMAT_PASSWD_UID,

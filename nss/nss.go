@@ -51,6 +51,9 @@ func open(data []byte) (*reader, error) {
 	return r, nil
 }
 
+// idRange is the range that every id in the file must be in.
+func (r *reader) idRange() (low, high uint32) { return uint32(r.file.low), uint32(r.file.high) }
+
 func (r *reader) close() { C.free(r.bytes) }
 
 func boltError(status C.enum_bolt_status) error {
@@ -81,9 +84,6 @@ type bucket struct {
 	at     C.struct_bolt_bucket
 }
 
-// inline reports whether the bucket lies inside its parent's page.
-func (b *bucket) inline() bool { return b.at.root == 0 }
-
 func (b *bucket) get(key []byte) ([]byte, error) {
 	ckey := C.CBytes(key)
 	defer C.free(ckey)
@@ -106,8 +106,13 @@ func (b *bucket) seek(key []byte) (found, value []byte, err error) {
 	return goBytes(k), goBytes(v), nil
 }
 
-// The buckets in the order of format_buckets.
-var indexed = []string{"passwd.name", "passwd.uid", "group.name", "group.gid", "initgroups"}
+// indexed are the buckets that have an index, in the order of enum format_bucket.
+var indexed = func() (names []string) {
+	for i := range C.FORMAT_BUCKETS {
+		names = append(names, C.GoString(C.format_buckets[i]))
+	}
+	return names
+}()
 
 // errUseless is the answer of an index that is not there or leads astray.
 var errUseless = errors.New("the tree must be walked")
@@ -221,16 +226,3 @@ func packGroup(record []byte, w want, size, skew int) (group, error) {
 	}
 	return out, nil
 }
-
-// The constants of format.h.
-const (
-	formatVersion   = C.FORMAT_VERSION
-	formatPageSize  = C.FORMAT_PAGE_SIZE
-	formatMaxName   = C.FORMAT_MAX_NAME
-	formatMaxField  = C.FORMAT_MAX_FIELD
-	formatMaxGroups = C.FORMAT_MAX_GROUPS
-	formatMaxFile   = C.FORMAT_MAX_FILE
-	formatMinID     = C.FORMAT_MIN_ID
-	formatMaxID     = C.FORMAT_MAX_ID
-	formatFile      = C.FORMAT_FILE
-)

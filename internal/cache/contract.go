@@ -1,6 +1,7 @@
 // Package cache owns the two bbolt files that hosts serve from: what is in
 // them byte by byte, how they are written and published, and how Go programs
-// read them. The C reader of nss.db is in nss/; its contract is this file.
+// read them. The C reader of nss.db is in nss/; its contract is this file, and
+// a test there compares every constant below with nss/format.h.
 //
 // nss.db has these buckets, all integers little-endian unless said otherwise:
 //
@@ -82,4 +83,67 @@ const (
 	MaxFileSize = 1 << 30 // a larger file is not mapped
 	MinID       = accounts.MinID
 	MaxID       = accounts.MaxID
+)
+
+// Buckets of nss.db.
+const (
+	BucketMeta       = "meta"
+	BucketPasswdName = "passwd.name"
+	BucketPasswdUID  = "passwd.uid"
+	BucketGroupName  = "group.name"
+	BucketGroupGID   = "group.gid"
+	BucketInitgroups = "initgroups"
+	BucketIndex      = "index"
+	BucketTables     = "index.tables" // only the writer's: the index says where they lie
+)
+
+// Indexed are the buckets that have an index, and hold what is served.
+var Indexed = []string{BucketPasswdName, BucketPasswdUID, BucketGroupName, BucketGroupGID, BucketInitgroups}
+
+// Keys of the bucket meta that every reader looks at.
+const (
+	MetaVersion = "version"
+	MetaRange   = "range"
+)
+
+// Where the fields of a passwd record are.
+const (
+	PasswdUID      = 0
+	PasswdGID      = 4
+	PasswdNameLen  = 8 // the four lengths follow each other, as the four texts do
+	PasswdGecosLen = 10
+	PasswdHomeLen  = 12
+	PasswdShellLen = 14
+	PasswdFlags    = 16
+	PasswdHeader   = 17
+	PasswdFormer   = 1 // in the flags
+)
+
+// Where the fields of a group record are.
+const (
+	GroupGID        = 0
+	GroupMembers    = 4
+	GroupMembersLen = 8
+	GroupNameLen    = 12
+	GroupHeader     = 14
+)
+
+// Where the fields of an index's head are, and the measures of its cells.
+const (
+	IndexCells      = 0
+	IndexCellCount  = 4
+	IndexCellSize   = 8
+	IndexPilots     = 12
+	IndexPilotCount = 16
+	IndexSeed       = 20
+	IndexHead       = 24
+
+	CellHeader    = 4      // u16 length of the value, u8 where the key is, u8 its length
+	CellElsewhere = 0xFFFF // as length: the value is elsewhere in the file
+	CellWhere     = 4
+	CellLength    = 8
+	CellStep      = 64 // a cache line: cells begin on one, and have so many bytes or a multiple
+	CellMax       = 256
+
+	IndexFactor = 0x9E3779B97F4A7C15 // of the hash
 )

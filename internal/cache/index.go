@@ -10,66 +10,56 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The measures of an index; contract.go draws them.
 const (
-	indexHead      = 24
-	indexAlign     = 64 // a cache line: cells begin on one, and have so many bytes or a multiple
-	cellHeader     = 4
-	cellStep       = indexAlign
-	maxCell        = 256
-	valueElsewhere = 0xFFFF
-	elsewhereSize  = cellHeader + 8 // and the key
-	elsewhereCost  = 512            // bytes of cells that are worth one value less elsewhere
-	pilotSize      = 2
-	indexSeeds     = 64
+	elsewhereSize = CellLength + 4 // and the key
+	elsewhereCost = 512            // bytes of cells that are worth one value less elsewhere
+	pilotSize     = 2
+	indexSeeds    = 64
 )
-
-// indexed are the buckets that have an index.
-var indexed = []string{bucketPasswdName, bucketPasswdUID, bucketGroupName, bucketGroupGID, bucketInitgroups}
 
 // indexRoom returns the buckets of the index, with nothing in them yet: what
 // they say is known only when bbolt has laid out the file.
 func indexRoom(buckets []bucket) []bucket {
-	heads, tables := bucket{name: bucketIndex}, bucket{name: bucketTables}
+	heads, tables := bucket{name: BucketIndex}, bucket{name: BucketTables}
 	for _, b := range buckets {
-		heads.add([]byte(b.name), make([]byte, indexHead))
+		heads.add([]byte(b.name), make([]byte, IndexHead))
 		tables.add([]byte(b.name), make([]byte, roomSize(b.pairs)))
 	}
 	return []bucket{heads, tables}
 }
 
 func roomSize(keys []pair) int {
-	return indexAlign + cellCount(len(keys))*cellSize(keys) + pilotCount(len(keys))*pilotSize
+	return CellStep + cellCount(len(keys))*cellSize(keys) + pilotCount(len(keys))*pilotSize
 }
 
 // cellSize returns the size of cells that suits the keys: large enough for
 // nearly all of the values, but not for the few great ones.
 func cellSize(keys []pair) int {
-	var need [maxCell/cellStep + 1]int // keys by the size they need, in steps; 0: more than the largest
+	var need [CellMax/CellStep + 1]int // keys by the size they need, in steps; 0: more than the largest
 	least := 1
 	for _, k := range keys {
-		if steps := (cellNeed(k) + cellStep - 1) / cellStep; steps < len(need) {
+		if steps := (cellNeed(k) + CellStep - 1) / CellStep; steps < len(need) {
 			need[steps]++
 		}
-		least = max(least, (elsewhereSize+len(k.key)+cellStep-1)/cellStep)
+		least = max(least, (elsewhereSize+len(k.key)+CellStep-1)/CellStep)
 	}
 	best, bestCost, outside := 0, 0, len(keys)
 	for steps := 1; steps < len(need); steps++ {
 		outside -= need[steps]
-		cost := len(keys)*steps*cellStep + outside*elsewhereCost
+		cost := len(keys)*steps*CellStep + outside*elsewhereCost
 		if steps >= least && (best == 0 || cost < bestCost) {
 			best, bestCost = steps, cost
 		}
 	}
-	return best * cellStep
+	return best * CellStep
 }
 
 // cellNeed returns the size of a cell that holds a key and its value.
 func cellNeed(k pair) int {
 	if bytes.Contains(k.value, k.key) {
-		return cellHeader + len(k.value)
+		return CellHeader + len(k.value)
 	}
-	return cellHeader + len(k.value) + len(k.key)
+	return CellHeader + len(k.value) + len(k.key)
 }
 
 // Places are the pairs of a bucket with where their keys lie in the file.
@@ -112,10 +102,10 @@ func eachIndex(data []byte, fn func(head, room []byte, at int, keys places) erro
 	if err != nil {
 		return err
 	}
-	for _, name := range indexed {
-		heads, rooms := all[bucketIndex], all[bucketTables]
+	for _, name := range Indexed {
+		heads, rooms := all[BucketIndex], all[BucketTables]
 		h, r := heads.find(name), rooms.find(name)
-		if h < 0 || r < 0 || len(heads.pairs[h].value) != indexHead || len(rooms.pairs[r].value) != roomSize(all[name].pairs) {
+		if h < 0 || r < 0 || len(heads.pairs[h].value) != IndexHead || len(rooms.pairs[r].value) != roomSize(all[name].pairs) {
 			return fmt.Errorf("%w: no index of %q", ErrDamaged, name)
 		}
 		if err := fn(heads.pairs[h].value, rooms.pairs[r].value, rooms.offsets[r]+len(name), all[name]); err != nil {
@@ -134,15 +124,18 @@ func (p places) find(key string) int {
 type layout struct {
 	cells, pilots []byte
 	size          int
-	head          [indexHead]byte
+	head          [IndexHead]byte
 }
 
 func layOut(room []byte, offset int, seed uint32, keys []pair) layout {
-	skip, n, size := -offset&(indexAlign-1), cellCount(len(keys)), cellSize(keys)
+	skip, n, size := -offset&(CellStep-1), cellCount(len(keys)), cellSize(keys)
 	l := layout{cells: room[skip : skip+n*size], size: size}
 	l.pilots = room[skip+n*size:][:pilotCount(len(keys))*pilotSize]
-	for i, v := range []int{offset + skip, n, size, offset + skip + n*size, pilotCount(len(keys)), int(seed)} {
-		binary.LittleEndian.PutUint32(l.head[4*i:], uint32(v))
+	for at, v := range map[int]int{
+		IndexCells: offset + skip, IndexCellCount: n, IndexCellSize: size,
+		IndexPilots: offset + skip + n*size, IndexPilotCount: pilotCount(len(keys)), IndexSeed: int(seed),
+	} {
+		binary.LittleEndian.PutUint32(l.head[at:], uint32(v))
 	}
 	return l
 }
@@ -182,14 +175,14 @@ func fillCell(cell []byte, k pair, offset int) {
 	le, keyAt := binary.LittleEndian, 0
 	if cellNeed(k) <= len(cell) {
 		le.PutUint16(cell, uint16(len(k.value)))
-		copy(cell[cellHeader:], k.value)
-		if keyAt = cellHeader + bytes.Index(k.value, k.key); keyAt < cellHeader {
-			keyAt = cellHeader + len(k.value)
+		copy(cell[CellHeader:], k.value)
+		if keyAt = CellHeader + bytes.Index(k.value, k.key); keyAt < CellHeader {
+			keyAt = CellHeader + len(k.value)
 		}
 	} else {
-		le.PutUint16(cell, valueElsewhere)
-		le.PutUint32(cell[cellHeader:], uint32(offset+len(k.key)))
-		le.PutUint32(cell[cellHeader+4:], uint32(len(k.value)))
+		le.PutUint16(cell, CellElsewhere)
+		le.PutUint32(cell[CellWhere:], uint32(offset+len(k.key)))
+		le.PutUint32(cell[CellLength:], uint32(len(k.value)))
 		keyAt = elsewhereSize
 	}
 	cell[2], cell[3] = byte(keyAt), byte(len(k.key))
@@ -198,12 +191,12 @@ func fillCell(cell []byte, k pair, offset int) {
 
 // checkCells reports whether each key's cell is as it would be filled, and no other is.
 func checkCells(head, room []byte, offset int, keys places) error {
-	if bytes.Equal(head, make([]byte, indexHead)) {
+	if bytes.Equal(head, make([]byte, IndexHead)) {
 		return nil // no seed was good enough
 	}
 	damaged := fmt.Errorf("%w: the index does not lead to the keys", ErrDamaged)
 	le := binary.LittleEndian
-	seed := le.Uint32(head[20:])
+	seed := le.Uint32(head[IndexSeed:])
 	l := layOut(room, offset, seed, keys.pairs)
 	if !bytes.Equal(head, l.head[:]) {
 		return damaged

@@ -16,18 +16,6 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 )
 
-// Buckets of nss.db.
-const (
-	bucketMeta       = "meta"
-	bucketPasswdName = "passwd.name"
-	bucketPasswdUID  = "passwd.uid"
-	bucketGroupName  = "group.name"
-	bucketGroupGID   = "group.gid"
-	bucketInitgroups = "initgroups"
-	bucketIndex      = "index"
-	bucketTables     = "index.tables"
-)
-
 // nssMode lets every process read nss.db.
 const nssMode = 0o644
 
@@ -66,7 +54,7 @@ func PublishNSS(dir string, t accounts.Tables, now time.Time) (changed bool, err
 		next.Generation = served.Generation + 1
 	}
 	room := indexRoom(buckets)
-	buckets = append(buckets, bucket{bucketMeta, next.pairs()})
+	buckets = append(buckets, bucket{BucketMeta, next.pairs()})
 	fill := func(tx *bolt.Tx) error { return put(tx, append(buckets, room...)) }
 	verify := func(t *tree) error { return same(t, buckets) }
 	return true, publish(path, nssMode, -1, size(buckets)+size(room), fill, writeIndex, verify)
@@ -74,9 +62,9 @@ func PublishNSS(dir string, t accounts.Tables, now time.Time) (changed bool, err
 
 // encode turns t into the buckets of nss.db but meta.
 func encode(t accounts.Tables) ([]bucket, error) {
-	byName, byUID := bucket{name: bucketPasswdName}, bucket{name: bucketPasswdUID}
-	groupName, groupGID := bucket{name: bucketGroupName}, bucket{name: bucketGroupGID}
-	memberships := bucket{name: bucketInitgroups}
+	byName, byUID := bucket{name: BucketPasswdName}, bucket{name: BucketPasswdUID}
+	groupName, groupGID := bucket{name: BucketGroupName}, bucket{name: BucketGroupGID}
+	memberships := bucket{name: BucketInitgroups}
 	for _, u := range t.Users {
 		record, err := appendUser(nil, u, t.Range)
 		if err != nil {
@@ -165,8 +153,8 @@ func (m Meta) pairs() []pair {
 	return []pair{
 		{[]byte("digest"), m.Digest[:]},
 		{[]byte("generation"), le.AppendUint64(nil, m.Generation)},
-		{[]byte("range"), le.AppendUint32(le.AppendUint32(nil, m.Range.Low), m.Range.High)},
-		{[]byte("version"), le.AppendUint32(nil, Version)},
+		{[]byte(MetaRange), le.AppendUint32(le.AppendUint32(nil, m.Range.Low), m.Range.High)},
+		{[]byte(MetaVersion), le.AppendUint32(nil, Version)},
 		{[]byte("written"), le.AppendUint64(nil, uint64(m.Written.Unix()))},
 	}
 }
@@ -227,9 +215,9 @@ func ReadMeta(dir string) (m Meta, err error) {
 }
 
 func readMeta(t *tree) (m Meta, err error) {
-	b := t.bucket(bucketMeta)
+	b := t.bucket(BucketMeta)
 	if b == nil {
-		return m, fmt.Errorf("%w: no bucket %q", ErrDamaged, bucketMeta)
+		return m, fmt.Errorf("%w: no bucket %q", ErrDamaged, BucketMeta)
 	}
 	get := func(key string, size int) []byte {
 		v := b.get(key)
@@ -240,10 +228,10 @@ func readMeta(t *tree) (m Meta, err error) {
 		return v
 	}
 	le := binary.LittleEndian
-	if v := le.Uint32(get("version", 4)); err == nil && v != Version {
+	if v := le.Uint32(get(MetaVersion, 4)); err == nil && v != Version {
 		return m, fmt.Errorf("%w: format version %d, want %d", ErrDamaged, v, Version)
 	}
-	r := get("range", 8)
+	r := get(MetaRange, 8)
 	m.Range = accounts.Range{Low: le.Uint32(r), High: le.Uint32(r[4:])}
 	m.Generation = le.Uint64(get("generation", 8))
 	m.Written = time.Unix(int64(le.Uint64(get("written", 8))), 0)
@@ -260,7 +248,7 @@ func Verify(dir string) error {
 			return err
 		}
 		var buckets []bucket
-		for _, name := range []string{bucketPasswdName, bucketPasswdUID, bucketGroupName, bucketGroupGID, bucketInitgroups} {
+		for _, name := range Indexed {
 			read := bucket{name: name}
 			if err := each(t, name, func(k, v []byte) error { read.add(k, v); return nil }); err != nil {
 				return err
@@ -282,8 +270,8 @@ func ReadNSS(dir string) (t accounts.Tables, m Meta, err error) {
 			return err
 		}
 		t.Range = m.Range
-		memberships := file.bucket(bucketInitgroups)
-		if err := each(file, bucketPasswdUID, func(_, v []byte) error {
+		memberships := file.bucket(BucketInitgroups)
+		if err := each(file, BucketPasswdUID, func(_, v []byte) error {
 			u, err := decodeUser(v)
 			if err != nil {
 				return err
@@ -300,7 +288,7 @@ func ReadNSS(dir string) (t accounts.Tables, m Meta, err error) {
 		}); err != nil {
 			return err
 		}
-		return each(file, bucketGroupGID, func(_, v []byte) error {
+		return each(file, BucketGroupGID, func(_, v []byte) error {
 			g, err := decodeGroup(v)
 			t.Groups = append(t.Groups, g)
 			return err

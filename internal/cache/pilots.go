@@ -11,7 +11,6 @@ import (
 const (
 	keysPerPilot    = 4
 	maxKeysPerPilot = 64 // more have come together by somebody's choice: try another seed
-	indexFactor     = 0x9E3779B97F4A7C15
 )
 
 // pilotCount and cellCount are the sizes of an index of n keys. One cell in
@@ -21,7 +20,7 @@ func cellCount(n int) int  { return n + n/16 + 1 }
 
 // indexHash is the hash of a key; nss/index.c has the same, and the two below.
 func indexHash(seed uint32, key []byte) uint64 {
-	h := (uint64(seed) + uint64(len(key))) * indexFactor
+	h := (uint64(seed) + uint64(len(key))) * IndexFactor
 	for len(key) > 0 {
 		var word [8]byte
 		key = key[copy(word[:], key):]
@@ -30,14 +29,14 @@ func indexHash(seed uint32, key []byte) uint64 {
 	return h ^ h>>32
 }
 
-func indexMix(h, word uint64) uint64 { return (h ^ h>>29 ^ word) * indexFactor }
+func indexMix(h, word uint64) uint64 { return (h ^ h>>29 ^ word) * IndexFactor }
 
 // pilotOf returns which of the pilots a key has.
 func pilotOf(hash uint64, pilots int) int { return scale(uint32(hash), pilots) }
 
 // cellOf returns which of the cells a key has under its pilot.
 func cellOf(hash uint64, pilot uint16, cells int) int {
-	return scale(uint32(indexMix(hash, uint64(pilot)*indexFactor)>>32), cells)
+	return scale(uint32(indexMix(hash, uint64(pilot)*IndexFactor)>>32), cells)
 }
 
 // scale takes the numbers below 2³² evenly to those below n.

@@ -8,12 +8,6 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 )
 
-const (
-	passwdHeader = 17
-	groupHeader  = 14
-	flagFormer   = 1
-)
-
 // idKey returns the key of a number in passwd.uid and group.gid.
 func idKey(id uint32) []byte { return binary.BigEndian.AppendUint32(nil, id) }
 
@@ -53,7 +47,7 @@ func appendUser(b []byte, u accounts.User, allowed accounts.Range) ([]byte, erro
 	}
 	var flags byte
 	if u.Former {
-		flags = flagFormer
+		flags = PasswdFormer
 	}
 	b = binary.LittleEndian.AppendUint32(b, u.UID)
 	b = binary.LittleEndian.AppendUint32(b, u.UID)
@@ -70,21 +64,21 @@ func appendUser(b []byte, u accounts.User, allowed accounts.Range) ([]byte, erro
 // decodeUser reads a passwd record whole; anything left over or missing is an error.
 func decodeUser(b []byte) (accounts.User, error) {
 	var u accounts.User
-	if len(b) < passwdHeader {
+	if len(b) < PasswdHeader {
 		return u, fmt.Errorf("passwd record of %d bytes is too short", len(b))
 	}
-	uid, gid := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
+	uid, gid := binary.LittleEndian.Uint32(b[PasswdUID:]), binary.LittleEndian.Uint32(b[PasswdGID:])
 	if uid != gid {
 		return u, fmt.Errorf("passwd record of uid %d has gid %d", uid, gid)
 	}
-	if b[16]&^flagFormer != 0 {
-		return u, fmt.Errorf("passwd record of uid %d has unknown flags %#x", uid, b[16])
+	if b[PasswdFlags]&^PasswdFormer != 0 {
+		return u, fmt.Errorf("passwd record of uid %d has unknown flags %#x", uid, b[PasswdFlags])
 	}
-	u.UID, u.Former = uid, b[16] == flagFormer
-	rest := b[passwdHeader:]
+	u.UID, u.Former = uid, b[PasswdFlags] == PasswdFormer
+	rest := b[PasswdHeader:]
 	for i, f := range []*string{&u.Name, &u.Gecos, &u.Home, &u.Shell} {
 		var err error
-		if *f, rest, err = takeString(rest, int(binary.LittleEndian.Uint16(b[8+2*i:]))); err != nil {
+		if *f, rest, err = takeString(rest, int(binary.LittleEndian.Uint16(b[PasswdNameLen+2*i:]))); err != nil {
 			return u, fmt.Errorf("passwd record of uid %d: %w", uid, err)
 		}
 	}
@@ -126,12 +120,12 @@ func appendGroup(b []byte, g accounts.Group, allowed accounts.Range) ([]byte, er
 // decodeGroup reads a group record whole.
 func decodeGroup(b []byte) (accounts.Group, error) {
 	var g accounts.Group
-	if len(b) < groupHeader {
+	if len(b) < GroupHeader {
 		return g, fmt.Errorf("group record of %d bytes is too short", len(b))
 	}
-	g.GID = binary.LittleEndian.Uint32(b)
-	count, size := binary.LittleEndian.Uint32(b[4:]), binary.LittleEndian.Uint32(b[8:])
-	name, rest, err := takeString(b[groupHeader:], int(binary.LittleEndian.Uint16(b[12:])))
+	g.GID = binary.LittleEndian.Uint32(b[GroupGID:])
+	count, size := binary.LittleEndian.Uint32(b[GroupMembers:]), binary.LittleEndian.Uint32(b[GroupMembersLen:])
+	name, rest, err := takeString(b[GroupHeader:], int(binary.LittleEndian.Uint16(b[GroupNameLen:])))
 	if err != nil {
 		return g, fmt.Errorf("group record of gid %d: %w", g.GID, err)
 	}
