@@ -10,13 +10,14 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 )
 
-// serve answers on the socket: keys for authkeys, status and refresh for people.
+// serve answers on the socket: keys for authkeys, admission for the account helper, status and refresh for people.
 func (d *daemon) serve(ctx context.Context) error {
 	listener, err := listen()
 	if err != nil {
@@ -28,6 +29,8 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	server := control.NewServer(control.Options{
 		Lookup: d.lookup,
+		Admit:  d.admit,
+		Recent: d.recent,
 		Patience: func() time.Duration {
 			if k := d.settings().Keys; k.Online == "prefer" {
 				return k.Timeout // the cache is the answer then
@@ -48,6 +51,28 @@ func (d *daemon) serve(ctx context.Context) error {
 		Peers: peers, Log: d.log,
 	})
 	return server.Serve(ctx, listener)
+}
+
+// admit answers one question of the account helper.
+func (d *daemon) admit(ctx context.Context, name string) (cache.UserKeys, error) {
+	r, c := d.current(), d.settings()
+	if r == nil {
+		return cache.UserKeys{}, config.ErrNotConfigured
+	}
+	if c.Keys.Online == "off" {
+		return cache.UserKeys{}, errors.New(`keys.online is "off"`)
+	}
+	return r.Admit(iam.Urgent(ctx), name)
+}
+
+// recent answers for cron and its like from the last refresh or the one before:
+// jobs that begin while a refresh is under way must not each ask.
+func (d *daemon) recent(name string) (cache.UserKeys, bool) {
+	r, c := d.current(), d.settings()
+	if r == nil {
+		return cache.UserKeys{}, false
+	}
+	return r.Recent(name, 2*c.Source.Refresh)
 }
 
 // lookup answers one question of authkeys.

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+
+	"github.com/nss-iam/nss-iam/internal/cache"
 )
 
 // A Client asks the daemon behind a socket. It distrusts what answers: the
@@ -30,6 +32,25 @@ func (c Client) Keys(ctx context.Context, name string) (Answer, error) {
 		return Answer{}, c.fault(fmt.Errorf("unusable answer: %w", err))
 	}
 	return a, nil
+}
+
+// Admission asks whether the person of a login name may come in now, whatever
+// opens the door. With recent the last refresh's word is good enough. An error
+// says that nobody knows.
+func (c Client) Admission(ctx context.Context, name string, recent bool) (cache.UserKeys, error) {
+	target := "/v1/admission?name=" + url.QueryEscape(name)
+	if recent {
+		target += "&recent=1"
+	}
+	body, err := c.do(ctx, http.MethodGet, target, maxAnswer)
+	if err != nil {
+		return cache.UserKeys{}, err
+	}
+	a, err := decodeAnswer(body, name)
+	if err != nil {
+		return cache.UserKeys{}, c.fault(fmt.Errorf("unusable answer: %w", err))
+	}
+	return a.User, nil
 }
 
 // Status returns the JSON that the daemon's Status function gave.

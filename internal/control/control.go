@@ -6,6 +6,9 @@
 // questions; every answer is one connection.
 //
 //	GET  /v1/keys?name=NAME    an Answer; root and the named peers
+//	GET  /v1/admission?name=NAME&recent=1
+//	                           the same without keys, from memberships alone; with
+//	                           recent=1 the last refresh's word will do
 //	GET  /v1/status            what the daemon says of itself; root and the named peers
 //	GET  /v1/explain?name=NAME why somebody can or cannot log in; root only
 //	POST /v1/refresh?dry_run=1&confirm=1

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/nss-iam/nss-iam/internal/cache"
 )
 
 // Options are what a Server answers with and its limits. Zero limits are
@@ -23,6 +25,12 @@ type Options struct {
 	// error means that nobody knows (IAM is down, or keys.online is "off");
 	// a user who may not log in is an Answer with Login false.
 	Lookup func(ctx context.Context, name string) (Answer, error)
+	// Admit asks IAM now whether the person of a login name may come in; what
+	// Lookup said within Reuse is good enough. nil: nobody is asked.
+	Admit func(ctx context.Context, name string) (cache.UserKeys, error)
+	// Recent is what is known of that already, if it is recent enough for
+	// programs that run often and without a person. nil: nothing.
+	Recent func(name string) (cache.UserKeys, bool)
 	// Status describes the daemon; the result becomes JSON.
 	Status func(ctx context.Context) (any, error)
 	// Explain says why somebody can or cannot log in; the result becomes JSON.
@@ -48,8 +56,9 @@ type Options struct {
 
 // A Server answers on the daemon's socket.
 type Server struct {
-	options Options
-	lookups *lookups
+	options    Options
+	lookups    *lookups
+	admissions *lookups // asks Options.Admit; shares its turns and its rate with lookups
 }
 
 // NewServer returns a Server. Options.Lookup, Status, Explain and Refresh may be nil;
@@ -69,28 +78,43 @@ func NewServer(o Options) *Server {
 			return Answer{}, errors.New("keys are not looked up here")
 		}
 	}
-	return &Server{options: o, lookups: &lookups{
+	if o.Admit == nil {
+		o.Admit = func(context.Context, string) (cache.UserKeys, error) {
+			return cache.UserKeys{}, errors.New("nobody is asked here who may come in")
+		}
+	}
+	s := &Server{options: o, lookups: &lookups{
 		ask: o.Lookup, reuse: o.Reuse, retry: o.Retry, timeout: o.LookupTimeout, patience: o.Patience,
 		turn: make(chan struct{}, o.Concurrent), rate: rate.NewLimiter(rate.Limit(o.Rate), o.Burst),
 		asked: make(map[string]*lookup),
 	}}
+	s.admissions = &lookups{
+		ask: o.admit, reuse: o.Reuse, retry: o.Retry, timeout: o.LookupTimeout, patience: o.Patience,
+		turn: s.lookups.turn, rate: s.lookups.rate, asked: make(map[string]*lookup),
+	}
+	return s
 }
 
 // Forget has the next question about each of names asked anew.
 func (s *Server) Forget(names ...string) {
 	for _, n := range names {
 		s.lookups.forget(n)
+		s.admissions.forget(n)
 	}
 }
 
 // ForgetAll has every next question asked anew.
-func (s *Server) ForgetAll() { s.lookups.forgetAll() }
+func (s *Server) ForgetAll() {
+	s.lookups.forgetAll()
+	s.admissions.forgetAll()
+}
 
 // Serve answers on l, which must be a Unix socket, until ctx ends; it then
 // closes l, waits briefly for answers under way, and returns nil.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/keys", s.keys)
+	mux.HandleFunc("GET /v1/admission", s.admission)
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/explain", s.explain)
 	mux.HandleFunc("POST /v1/refresh", s.refresh)
@@ -141,12 +165,23 @@ func bounded(next http.Handler) http.Handler {
 }
 
 func (s *Server) keys(w http.ResponseWriter, r *http.Request) {
-	name := r.URL.Query().Get("name")
+	if name, ok := loginName(w, r); ok {
+		answer, err := s.lookups.keys(r.Context(), name)
+		replyAnswer(w, answer, err)
+	}
+}
+
+// loginName returns the name that is asked about, and refuses what is none.
+func loginName(w http.ResponseWriter, r *http.Request) (name string, ok bool) {
+	name = r.URL.Query().Get("name")
 	if name == "" || len(name) > 255 || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '/' || c == ':' }) {
 		reply(w, http.StatusBadRequest, wireError{"that is no login name"})
-		return
+		return "", false
 	}
-	answer, err := s.lookups.keys(r.Context(), name)
+	return name, true
+}
+
+func replyAnswer(w http.ResponseWriter, answer Answer, err error) {
 	var body []byte
 	if err == nil {
 		body, err = answer.encode()
