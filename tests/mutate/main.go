@@ -28,6 +28,7 @@ var targets = []target{
 	{Dir: "internal/keys"},
 	{Dir: "authkeys"},
 	{Dir: "internal/admission"},
+	{Dir: "internal/admission"},
 	{Dir: "internal/cache", Files: []string{"keys"}}, // keys.db with the login policy; nss/ tests nss.db's reader
 	{Dir: "internal/control"},
 	{Dir: "internal/snapshot"},
