@@ -49,6 +49,8 @@ struct answer answer_record(enum record_status status)
 		return (struct answer){ NSS_STATUS_TRYAGAIN, ERANGE };
 	case RECORD_REFUSED:
 		return answer_absent;
+	case RECORD_NO_MEMORY:
+		return answer_error(ENOMEM);
 	default:
 		return answer_damaged;
 	}

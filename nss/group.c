@@ -1,10 +1,8 @@
 /*
  * group.c - the entry points of the group database
  */
-#include <arpa/inet.h>
-#include <stdatomic.h>
-
 #include "call.h"
+#include "lookup.h"
 
 enum nss_status _nss_iam_getgrnam_r(const char *name, struct group *ret, char *buffer, size_t size, int *errnop);
 enum nss_status _nss_iam_getgrgid_r(gid_t gid, struct group *ret, char *buffer, size_t size, int *errnop);
@@ -12,112 +10,38 @@ enum nss_status _nss_iam_setgrent(int stayopen);
 enum nss_status _nss_iam_getgrent_r(struct group *ret, char *buffer, size_t size, int *errnop);
 enum nss_status _nss_iam_endgrent(void);
 
-/* The lowest gid that the enumeration has not returned yet: it means the same in any file. */
-static _Atomic(uint64_t) cursor;
-
-static struct answer by_key(enum format_bucket bucket, const void *key, size_t len, struct record_want *want,
-			    struct group *ret, char *buffer, size_t size)
+static enum record_status pack(const struct bolt_bytes *record, const struct record_want *want,
+			       void *ret, char *buffer, size_t size)
 {
-	struct mapping_hold hold;
-	struct bolt_bytes record;
-	int error = mapping_enter(&hold);
-
-	if (error != 0)
-		return answer_error(error);
-
-	const struct file *file = hold.file;
-	struct answer answer = answer_bolt(file_get(file, bucket, key, len, &record));
-
-	want->low = file->low;
-	want->high = file->high;
-	if (answer.status == NSS_STATUS_SUCCESS)
-		answer = answer_record(record_group(&record, want, ret, buffer, size));
-	mapping_leave(&hold);
-	return answer;
+	return record_group(record, want, ret, buffer, size);
 }
+
+static const struct lookup_database database = { FORMAT_GROUP_NAME, FORMAT_GROUP_GID, pack };
+static lookup_cursor cursor;
 
 ENTRY_POINT enum nss_status _nss_iam_getgrnam_r(const char *name, struct group *ret, char *buffer, size_t size,
 						int *errnop)
 {
-	struct call call;
-	struct answer answer = answer_absent;
-	size_t len = name_length(name);
-	struct record_want want = { .name = name, .name_len = len };
-
-	call_begin(&call);
-	if (len != 0)
-		answer = by_key(FORMAT_GROUP_NAME, name, len, &want, ret, buffer, size);
-	return call_end(&call, answer, errnop);
+	return lookup_name(&database, name, ret, buffer, size, errnop);
 }
 
 ENTRY_POINT enum nss_status _nss_iam_getgrgid_r(gid_t gid, struct group *ret, char *buffer, size_t size, int *errnop)
 {
-	struct call call;
-	struct record_want want = { .id = gid };
-	struct answer answer = answer_absent;
-	uint32_t key = htonl(gid);
-
-	call_begin(&call);
-	if (gid >= FORMAT_MIN_ID && gid <= FORMAT_MAX_ID)
-		answer = by_key(FORMAT_GROUP_GID, &key, sizeof(key), &want, ret, buffer, size);
-	return call_end(&call, answer, errnop);
+	return lookup_id(&database, gid, ret, buffer, size, errnop);
 }
 
 ENTRY_POINT enum nss_status _nss_iam_setgrent(int stayopen)
 {
 	(void)stayopen;
-	atomic_store(&cursor, 0);
-	return NSS_STATUS_SUCCESS;
-}
-
-ENTRY_POINT enum nss_status _nss_iam_endgrent(void)
-{
-	atomic_store(&cursor, 0);
-	return NSS_STATUS_SUCCESS;
-}
-
-/* from returns the first group whose gid is at least at. */
-static struct answer from(const struct file *file, uint64_t at, struct group *ret, char *buffer, size_t size)
-{
-	struct bolt_bytes key, record;
-
-	if (at < file->low)
-		at = file->low;
-	if (at > file->high)
-		return answer_end;
-
-	uint32_t first = htonl((uint32_t)at);
-	enum bolt_status status = bolt_seek(&file->db, &file->bucket[FORMAT_GROUP_GID], &first, sizeof(first),
-					    &key, &record);
-	if (status == BOLT_ABSENT)
-		return answer_end;
-	if (status != BOLT_FOUND || key.len != sizeof(uint32_t))
-		return answer_damaged;
-
-	struct record_want want = { .low = file->low, .high = file->high, .id = ntohl(load32(key.data)) };
-	if (want.id > file->high)
-		return answer_end;
-	return answer_record(record_group(&record, &want, ret, buffer, size));
+	return lookup_rewind(&cursor);
 }
 
 ENTRY_POINT enum nss_status _nss_iam_getgrent_r(struct group *ret, char *buffer, size_t size, int *errnop)
 {
-	struct call call;
-	struct mapping_hold hold;
-	struct answer answer;
+	return lookup_next(&database, &cursor, ret, buffer, size, errnop);
+}
 
-	call_begin(&call);
-	int error = mapping_enter(&hold);
-	if (error != 0) {
-		answer = answer_error(error);
-	} else {
-		uint64_t at = atomic_load(&cursor);
-
-		answer = from(hold.file, at, ret, buffer, size);
-		/* If another thread moved the cursor meanwhile, its place stands. */
-		if (answer.status == NSS_STATUS_SUCCESS)
-			atomic_compare_exchange_strong(&cursor, &at, (uint64_t)ret->gr_gid + 1);
-		mapping_leave(&hold);
-	}
-	return call_end(&call, answer, errnop);
+ENTRY_POINT enum nss_status _nss_iam_endgrent(void)
+{
+	return lookup_rewind(&cursor);
 }

@@ -16,6 +16,14 @@ package main
 #include "format.h"
 #include "index.h"
 #include "record.h"
+
+static enum record_status pack_gids(const struct bolt_bytes *record, gid_t own, long *start, long *size,
+				    gid_t **groups, long limit)
+{
+	struct record_gids list = { start, size, groups, limit };
+
+	return record_gids(record, own, &list);
+}
 */
 import "C"
 
@@ -225,4 +233,22 @@ func packGroup(record []byte, w want, size, skew int) (group, error) {
 		out.members = append(out.members, C.GoString(*m))
 	}
 	return out, nil
+}
+
+// packGIDs appends the gids of an initgroups record to a list that has one
+// already, in an array of size; a limit of 0 is none.
+func packGIDs(record []byte, own uint32, size, limit int) ([]uint32, error) {
+	data := C.CBytes(record)
+	defer C.free(data)
+	bytes := C.struct_bolt_bytes{data: (*C.uchar)(data), len: C.size_t(len(record))}
+	start, room := C.long(1), C.long(size)
+	array := (*C.gid_t)(C.calloc(C.size_t(size), C.sizeof_gid_t))
+	*array = C.gid_t(own)
+	err := recordError(C.pack_gids(&bytes, C.gid_t(own), &start, &room, &array, C.long(limit)))
+	defer C.free(unsafe.Pointer(array))
+	var gids []uint32
+	for _, gid := range unsafe.Slice(array, start) {
+		gids = append(gids, uint32(gid))
+	}
+	return gids, err
 }

@@ -6,6 +6,7 @@
 #include "record.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 
 #include "format.h"
 
@@ -138,4 +139,45 @@ enum record_status record_group(const struct bolt_bytes *record, const struct re
 		.gr_mem = members,
 	};
 	return RECORD_PACKED;
+}
+
+/* gids_room makes room for count more, or for as many as the limit allows. */
+static bool gids_room(const struct record_gids *list, long count)
+{
+	long size = *list->start + count;
+
+	if (list->limit > 0 && size > list->limit)
+		size = list->limit;
+	if (size <= *list->size)
+		return true;
+
+	gid_t *groups = realloc(*list->groups, (size_t)size * sizeof(gid_t));
+	if (groups == NULL)
+		return false;
+	*list->groups = groups;
+	*list->size = size;
+	return true;
+}
+
+enum record_status record_gids(const struct bolt_bytes *record, gid_t group, const struct record_gids *list)
+{
+	size_t count = record->len / sizeof(uint32_t);
+	bool any = false;
+
+	if (record->len % sizeof(uint32_t) != 0 || count > FORMAT_MAX_GROUPS)
+		return RECORD_DAMAGED;
+	if (!gids_room(list, (long)count))
+		return RECORD_NO_MEMORY;
+	for (size_t i = 0; i < count; i++) {
+		gid_t gid = load32(record->data + i * sizeof(uint32_t));
+
+		/* A local gid is allowed here, root's is not; -1 means "no group" to the kernel. */
+		if (gid == group || gid == 0 || gid == (gid_t)-1)
+			continue;
+		if (*list->start >= *list->size || (list->limit > 0 && *list->start >= list->limit))
+			return RECORD_PACKED;
+		(*list->groups)[(*list->start)++] = gid;
+		any = true;
+	}
+	return any ? RECORD_PACKED : RECORD_REFUSED;
 }

@@ -17,8 +17,9 @@
 enum record_status {
 	RECORD_PACKED,
 	RECORD_SHORT,   /* the buffer is too small */
-	RECORD_REFUSED, /* its ids are outside the range */
-	RECORD_DAMAGED  /* the bytes are no record, or not the one asked for */
+	RECORD_REFUSED, /* its ids are outside the range, or it has none to give */
+	RECORD_DAMAGED, /* the bytes are no record, or not the one asked for */
+	RECORD_NO_MEMORY
 };
 
 /* What a record must say of itself: the ids' range, and its name (if not NULL) or its id. */
@@ -34,5 +35,15 @@ enum record_status record_passwd(const struct bolt_bytes *record, const struct r
 
 enum record_status record_group(const struct bolt_bytes *record, const struct record_want *want,
 				struct group *ret, char *buffer, size_t size);
+
+/* The array of initgroups_dyn, which grows by realloc as that call's contract has it. */
+struct record_gids {
+	long *start, *size;
+	gid_t **groups;
+	long limit; /* 0 or less: none */
+};
+
+/* record_gids appends the gids of an initgroups record but group, which the caller has already. */
+enum record_status record_gids(const struct bolt_bytes *record, gid_t group, const struct record_gids *list);
 
 #endif

@@ -112,3 +112,30 @@ func TestDamagedGroupsAreRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestGroupsOfAUserAreAppendedUpToTheLimit(t *testing.T) {
+	const own = 7
+	record := []byte("\x07\x00\x00\x00" + "\x00\x00\x00\x00" + "\x08\x00\x00\x00" + "\xff\xff\xff\xff" + "\x09\x00\x00\x00")
+	for _, c := range []struct {
+		name        string
+		record      []byte
+		size, limit int
+		want        []uint32
+		err         error
+	}{
+		{"room for all: neither the own gid, nor root's, nor none", record, 9, 0, []uint32{own, 8, 9}, nil},
+		{"an array that must grow", record, 1, 0, []uint32{own, 8, 9}, nil},
+		{"a limit of two", record, 1, 2, []uint32{own, 8}, nil},
+		{"nothing but the own gid", record[:4], 1, 0, []uint32{own}, errRefused},
+		{"an empty record", nil, 1, 0, []uint32{own}, errRefused},
+		{"half a gid", record[:6], 9, 0, []uint32{own}, errDamaged},
+		{"more groups than Linux allows", make([]byte, 4*65537), 9, 0, []uint32{own}, errDamaged},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := packGIDs(c.record, own, c.size, c.limit)
+			if !errors.Is(err, c.err) || !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %d, %v; want %d, %v", got, err, c.want, c.err)
+			}
+		})
+	}
+}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/binary"
 	"go/constant"
 	"go/token"
@@ -155,13 +154,15 @@ func TestTheReaderReadsWhatTheWriterWrites(t *testing.T) {
 				t.Errorf("user %q %s: got %+v, %v; want %+v", u.Name, how, got, err, want)
 			}
 		}
-		gids, err := r.get(bucketNumber(cache.BucketInitgroups), []byte(u.Name))
-		var list []byte
-		for _, gid := range u.Groups {
-			list = binary.LittleEndian.AppendUint32(list, gid)
+		record, err := r.get(bucketNumber(cache.BucketInitgroups), []byte(u.Name))
+		if (err == nil) != (len(u.Groups) > 0) {
+			t.Errorf("groups of %q: %v; want %d", u.Name, err, u.Groups)
 		}
-		if !bytes.Equal(gids, list) || (err == nil) != (len(u.Groups) > 0) {
-			t.Errorf("groups of %q: got % x, %v; want % x", u.Name, gids, err, list)
+		if err == nil {
+			got, err := packGIDs(record, u.UID, 1, 0)
+			if want := append([]uint32{u.UID}, u.Groups...); err != nil || !slices.Equal(got, want) {
+				t.Errorf("groups of %q: got %d, %v; want %d", u.Name, got, err, want)
+			}
 		}
 	}
 	var groups []group

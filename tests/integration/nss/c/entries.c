@@ -134,6 +134,26 @@ static void absent_id(uint32_t id)
 	check(status == NSS_STATUS_NOTFOUND && error == ENOENT, "gid %u: status %d, *errnop %d", id, status, error);
 }
 
+/* The name lies in the caller's buffer, as glibc's nss_compat has it, at every place where it can be overwritten. */
+static void name_in_buffer(const char *name)
+{
+	char b[2048];
+	struct passwd pw;
+	struct group gr;
+	int error = PRESET + 1;
+
+	for (size_t at = 0; at < 200; at++) {
+		memset(b, 'x', sizeof(b));
+		strcpy(b + at, name);
+		enum nss_status status = nss.getpwnam(b + at, &pw, b, sizeof(b), &error);
+		check(status == NSS_STATUS_SUCCESS && strcmp(pw.pw_name, name) == 0, "%s in the buffer at %zu: status %d, *errnop %d", name, at, status, error);
+		memset(b, 'x', sizeof(b));
+		strcpy(b + at, name);
+		status = nss.getgrnam(b + at, &gr, b, sizeof(b), &error);
+		check(status == NSS_STATUS_SUCCESS && strcmp(gr.gr_name, name) == 0, "group %s in the buffer at %zu: status %d, *errnop %d", name, at, status, error);
+	}
+}
+
 /* initgroups with the array at every size and limit. */
 static void groups_of(const char *name, gid_t group, long expected)
 {
@@ -264,6 +284,8 @@ int main(int argc, char **argv)
 	group_by_name("alice", 1);
 	group_by_name("team-0", 1);
 	group_by_name("iam-users", 997);
+	name_in_buffer("alice");
+	name_in_buffer("nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn");
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		absent(names[i]);
 	static const uint32_t ids[] = { 0, 1, 1000, 65534, 65535, 65536, 2000999999, 2147000000, 2147352575, 2147352576, 4294967294u, 4294967295u };
