@@ -27,11 +27,11 @@ func changeRows(c accounts.Changes) []changeRow {
 	nothing := func(accounts.User) string { return "" }
 	users("user added", c.Added, place)
 	users("user returned", c.Returned, place)
-	users("user left", c.Left, nothing)
-	users("user forgotten", c.Forgotten, nothing)
+	users("user removed", c.BecameFormer, nothing)
+	users("user expired", c.Expired, nothing)
 	users("user changed", c.Changed, place)
 	for _, r := range c.Renamed {
-		rows = append(rows, changeRow{"user renamed", r.New, r.Number, "was " + r.Old})
+		rows = append(rows, changeRow{"user renamed", r.New, r.UnixID, "was " + r.Old})
 	}
 	for _, g := range c.GroupsAdded {
 		rows = append(rows, changeRow{"group added", g.Name, g.GID, fmt.Sprintf("%d members", len(g.Members))})
@@ -40,7 +40,7 @@ func changeRows(c accounts.Changes) []changeRow {
 		rows = append(rows, changeRow{"group removed", g.Name, g.GID, ""})
 	}
 	for _, r := range c.GroupsRenamed {
-		rows = append(rows, changeRow{"group renamed", r.New, r.Number, "was " + r.Old})
+		rows = append(rows, changeRow{"group renamed", r.New, r.UnixID, "was " + r.Old})
 	}
 	return rows
 }
@@ -53,11 +53,11 @@ func printChanges(w io.Writer, c accounts.Changes) error {
 			return err
 		}
 	}
-	for _, m := range c.Joined {
+	for _, m := range c.MembersAdded {
 		_, _ = fmt.Fprintf(t, "joined\t%s\t\tgroup %s\n", m.User, m.Group)
 	}
-	for _, m := range c.Parted {
-		_, _ = fmt.Fprintf(t, "parted\t%s\t\tgroup %s\n", m.User, m.Group)
+	for _, m := range c.MembersRemoved {
+		_, _ = fmt.Fprintf(t, "removed\t%s\t\tgroup %s\n", m.User, m.Group)
 	}
 	return t.Flush()
 }
@@ -77,7 +77,7 @@ func summary(c accounts.Changes) string {
 	if len(rows) > most {
 		parts = append(parts, fmt.Sprintf("and %d more", len(rows)-most))
 	}
-	if n := len(c.Joined) + len(c.Parted); n > 0 {
+	if n := len(c.MembersAdded) + len(c.MembersRemoved); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d memberships", n))
 	}
 	if len(parts) == 0 {

@@ -94,9 +94,9 @@ func printExplanations(w io.Writer, name string, all []refresh.Explanation) erro
 		if i > 0 {
 			_, _ = fmt.Fprintln(w)
 		}
-		_, _ = fmt.Fprintf(w, "%s %.80q", x.Kind, x.Name)
+		_, _ = fmt.Fprintf(w, "%s %.80q", x.Kind, x.UnixName)
 		if x.ID != "" {
-			_, _ = fmt.Fprintf(w, ", IAM %.80q %s, number %d", x.IAMName, x.ID, x.Number)
+			_, _ = fmt.Fprintf(w, ", IAM %.80q %s, id %d", x.DirectoryName, x.ID, x.UnixID)
 		}
 		_, _ = fmt.Fprintf(w, ": %s\n", x.State)
 		for _, s := range x.Steps {

@@ -84,7 +84,7 @@ func planOf(ctx context.Context, s awsec2ssh.Settings, c config.Config) (string,
 		for _, u := range said.Directory.Users {
 			if awsec2ssh.UnixName(u.Name) == local.Name {
 				moves[i].IAM, moves[i].ID = u.Name, u.ID
-				moves[i].New = accounts.UserNumber(u.ID, accounts.Range{Low: c.IDs.Low, High: c.IDs.High})
+				moves[i].New = accounts.UserUID(u.ID, accounts.Range{Low: c.IDs.Low, High: c.IDs.High})
 				moves[i].Pin = local.UID >= config.MinID && local.UID <= config.MaxID
 			}
 		}

@@ -251,8 +251,8 @@ func TestWhoPublishesIsToldHowToConfirmRemovals(t *testing.T) {
 	key, address := filepath.Join(x.dir, "key"), "file://"+filepath.Join(x.dir, "snapshot")
 	c := x.config("publisher", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\nbulk = true\n", x.e.URL))
 	x.run(exitOK, "--config", c, "publish", address, "--new-key", key)
-	for _, name := range []string{"alice", "bob"} {
-		if err := x.e.DeleteUser(name); err != nil {
+	for _, u := range x.e.Company().Users {
+		if err := x.e.DeleteUser(u.Name); err != nil {
 			t.Fatal(err)
 		}
 	}

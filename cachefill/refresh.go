@@ -42,7 +42,8 @@ func refreshCommand(o *options) *cobra.Command {
 		}),
 	}
 	cmd.Flags().BoolVar(&ask.DryRun, "dry-run", false, "say what would change, and change nothing")
-	cmd.Flags().BoolVar(&ask.AcceptRemovals, "accept-removals", false, "remove all whom IAM's answer lacks, however many, without waiting")
+	cmd.Flags().BoolVar(&ask.AcceptRemovals, "accept-removals", false, "apply removals even above removal.max_fraction, without waiting for confirmation")
+	cmd.Flags().BoolVar(&ask.AcceptGroups, "accept-groups", false, "believe groups that were deleted and created again")
 	return cmd
 }
 
@@ -50,7 +51,7 @@ func askDaemon(ctx context.Context, o refresh.Options) (refresh.Outcome, error) 
 	ctx, cancel := context.WithTimeout(ctx, daemonPatience)
 	defer cancel()
 	var outcome refresh.Outcome
-	body, err := control.Client{Path: socketPath}.Refresh(ctx, control.RefreshRequest{DryRun: o.DryRun, Confirm: o.AcceptRemovals})
+	body, err := control.Client{Path: socketPath}.Refresh(ctx, control.RefreshRequest{DryRun: o.DryRun, Confirm: o.AcceptRemovals, AcceptGroups: o.AcceptGroups})
 	if err == nil {
 		err = json.Unmarshal(body, &outcome)
 	}

@@ -71,7 +71,7 @@ func newReport(started time.Time, o refresh.Outcome, err error, a asked, c confi
 	if err != nil {
 		r.Error, r.Failures = err.Error(), before.Failures+1
 		r.Success, r.Admitted, r.Users, r.Groups, r.Findings = before.Success, before.Admitted, before.Users, before.Groups, before.Findings
-		if errors.Is(err, accounts.ErrRemovals) || errors.Is(err, iam.ErrIncomplete) {
+		if errors.Is(err, accounts.ErrEmptyAnswer) || errors.Is(err, iam.ErrIncomplete) {
 			r.Refused++
 		}
 	} else {

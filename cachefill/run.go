@@ -382,7 +382,7 @@ func (d *daemon) tell(o refresh.Outcome, err error, took time.Duration) {
 	d.mu.Unlock()
 	for _, f := range o.Findings {
 		if !told[f.String()] {
-			d.log.Warn("not served as might be expected", "kind", f.Kind, "name", f.Name, "id", f.ID, "reason", f.Reason, "detail", f.Detail, "remedy", f.Remedy)
+			d.log.Warn("not served as might be expected", "kind", f.Kind, "name", f.DirectoryName, "id", f.ID, "reason", f.Reason, "detail", f.Detail, "remedy", f.Remedy)
 		}
 	}
 	switch {

@@ -167,6 +167,9 @@ func changeIAM(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	case "rename":
 		ts.Check(e.UpdateUser(args[0], args[1], ""))
+	case "create-group":
+		_, err := e.CreateGroup(emulator.Group{Name: args[0]})
+		ts.Check(err)
 	case "delete-group":
 		ts.Check(e.DeleteGroup(args[0]))
 	case "deny":

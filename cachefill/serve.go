@@ -39,7 +39,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		},
 		Status: func(context.Context) (any, error) { return readReport() },
 		Refresh: func(ctx context.Context, ask control.RefreshRequest) (any, error) {
-			return d.refresh(ctx, refresh.Options{DryRun: ask.DryRun, AcceptRemovals: ask.Confirm})
+			return d.refresh(ctx, refresh.Options{DryRun: ask.DryRun, AcceptRemovals: ask.Confirm, AcceptGroups: ask.AcceptGroups})
 		},
 		Explain: func(_ context.Context, name string) (any, error) {
 			r := d.current()

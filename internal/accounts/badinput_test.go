@@ -55,14 +55,14 @@ func TestABadUserIsRefusedAloneWithAReason(t *testing.T) {
 		{name: "a name of 64 characters is skipped", iam: strings.Repeat("a", 64), want: NameInvalid},
 		{name: "a name of 33 characters is skipped", iam: strings.Repeat("a", 33), want: NameInvalid},
 		{name: "a name that grows beyond 32 characters in Unix is skipped", iam: "a@very-long-domain.example.com", want: NameInvalid},
-		{name: "a name of 65 characters is none of IAM's", iam: strings.Repeat("a", 65), want: IAMName},
-		{name: "a name with a newline is none of IAM's", iam: "mallory\nroot:x:0:0", want: IAMName},
-		{name: "a name with a colon is none of IAM's", iam: "mallory:x", want: IAMName},
-		{name: "a name with a shell fragment is none of IAM's", iam: "$(reboot)", want: IAMName},
-		{name: "a name with a slash is none of IAM's", iam: "../../etc", want: IAMName},
-		{name: "a name with Unicode in it is none of IAM's", iam: "ro\u03bft", want: IAMName},
-		{name: "a name with a NUL is none of IAM's", iam: "bob\x00", want: IAMName},
-		{name: "no name at all is none of IAM's", iam: "", want: IAMName},
+		{name: "a name of 65 characters is none of IAM's", iam: strings.Repeat("a", 65), want: BadDirectoryName},
+		{name: "a name with a newline is none of IAM's", iam: "mallory\nroot:x:0:0", want: BadDirectoryName},
+		{name: "a name with a colon is none of IAM's", iam: "mallory:x", want: BadDirectoryName},
+		{name: "a name with a shell fragment is none of IAM's", iam: "$(reboot)", want: BadDirectoryName},
+		{name: "a name with a slash is none of IAM's", iam: "../../etc", want: BadDirectoryName},
+		{name: "a name with Unicode in it is none of IAM's", iam: "ro\u03bft", want: BadDirectoryName},
+		{name: "a name with a NUL is none of IAM's", iam: "bob\x00", want: BadDirectoryName},
+		{name: "no name at all is none of IAM's", iam: "", want: BadDirectoryName},
 		{name: "a name of which nothing is left without its domain is skipped", iam: "@example.com", want: NameInvalid},
 		{name: "a younger user does not take an older one's Unix name", iam: "bob@example.com", want: NameTaken},
 		{name: "a younger user does not take an older one's Unix name in capitals", iam: "BOB@EXAMPLE.COM", want: NameTaken},
@@ -73,11 +73,11 @@ func TestABadUserIsRefusedAloneWithAReason(t *testing.T) {
 			p.Pins[id], p.Pins["AIDASOMEBODYELSE"] = 2001000001, 2001000001
 		}},
 		{name: "a pin to another user's number is refused, even to somebody older", iam: "mallory", want: PinRefused, change: func(p *Policy, u *directory.User) {
-			p.Pins[id] = UserNumber("AIDA626F62", p.Range)
+			p.Pins[id] = UserUID("AIDA626F62", p.Range)
 			u.Created = at(-1000)
 		}},
 		{name: "a pin to a group's number is refused", iam: "mallory", want: PinRefused, change: func(p *Policy, _ *directory.User) {
-			p.Pins[id] = FixedNumber(SudoGroup, p.Range)
+			p.Pins[id] = FixedGID(SudoGroup, p.Range)
 		}},
 		{name: "a tag with newlines is not taken for a date", iam: "mallory", want: ExpiresTag, change: func(_ *Policy, u *directory.User) {
 			u.Tags = map[string]string{"end": "2030-01-01\n2031-01-01"}
@@ -118,7 +118,7 @@ func TestABadUserIsRefusedAloneWithAReason(t *testing.T) {
 					t.Errorf("%q is shown raw in %q", c, f.String())
 				}
 			}
-			explained, err := Explain(Input{Directory: d, Policy: p, Host: localHost, Past: got.Past, Now: at(1000)}, id)
+			explained, err := Explain(Input{Directory: d, Policy: p, Host: localHost, History: got.History, Now: at(1000)}, id)
 			if err != nil || len(explained) != 1 || explained[0].State != StateNot ||
 				!slices.ContainsFunc(explained[0].Steps, func(s Step) bool { return s.Reason == test.want && s.Detail == f.Detail }) {
 				t.Errorf("explain says %+v, %v; want the same as the finding %v", explained, err, f)
@@ -144,7 +144,7 @@ func TestDomainsAreStrippedAndCapitalsLoweredOnRequest(t *testing.T) {
 	if got, want := loginNames(r.Tables), []string{"alice", "bob.at.other.org"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := r.Tables.user("alice"); got.Gecos != "Alice@Example.com" || got.UID != UserNumber(got.ID, p.Range) {
+	if got := r.Tables.user("alice"); got.Gecos != "Alice@Example.com" || got.UID != UserUID(got.ID, p.Range) {
 		t.Errorf("got %+v, want the IAM name in gecos and the number of the id", got)
 	}
 }

@@ -41,7 +41,7 @@ func benchmarkBuild(b *testing.B, users, groups int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	in.Past = first.Past
+	in.History = first.History
 	if len(first.Admitted) < users*99/100 {
 		b.Fatalf("%d of %d users are served", len(first.Admitted), users)
 	}

@@ -2,8 +2,6 @@ package accounts
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -16,37 +14,62 @@ type Input struct {
 	Directory directory.Directory // one complete answer
 	Policy    Policy
 	Host      Host
-	Past      Past // what the Build before returned; zero on a host that has none
+	History   History // what the Build before returned; zero on a host that has none
 	Now       time.Time
 
-	// AcceptRemovals confirms by hand whatever this answer removes.
+	// Denied are UserIds of whom the directory said, after this answer, that
+	// they lost a right. They keep their identity and have no rights.
+	Denied []string
+	// EmptyAnswers counts the complete answers without anybody that came in a
+	// row before this one. See ErrEmptyAnswer.
+	EmptyAnswers int
+	// AcceptRemovals is a person's word for whatever this answer removes.
 	AcceptRemovals bool
-	// Rebuild says that the directory is the answer of the Build before, again:
-	// the host's files or the configuration changed. It counts for no removal.
+	// AcceptGroups is a person's word for groups that were created again.
+	AcceptGroups bool
+	// Rebuild says that Directory is the answer of the Build before: the host's
+	// files, the configuration or the time changed. It confirms no removal.
 	Rebuild bool
 }
 
-// A Result is what a host is to serve, and to remember.
+// A Result is what a host is to serve, and the history for the next Build.
 type Result struct {
-	Tables   Tables
-	Past     Past                // for the next Build; to be kept with the Tables or not at all
-	Admitted []string            // UserIds of those who may log in, ascending. A user who is leaving is in Tables, not here
-	Shared   map[string][]string // local account → UserIds, ascending, of those who may enter it with their keys
-	Gone     []User              // those who became former users by this Build, as last served
-	Findings []Finding           // who and what is not served as might be expected: users, groups, settings
+	Tables    Tables
+	History   History             // must be saved with the Tables or not at all
+	Admitted  []string            // UserIds of those who may log in, ascending
+	Shared    map[string][]string // local account → UserIds, ascending, of those who may enter it with their keys
+	Pending   []Pending           // users without rights who keep their identity, ascending by uid
+	HeldBack  *HeldBack           // why their removal waits for a person; nil: it does not
+	NewFormer []User              // who became former by this Build, as last served
+	// EmptyAnswers is for the next Input: how many answers without anybody came
+	// in a row by now. After ErrEmptyAnswer the caller adds one instead.
+	EmptyAnswers int
+	Findings     []Finding // who and what is not served as one would expect
+}
+
+// A Pending is a user who has no rights and keeps name, uid, home, private
+// group and iam-users.
+type Pending struct {
+	ID        string // the UserId
+	LoginName string
+	UID       uint32
+	Missed    int  // complete answers without the user, in a row; 0: only denied
+	Denied    bool // the directory took a right away after this answer
 }
 
 // Build computes what a host serves. It is a pure function: the order of maps,
 // the clock and the machine have no part in it.
 //
-// Live rows depend on Directory, Policy and Host alone. What is remembered adds
-// rows of users who are leaving or gone, and keeps their numbers, and while
-// they are leaving their names, from everybody else; it changes no row.
+// Rights follow the answer at once: Admitted, Shared and every group but the
+// private one and iam-users depend on Directory, Policy, Host and Denied alone.
+// Identity waits: History keeps the rows of users whose removal is not
+// confirmed, the rows of former users, and their uids and names from others.
 //
-// An error means that nothing is to change: the directory is malformed
-// (directory.ErrMalformed), the policy names a group that is not in it
-// (ErrUnknownGroup), too many users would be removed (ErrRemovals), or Policy
-// or Past are not sound.
+// An error means that nothing may change: the directory is malformed
+// (directory.ErrMalformed), the policy names a group that was never seen
+// (ErrUnknownGroup), nobody is left and that is not confirmed (ErrEmptyAnswer),
+// or Policy or History are not sound. A removal of many is no error: see
+// Result.HeldBack.
 func Build(in Input) (Result, error) {
 	p, err := newPlan(in, false)
 	if err != nil {
@@ -59,208 +82,81 @@ func Build(in Input) (Result, error) {
 type plan struct {
 	in      Input
 	refused []directory.Refusal
+	denied  map[string]bool
 
-	loginGroups map[string]bool   // folded IAM names
-	sudoGroups  map[string]bool   //
-	mapped      map[string]string // folded IAM name → local group
+	loginGroups map[string]bool       // folded directory names
+	sudoGroups  map[string]bool       //
+	mapped      map[string]string     // folded directory name → local group
+	known       map[string]KnownGroup // what the history knows of groups that the policy names
+	believed    []KnownGroup          // for the next history
+	missing     []missingGroup
+	recreated   map[string]KnownGroup // GroupId in the answer → whom the name was known as
 
 	fixed  []principal // iam-users, iam-sudo
 	groups []principal // as in Directory.Groups
 	users  []principal // as in Directory.Users
 
-	byNumber   map[uint32]*principal
+	byUnixID   map[uint32]*principal
 	groupNames map[string]*principal
 	userNames  map[string]*principal // folded
 	host       *hostIndex
 
-	verdicts     []outcome          // of users, as in users
-	records      map[uint32]*Record // working copies, by number
-	order        []uint32           // the numbers of records, ascending, before anything is served
-	leaving      []*Record          // served still, not admitted; ascending by number
-	leavingNames map[string]*Record
-	gone         []*Record // became former users just now
+	verdicts []verdict         // of users, as in users
+	entries  map[uint32]*Entry // working copies, by uid or gid
+	order    []uint32          // the ids of entries, ascending, before anything is served
+
+	pending      []*Entry          // served without rights; ascending by uid
+	pendingNames map[string]*Entry // folded
+	waiting      map[string]*Entry // UserId → the entry under which a user with rights goes on
+	waitingNames map[string]*Entry // folded
+	heldBack     *HeldBack
+	emptyAnswers int
+	newFormer    []*Entry
 }
 
-// newPlan decides everything. A tolerant one refuses no removals.
+// newPlan decides everything. A tolerant one takes an answer without anybody,
+// and a group that was never seen.
 func newPlan(in Input, tolerant bool) (*plan, error) {
 	if err := in.Policy.check(); err != nil {
 		return nil, err
 	}
-	if err := in.Past.check(); err != nil {
+	if err := in.History.check(); err != nil {
 		return nil, err
 	}
 	refused, err := directory.Validate(in.Directory)
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{in: in, refused: refused, host: newHostIndex(in.Host)}
-	if err := p.nameGroups(); err != nil {
+	p := &plan{in: in, refused: refused, host: newHostIndex(in.Host), denied: make(map[string]bool, len(in.Denied))}
+	for _, id := range in.Denied {
+		p.denied[id] = true
+	}
+	if err := p.nameGroups(); err != nil && !tolerant {
 		return nil, err
 	}
-	if len(in.Directory.Users) == 0 && !in.AcceptRemovals && !tolerant {
-		return nil, &RemovalError{Empty: true, Of: p.remember(), Names: nil, MaxFraction: in.Policy.MaxFraction, Command: in.Policy.Accept}
-	}
 	p.gather()
-	p.verdicts = make([]outcome, len(p.users))
+	p.verdicts = make([]verdict, len(p.users))
 	for i := range p.users {
 		p.verdicts[i] = p.judge(userRules, &p.users[i])
 	}
-	p.remember()
-	if err := p.remove(); err != nil && !tolerant {
+	active := p.recall()
+	if err := p.believeNobody(active); err != nil && !tolerant {
 		return nil, err
 	}
+	p.remove(active)
 	p.admit()
 	return p, nil
 }
 
-// nameGroups finds the groups that the policy names.
-func (p *plan) nameGroups() error {
-	pol := &p.in.Policy
-	known := make(map[string]bool, len(p.in.Directory.Groups))
-	for i := range p.in.Directory.Groups {
-		known[fold(p.in.Directory.Groups[i].Name)] = true
-	}
-	var missing []string
-	want := func(name, where string) string {
-		key := fold(name)
-		if !known[key] {
-			missing = append(missing, fmt.Sprintf("%s of %s", quoted(name), where))
-		}
-		return key
-	}
-	p.loginGroups, p.sudoGroups, p.mapped = map[string]bool{}, map[string]bool{}, map[string]string{}
-	for _, name := range pol.Login {
-		p.loginGroups[want(name, "login.groups")] = true
-	}
-	for _, name := range pol.Sudo {
-		p.sudoGroups[want(name, "sudo.groups")] = true
-	}
-	for _, name := range slices.Sorted(maps.Keys(pol.MapGroups)) {
-		p.mapped[want(name, "accounts.map_groups")] = pol.MapGroups[name]
-	}
-	for _, account := range slices.Sorted(maps.Keys(pol.Shared)) {
-		for _, name := range pol.Shared[account] {
-			want(name, "shared."+account)
-		}
-	}
-	if len(missing) > 0 {
-		return fmt.Errorf("%w: %s; create it in IAM or correct the configuration, keeping the previous state", ErrUnknownGroup, strings.Join(missing, ", "))
-	}
-	return nil
-}
-
-// remember makes working copies of what is still remembered and returns how
-// many users are among it who are not gone.
-func (p *plan) remember() (live int) {
-	p.records = make(map[uint32]*Record, len(p.in.Past.Records))
-	p.order = p.order[:0]
-	copies := make([]Record, len(p.in.Past.Records))
-	copy(copies, p.in.Past.Records)
-	for i := range copies {
-		r := &copies[i]
-		if !p.in.Policy.Range.Contains(r.Number) || p.forgotten(r) {
-			continue
-		}
-		p.records[r.Number] = r
-		p.order = append(p.order, r.Number)
-		if !r.Group && !r.Former() {
-			live++
-		}
-	}
-	return live
-}
-
-// forgotten reports whether the record of somebody gone has served its time.
-func (p *plan) forgotten(r *Record) bool {
-	return r.Former() && !p.in.Now.Before(r.Left.Add(p.in.Policy.KeepNames))
-}
-
-// remove looks at every user served before: who is still to be served, who is
-// leaving, who is gone.
-func (p *plan) remove() error {
-	p.leavingNames = map[string]*Record{}
-	var lost []*Record
-	served, eligible := 0, 0
-	for i := range p.users {
-		if p.users[i].login != "" {
-			eligible++
-		}
-	}
-	for _, n := range p.order {
-		r := p.records[n]
-		if r.Group || r.Former() {
-			continue
-		}
-		served++
-		reason, moved := NoLogin, false
-		if i, found := p.userIndex(r.ID); found {
-			reason, moved = p.verdicts[i].reason, p.users[i].number != n
-		}
-		switch {
-		case reason == Expired:
-			p.part(r)
-		case reason == "" || reason == HostName || reason == HostNumber:
-			r.Missed = 0
-			if moved {
-				r.Left = p.in.Now
-			}
-		default:
-			lost = append(lost, r)
-		}
-	}
-	refusal := p.guard(lost, served, eligible)
-	for _, r := range lost {
-		if !p.in.Rebuild {
-			r.Missed++
-		}
-		if p.in.AcceptRemovals || r.Missed >= max(p.in.Policy.Confirm, 1) {
-			p.part(r)
-			continue
-		}
-		p.leave(r)
-	}
-	return refusal
-}
-
-// part makes a user a former one.
-func (p *plan) part(r *Record) {
-	r.Left, r.Missed = p.in.Now, 0
-	p.gone = append(p.gone, r)
-}
-
-func (p *plan) leave(r *Record) {
-	p.leaving = append(p.leaving, r)
-	p.leavingNames[r.Name] = r
-}
-
-// guard refuses an answer that removes too many. One user may always go, or
-// a small company could never let anybody go.
-func (p *plan) guard(lost []*Record, served, eligible int) error {
-	pol := &p.in.Policy
-	if p.in.AcceptRemovals || len(lost) == 0 {
-		return nil
-	}
-	e := &RemovalError{Lost: len(lost), Of: served, MaxFraction: pol.MaxFraction, Empty: eligible == 0, Command: pol.Accept}
-	allowed := pol.MaxFraction * float64(served)
-	if allowed > 0 && allowed < 1 {
-		allowed = 1
-	}
-	if !e.Empty && float64(len(lost)) <= allowed {
-		return nil
-	}
-	for _, r := range lost[:min(len(lost), 5)] {
-		e.Names = append(e.Names, r.Name)
-	}
-	return e
-}
-
-// admit applies the last rule. A user who is kept waiting by it goes on under
-// the name served before, which may in turn keep another waiting.
+// admit applies the last rule. A user whom it refuses goes on, with all rights,
+// under the name and uid served before. That can make another wait, so it is
+// repeated until nothing changes.
 func (p *plan) admit() {
-	own := map[string]*Record{}
+	p.waiting, p.waitingNames = map[string]*Entry{}, map[string]*Entry{}
+	own := map[string]*Entry{}
 	for _, n := range p.order {
-		if r := p.records[n]; !r.Group && !r.Former() {
-			own[r.ID] = r
+		if e := p.entries[n]; !e.Group && !e.Former() {
+			own[e.ID] = e
 		}
 	}
 	for again := true; again; {
@@ -273,13 +169,13 @@ func (p *plan) admit() {
 			if p.verdicts[i] = memoryRule.check(p, u); p.verdicts[i].reason == "" {
 				continue
 			}
-			if r := own[u.id]; r != nil && !r.Former() {
-				p.leave(r)
+			if e := own[u.id]; e != nil && !e.Former() {
+				p.waiting[u.id], p.waitingNames[fold(e.UnixName)] = e, e
 				again = true
 			}
 		}
 	}
-	sort.Slice(p.leaving, func(i, j int) bool { return p.leaving[i].Number < p.leaving[j].Number })
+	sort.Slice(p.pending, func(i, j int) bool { return p.pending[i].UnixID < p.pending[j].UnixID })
 }
 
 // userIndex finds a user of the directory.

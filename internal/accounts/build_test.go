@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -109,8 +108,11 @@ func tableProblems(tables Tables) (problems []string) {
 		if g := groups[u.UID]; g == nil || g.Name != u.Name || len(g.Members) > 0 {
 			bad("user %q has the private group %+v", u.Name, g)
 		}
-		if u.Former && (len(u.Groups) > 0 || u.Shell != "/usr/sbin/nologin") {
+		if u.Former && (len(u.Groups) > 0 || u.Shell != "/usr/sbin/nologin" || u.Home != "/nonexistent") {
 			bad("former user %+v can do something", u)
+		}
+		if u.Pending && (len(u.Groups) > 1 || len(u.Groups) == 1 && groups[u.Groups[0]].Name != UsersGroup) {
+			bad("%q is without rights and in the groups %v", u.Name, u.Groups)
 		}
 		for j, gid := range u.Groups {
 			if j > 0 && u.Groups[j-1] >= gid {
@@ -173,7 +175,7 @@ func TestAMemberOfALoginGroupIsAUser(t *testing.T) {
 	p.Sudo = []string{"Admins"}
 	r := build(t, Input{Directory: d, Policy: p})
 	alice := r.Tables.user("alice")
-	want := User{ID: "AIDA616C696365", Name: "alice", UID: UserNumber("AIDA616C696365", p.Range), Gecos: "alice", Home: "/home/alice", Shell: "/bin/bash"}
+	want := User{ID: "AIDA616C696365", Name: "alice", UID: UserUID("AIDA616C696365", p.Range), Gecos: "alice", Home: "/home/alice", Shell: "/bin/bash"}
 	for _, name := range []string{"iam-users", "iam-sudo", "dev", "admins"} {
 		g := r.Tables.group(name)
 		if !reflect.DeepEqual(g.Members, []string{"alice"}) {
@@ -193,32 +195,16 @@ func TestAMemberOfALoginGroupIsAUser(t *testing.T) {
 	}
 }
 
-func TestAGroupThatDoesNotExistIsAnErrorAndNotEmpty(t *testing.T) {
-	d := company([]string{"alice"}, "dev: alice")
-	for _, change := range []func(*Policy){
-		func(p *Policy) { p.Login = append(p.Login, "ops") },
-		func(p *Policy) { p.Sudo = []string{"ops"} },
-		func(p *Policy) { p.MapGroups = map[string]string{"ops": "video"} },
-		func(p *Policy) { p.Shared = map[string][]string{"ec2-user": {"ops"}} },
-	} {
-		p := policy()
-		change(&p)
-		if _, err := Build(Input{Directory: d, Policy: p, Now: at(1000), AcceptRemovals: true}); !errors.Is(err, ErrUnknownGroup) || !strings.Contains(err.Error(), `"ops"`) {
-			t.Errorf("got error %v, want ErrUnknownGroup that names ops", err)
-		}
-	}
-}
-
-func TestThePastSurvivesJSON(t *testing.T) {
+func TestTheHistorySurvivesJSON(t *testing.T) {
 	d := company([]string{"alice", "bob", "carol"}, "dev: alice bob carol")
 	r := build(t, Input{Directory: d, Policy: policy()})
-	r = build(t, Input{Directory: company([]string{"alice", "bob"}, "dev: alice bob"), Policy: policy(), Past: r.Past})
-	data, err := json.Marshal(r.Past)
+	r = build(t, Input{Directory: company([]string{"alice", "bob"}, "dev: alice bob"), Policy: policy(), History: r.History})
+	data, err := json.Marshal(r.History)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var back Past
-	if err := json.Unmarshal(data, &back); err != nil || !reflect.DeepEqual(back, r.Past) {
-		t.Errorf("got  %+v, %v\nwant %+v", back, err, r.Past)
+	var back History
+	if err := json.Unmarshal(data, &back); err != nil || !reflect.DeepEqual(back, r.History) {
+		t.Errorf("got  %+v, %v\nwant %+v", back, err, r.History)
 	}
 }

@@ -42,7 +42,7 @@ func TestOfTwoWithOneNumberTheOlderKeepsIt(t *testing.T) {
 				loser = twinB
 			}
 			f := finding(r.Findings, loser)
-			if f.Reason != NumberTaken || f.Number != twinNumber || !strings.Contains(f.Remedy, `pin = { "`+loser+`" = N }`) {
+			if f.Reason != NumberTaken || f.UnixID != twinNumber || !strings.Contains(f.Remedy, `pin = { "`+loser+`" = N }`) {
 				t.Errorf("got %+v, want the number's owner and the pin as remedy", f)
 			}
 		})
@@ -94,14 +94,14 @@ func TestAUserAndAGroupShareOneSpaceOfNumbers(t *testing.T) {
 	// In a range of eight numbers an id of every kind is soon found for each.
 	p := everybody()
 	p.Range, p.Publish = Range{70000, 70007}, []string{"*"}
-	taken := map[uint32]bool{FixedNumber(UsersGroup, p.Range): true, FixedNumber(SudoGroup, p.Range): true}
+	taken := map[uint32]bool{FixedGID(UsersGroup, p.Range): true, FixedGID(SudoGroup, p.Range): true}
 	user, group := "", ""
 	for i := 0; user == "" || group == ""; i++ {
 		id := strings.Repeat("X", i+1)
-		if n := UserNumber("AIDA"+id, p.Range); user == "" && !taken[n] {
+		if n := UserUID("AIDA"+id, p.Range); user == "" && !taken[n] {
 			user = "AIDA" + id
 		}
-		if user != "" && GroupNumber("AGPA"+id, p.Range) == UserNumber(user, p.Range) {
+		if user != "" && GroupGID("AGPA"+id, p.Range) == UserUID(user, p.Range) {
 			group = "AGPA" + id
 		}
 	}

@@ -8,23 +8,23 @@ import (
 // Changes is what becoming of one host's tables another means for people.
 // Users are ascending by uid, groups by gid, memberships by group and user.
 type Changes struct {
-	Added     []User // who may be looked up as new users
-	Returned  []User // former users who are users again
-	Left      []User // users who became former ones, as they were
-	Forgotten []User // numbers that resolve no more, as they were
-	Renamed   []Renamed
-	Changed   []User // another home, shell or gecos, as they are
+	Added        []User // who may be looked up as new users
+	Returned     []User // former users who are users again
+	BecameFormer []User // users who became former ones, as they were
+	Expired      []User // numbers that resolve no more, as they were
+	Renamed      []Renamed
+	Changed      []User // another home, shell or gecos, as they are
 
-	GroupsAdded   []Group
-	GroupsRemoved []Group
-	GroupsRenamed []Renamed
-	Joined        []Membership // of users there before or not
-	Parted        []Membership
+	GroupsAdded    []Group
+	GroupsRemoved  []Group
+	GroupsRenamed  []Renamed
+	MembersAdded   []Membership // of users there before or not
+	MembersRemoved []Membership
 }
 
 // Renamed is one number under two names.
 type Renamed struct {
-	Number   uint32
+	UnixID   uint32
 	Old, New string
 }
 
@@ -33,8 +33,8 @@ type Membership struct{ Group, User string }
 
 // Empty reports whether nothing changes.
 func (c Changes) Empty() bool {
-	return len(c.Added)+len(c.Returned)+len(c.Left)+len(c.Forgotten)+len(c.Renamed)+len(c.Changed)+
-		len(c.GroupsAdded)+len(c.GroupsRemoved)+len(c.GroupsRenamed)+len(c.Joined)+len(c.Parted) == 0
+	return len(c.Added)+len(c.Returned)+len(c.BecameFormer)+len(c.Expired)+len(c.Renamed)+len(c.Changed)+
+		len(c.GroupsAdded)+len(c.GroupsRemoved)+len(c.GroupsRenamed)+len(c.MembersAdded)+len(c.MembersRemoved) == 0
 }
 
 // Compare tells how the tables before became those after. Private groups go
@@ -56,7 +56,7 @@ func Compare(before, after Tables) Changes {
 				c.Added = append(c.Added, *u)
 			}
 		case !old.Former && u.Former:
-			c.Left = append(c.Left, *old)
+			c.BecameFormer = append(c.BecameFormer, *old)
 		case old.Former && !u.Former:
 			c.Returned = append(c.Returned, *u)
 		case old.Name != u.Name:
@@ -68,7 +68,7 @@ func Compare(before, after Tables) Changes {
 	for i := range before.Users {
 		old := &before.Users[i]
 		if u := is[old.UID]; u == nil || u.ID != old.ID {
-			c.Forgotten = append(c.Forgotten, *old)
+			c.Expired = append(c.Expired, *old)
 		}
 	}
 	c.compareGroups(before, after, was, is)
@@ -113,12 +113,12 @@ func (c *Changes) compareGroups(before, after Tables, wasUser, isUser map[uint32
 		}
 		for _, name := range g.Members {
 			if !members[name] {
-				c.Joined = append(c.Joined, Membership{g.Name, name})
+				c.MembersAdded = append(c.MembersAdded, Membership{g.Name, name})
 			}
 			delete(members, name)
 		}
 		for _, name := range slices.Sorted(maps.Keys(members)) {
-			c.Parted = append(c.Parted, Membership{g.Name, name})
+			c.MembersRemoved = append(c.MembersRemoved, Membership{g.Name, name})
 		}
 	}
 	for _, gid := range slices.Sorted(maps.Keys(was)) {

@@ -9,23 +9,23 @@ import (
 
 // States of an Explanation.
 const (
-	StateServed  = "served"     // may log in
-	StateLeaving = "leaving"    // in the tables still, and may not log in
-	StateFormer  = "former"     // the number keeps a name
-	StateNot     = "not served" //
-	StateLocal   = "local"      // an account or group of the host's own files
+	StateServed  = "served"          // may log in
+	StatePending = "pending removal" // in the tables, without rights
+	StateFormer  = "former"          // the number keeps a name
+	StateNot     = "not served"      //
+	StateLocal   = "local"           // an account or group of the host's own files
 )
 
 // An Explanation says why one user or group is served, or is not.
 type Explanation struct {
-	Kind    string // "user" or "group"
-	ID      string
-	IAMName string // IAM's; not to be trusted
-	Name    string // the Unix name, or what it would be
-	Number  uint32
-	State   string
-	Steps   []Step // the rules that applied, in their order
-	Account *User  `json:",omitempty"` // the passwd entry, if there is one
+	Kind          string // "user" or "group"
+	ID            string
+	DirectoryName string // not to be trusted
+	UnixName      string // or what it would be
+	UnixID        uint32 // uid or gid
+	State         string
+	Steps         []Step // the rules that applied, in their order
+	Account       *User  `json:",omitempty"` // the passwd entry, if there is one
 }
 
 // A Step is one rule as it applied.
@@ -39,7 +39,7 @@ type Step struct {
 
 // Explain explains everybody whom the query names: as an IAM name, a Unix
 // name, a uid or gid, or an IAM id. The input is that of the last Build, with
-// its Past; nothing is counted, and an answer that Build would refuse is
+// its History; nothing is counted, and an answer that Build would refuse is
 // explained all the same. Nobody found is an empty list.
 func Explain(in Input, query string) ([]Explanation, error) {
 	in.Rebuild = true
@@ -47,9 +47,9 @@ func Explain(in Input, query string) ([]Explanation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("explain %s: %w", quoted(query), err)
 	}
-	// What was remembered is looked at before serving writes it anew.
-	past := make(map[uint32]Record, len(p.records))
-	for n, r := range p.records {
+	// Serving changes the entries.
+	past := make(map[uint32]Entry, len(p.entries))
+	for n, r := range p.entries {
 		past[n] = *r
 	}
 	result := p.serve()
@@ -58,17 +58,17 @@ func Explain(in Input, query string) ([]Explanation, error) {
 	var all []Explanation
 	told := map[string]bool{}
 	number, numberErr := strconv.ParseUint(query, 10, 32)
-	match := func(id, iamName, name string, n uint32) bool {
-		return id == query || name == query || iamName != "" && fold(iamName) == fold(query) || numberErr == nil && uint64(n) == number
+	match := func(id, directoryName, name string, n uint32) bool {
+		return id == query || name == query || directoryName != "" && fold(directoryName) == fold(query) || numberErr == nil && uint64(n) == number
 	}
 	p.every(func(c *principal) {
-		if match(c.id, c.iamName, c.name, c.number) {
+		if match(c.id, c.directoryName, c.name, c.unixID) {
 			told[c.id] = true
 			all = append(all, e.principal(c))
 		}
 	})
 	for _, n := range p.order {
-		if r := past[n]; match(r.ID, r.IAMName, r.Name, n) && !told[r.ID] {
+		if r := past[n]; match(r.ID, r.DirectoryName, r.UnixName, n) && !told[r.ID] {
 			told[r.ID] = true
 			if c := p.principal(r.ID, r.Group); c != nil {
 				all = append(all, e.principal(c))
@@ -78,7 +78,7 @@ func Explain(in Input, query string) ([]Explanation, error) {
 		}
 	}
 	if whose := p.host.named(query); whose != "" {
-		all = append(all, Explanation{Kind: strings.Fields(whose)[0], Name: query, State: StateLocal,
+		all = append(all, Explanation{Kind: strings.Fields(whose)[0], UnixName: query, State: StateLocal,
 			Steps: []Step{{Rule: "host files", OK: true, Detail: "the host's files have the " + quoted(whose) + "; they always win"}}})
 	}
 	return all, nil
@@ -87,7 +87,7 @@ func Explain(in Input, query string) ([]Explanation, error) {
 type explainer struct {
 	plan   *plan
 	result Result
-	past   map[uint32]Record
+	past   map[uint32]Entry
 }
 
 func (p *plan) principal(id string, group bool) (found *principal) {
@@ -100,7 +100,7 @@ func (p *plan) principal(id string, group bool) (found *principal) {
 }
 
 func (e explainer) principal(c *principal) Explanation {
-	x := Explanation{Kind: c.kind.String(), ID: c.id, IAMName: c.iamName, Name: c.name, Number: c.number, State: StateNot}
+	x := Explanation{Kind: c.kind.String(), ID: c.id, DirectoryName: c.directoryName, UnixName: c.name, UnixID: c.unixID, State: StateNot}
 	rules := groupRules
 	if c.kind == iamUser {
 		rules = userRules
@@ -114,11 +114,11 @@ func (e explainer) principal(c *principal) Explanation {
 	if x.sound() {
 		e.apply(&x, memoryRule, c, e.memory(c))
 	}
-	if c.served {
+	if c.served || e.plan.waiting[c.id] != nil {
 		x.State = StateServed
 	}
 	for _, n := range e.plan.order {
-		if r := e.past[n]; r.of(c) && !(c.served && n == c.number) {
+		if r := e.past[n]; r.of(c) && !(c.served && n == c.unixID) && !(e.plan.waiting[c.id] != nil && !r.Former()) {
 			e.remembered(&x, r)
 		}
 	}
@@ -126,9 +126,9 @@ func (e explainer) principal(c *principal) Explanation {
 	return x
 }
 
-// memory is the last rule's outcome. It was found before serving and cannot be
+// memory is the last rule's verdict. It was found before serving and cannot be
 // found again, because now the principal itself is remembered.
-func (e explainer) memory(c *principal) outcome {
+func (e explainer) memory(c *principal) verdict {
 	if c.kind == iamUser {
 		if i, found := e.plan.userIndex(c.id); found && e.plan.verdicts[i].reason != "" {
 			return e.plan.verdicts[i]
@@ -136,10 +136,10 @@ func (e explainer) memory(c *principal) outcome {
 	} else if !c.served {
 		return memoryRule.check(e.plan, c)
 	}
-	return outcome{}
+	return verdict{}
 }
 
-func (e explainer) apply(x *Explanation, r rule, c *principal, found outcome) {
+func (e explainer) apply(x *Explanation, r rule, c *principal, found verdict) {
 	if found.reason == "" {
 		found.detail = r.passed(e.plan, c)
 	}
@@ -147,9 +147,9 @@ func (e explainer) apply(x *Explanation, r rule, c *principal, found outcome) {
 }
 
 // record explains somebody whom IAM's answer does not hold.
-func (e explainer) record(r Record) Explanation {
-	x := Explanation{Kind: r.kind(), ID: r.ID, IAMName: r.IAMName, Name: r.Name, Number: r.Number, State: StateNot,
-		Steps: []Step{{Rule: "IAM name", Reason: NoLogin, Detail: "IAM's answer has nobody with the id " + r.ID,
+func (e explainer) record(r Entry) Explanation {
+	x := Explanation{Kind: r.kind(), ID: r.ID, DirectoryName: r.DirectoryName, UnixName: r.UnixName, UnixID: r.UnixID, State: StateNot,
+		Steps: []Step{{Rule: "IAM name", Reason: NoLogin, Detail: "the directory's answer has nobody with the id " + r.ID,
 			Remedy: "if the " + r.kind() + " was deleted by mistake: a new one of the same name is another principal; a pin of the old number to the new id hands the files over"}}}
 	e.remembered(&x, r)
 	e.entry(&x)
@@ -157,22 +157,26 @@ func (e explainer) record(r Record) Explanation {
 }
 
 // remembered adds what the host remembers.
-func (e explainer) remembered(x *Explanation, r Record) {
+func (e explainer) remembered(x *Explanation, r Entry) {
 	pol := e.plan.in.Policy
 	if r.Former() {
 		if x.State == StateNot {
 			x.State = StateFormer
 		}
-		x.Steps = append(x.Steps, Step{Rule: "removal", OK: true, Detail: fmt.Sprintf("left %s; the number %d keeps a name until %s", moment(r.Left), r.Number,
-			moment(r.Left.Add(pol.KeepNames)))})
+		x.Steps = append(x.Steps, Step{Rule: "removal", OK: true, Detail: fmt.Sprintf("former since %s; the id %d keeps a name until %s", moment(r.FormerSince), r.UnixID,
+			moment(r.FormerSince.Add(pol.KeepNames)))})
 		return
 	}
 	if r.Group {
 		return
 	}
-	x.State = StateLeaving
-	x.Steps = append(x.Steps, Step{Rule: "removal", Detail: fmt.Sprintf("served before as %q, missing in %d of %d answers; cannot log in, and becomes a former user when it is confirmed", r.Name, r.Missed, max(pol.Confirm, 1)),
-		Remedy: `to confirm by hand, run "iam-cachefill refresh --accept-removals"`})
+	x.State = StatePending
+	step := Step{Rule: "removal", Remedy: fmt.Sprintf("to confirm by hand, run %q", e.plan.acceptCommand()),
+		Detail: fmt.Sprintf("served before as %q, missing in %d of %d answers; has no rights, and becomes former when it is confirmed", r.UnixName, r.Missed, max(pol.Confirm, 1))}
+	if e.plan.heldBack != nil {
+		step.Detail = fmt.Sprintf("served before as %q, missing in %d answers; has no rights, and keeps name and uid until a person confirms: too many are pending removal at once", r.UnixName, r.Missed)
+	}
+	x.Steps = append(x.Steps, step)
 }
 
 // entry adds the passwd entry and the groups.
@@ -201,12 +205,12 @@ func (e explainer) entry(x *Explanation) {
 	}
 	for _, f := range e.result.Findings {
 		if f.ID == x.ID && f.Reason == GroupsLeft {
-			x.add("groups", outcome{f.Reason, f.Detail, f.Remedy})
+			x.add("groups", verdict{f.Reason, f.Detail, f.Remedy})
 		}
 	}
 }
 
-func (x *Explanation) add(rule string, found outcome) {
+func (x *Explanation) add(rule string, found verdict) {
 	x.Steps = append(x.Steps, Step{Rule: rule, OK: found.reason == "", Reason: found.reason, Detail: found.detail, Remedy: found.remedy})
 }
 

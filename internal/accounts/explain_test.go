@@ -10,7 +10,7 @@ import (
 
 func told(x Explanation) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s: %s\n", x.Kind, x.Name, x.State)
+	fmt.Fprintf(&b, "%s %s: %s\n", x.Kind, x.UnixName, x.State)
 	for _, s := range x.Steps {
 		mark := "ok"
 		if !s.OK {
@@ -56,7 +56,7 @@ groups [ok] is in alice, %[3]s
 	}
 }
 
-func TestExplainFollowsAUserWhoLeaves(t *testing.T) {
+func TestExplainFollowsAUserWhoIsRemoved(t *testing.T) {
 	s := newStory(t, policy(), all)
 	uid := s.last.Tables.user("alice").UID
 	state := func() (string, string) {
@@ -72,11 +72,11 @@ func TestExplainFollowsAUserWhoLeaves(t *testing.T) {
 		return got[0].State, last.Detail
 	}
 	s.answer(noAlice)
-	if got, detail := state(); got != StateLeaving || detail != `served before as "alice", missing in 1 of 2 answers; cannot log in, and becomes a former user when it is confirmed` {
+	if got, detail := state(); got != StatePending || detail != `served before as "alice", missing in 1 of 2 answers; has no rights, and becomes former when it is confirmed` {
 		t.Errorf("got %s: %s", got, detail)
 	}
 	s.answer(noAlice)
-	if got, detail := state(); got != StateFormer || !strings.HasPrefix(detail, "left 2026-01-01 16:43:00 UTC; the number ") || !strings.HasSuffix(detail, "until 2026-04-01 16:43:00 UTC") {
+	if got, detail := state(); got != StateFormer || !strings.HasPrefix(detail, "former since 2026-01-01 16:43:00 UTC; the id ") || !strings.HasSuffix(detail, "until 2026-04-01 16:43:00 UTC") {
 		t.Errorf("got %s: %s", got, detail)
 	}
 	s.answer(all)
@@ -89,8 +89,8 @@ func TestExplainWorksOnAnAnswerThatIsRefused(t *testing.T) {
 	s := newStory(t, policy(), all)
 	s.in.Directory = company(nil, "dev:")
 	got, err := Explain(s.in, "alice")
-	if err != nil || len(got) != 1 || got[0].State != StateLeaving {
-		t.Errorf("got %+v, %v; want alice leaving", got, err)
+	if err != nil || len(got) != 1 || got[0].State != StatePending {
+		t.Errorf("got %+v, %v; want alice pending removal", got, err)
 	}
 }
 
@@ -143,20 +143,20 @@ func TestCompareTellsPeopleWhatARefreshDoes(t *testing.T) {
 	if got := names(c.Added); !reflect.DeepEqual(got, []string{"frank"}) {
 		t.Errorf("added %q", got)
 	}
-	if got := names(c.Left); !reflect.DeepEqual(got, []string{"alice"}) {
+	if got := names(c.BecameFormer); !reflect.DeepEqual(got, []string{"alice"}) {
 		t.Errorf("left %q", got)
 	}
 	if len(c.Renamed) != 1 || c.Renamed[0].Old != "bob" || c.Renamed[0].New != "robert" {
 		t.Errorf("renamed %+v", c.Renamed)
 	}
 	has := func(all []Membership, group, user string) bool { return slices.Contains(all, Membership{group, user}) }
-	if len(c.Joined) != 2+2+2 || !has(c.Joined, "iam-sudo", "robert") || !has(c.Joined, "admins", "carol") || !has(c.Joined, "dev", "frank") {
-		t.Errorf("joined %+v", c.Joined)
+	if len(c.MembersAdded) != 2+2+2 || !has(c.MembersAdded, "iam-sudo", "robert") || !has(c.MembersAdded, "admins", "carol") || !has(c.MembersAdded, "dev", "frank") {
+		t.Errorf("joined %+v", c.MembersAdded)
 	}
-	if len(c.Parted) != 4 || !has(c.Parted, "iam-sudo", "alice") || !has(c.Parted, "dev", "alice") {
-		t.Errorf("parted %+v", c.Parted)
+	if len(c.MembersRemoved) != 4 || !has(c.MembersRemoved, "iam-sudo", "alice") || !has(c.MembersRemoved, "dev", "alice") {
+		t.Errorf("parted %+v", c.MembersRemoved)
 	}
-	if back := Compare(r.Tables, before); len(back.Returned) != 1 || len(back.Forgotten) != 1 {
+	if back := Compare(r.Tables, before); len(back.Returned) != 1 || len(back.Expired) != 1 {
 		t.Errorf("the way back: %+v", back)
 	}
 	if c := Compare(before, before); !c.Empty() {

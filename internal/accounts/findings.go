@@ -6,16 +6,16 @@ import (
 	"slices"
 )
 
-// findings reports who would be served but for something that can be mended.
-func (p *plan) findings(groupVerdicts []outcome) []Finding {
+// findings reports who is not served although one would expect it.
+func (p *plan) findings(groupVerdicts []verdict) []Finding {
 	var all []Finding
 	pins := map[string]bool{}
-	add := func(c *principal, found outcome) {
+	add := func(c *principal, found verdict) {
 		if found.reason == "" || found.reason == NoLogin {
 			return
 		}
 		pins[c.id] = found.reason == PinRefused
-		all = append(all, Finding{Kind: c.kind.String(), ID: c.id, Name: c.iamName, Number: c.number, Reason: found.reason, Detail: found.detail, Remedy: found.remedy})
+		all = append(all, Finding{Kind: c.kind.String(), ID: c.id, DirectoryName: c.directoryName, UnixID: c.unixID, Reason: found.reason, Detail: found.detail, Remedy: found.remedy})
 	}
 	for i := range p.users {
 		add(&p.users[i], p.verdicts[i])
@@ -25,6 +25,10 @@ func (p *plan) findings(groupVerdicts []outcome) []Finding {
 	}
 	for i := range p.groups {
 		add(&p.groups[i], groupVerdicts[len(p.fixed)+i])
+	}
+	all = append(all, p.groupFindings()...)
+	if h := p.heldBack; h != nil {
+		all = append(all, Finding{Kind: "removal", ID: "removal.max_fraction", DirectoryName: "removal", Reason: RemovalsHeld, Detail: h.What(), Remedy: h.Remedy()})
 	}
 	if len(p.in.Policy.Pins) == 0 {
 		return all
@@ -37,9 +41,9 @@ func (p *plan) findings(groupVerdicts []outcome) []Finding {
 		switch {
 		case pins[id]:
 		case !p.in.Policy.Range.Contains(n):
-			all = append(all, Finding{Kind: "pin", ID: id, Number: n, Reason: PinRefused, Detail: fmt.Sprintf("the number %d is outside ids.range", n), Remedy: "pin a number of the range"})
+			all = append(all, Finding{Kind: "pin", ID: id, UnixID: n, Reason: PinRefused, Detail: fmt.Sprintf("the number %d is outside ids.range", n), Remedy: "pin a number of the range"})
 		case double:
-			all = append(all, Finding{Kind: "pin", ID: id, Number: n, Reason: PinRefused, Detail: fmt.Sprintf("the number %d is pinned to %s as well", n, quoted(other)), Remedy: "give each a number of its own"})
+			all = append(all, Finding{Kind: "pin", ID: id, UnixID: n, Reason: PinRefused, Detail: fmt.Sprintf("the number %d is pinned to %s as well", n, quoted(other)), Remedy: "give each a number of its own"})
 		}
 	}
 	return all

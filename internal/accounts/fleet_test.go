@@ -35,6 +35,7 @@ const (
 	createTeam
 	deleteTeam
 	recreateGroup
+	deleteGroup
 	pin
 	unpin
 	refresh
@@ -48,7 +49,7 @@ const (
 
 func (o op) String() string {
 	return [...]string{"create user", "delete user", "rename user", "recreate user under the same name", "join group", "leave group",
-		"create team", "delete team", "recreate group under the same name", "pin", "unpin", "refresh host", "rebuild host", "reboot host",
+		"create team", "delete team", "recreate group under the same name", "delete or create a group of the policy", "pin", "unpin", "refresh host", "rebuild host", "reboot host",
 		"lose the state of host", "change the files of host", "wait"}[o]
 }
 
@@ -70,6 +71,7 @@ type world struct {
 	now     time.Time
 	users   []directory.User
 	groups  []directory.Group
+	gone    [3]bool // which of the policy's groups do not exist
 	serial  int
 	answer  directory.Directory // what IAM says now
 	version int                 // grows with every change of answer or pins
@@ -88,9 +90,10 @@ type world struct {
 	explain   bool
 }
 
-// A simHost is one host, with what the test remembers of it beside its Past.
+// A simHost is one host, with what the test remembers of it beside its History.
 type simHost struct {
-	past    Past
+	past    History
+	empty   int // answers without anybody, in a row
 	files   Host
 	answer  directory.Directory
 	policy  Policy
@@ -133,11 +136,16 @@ func (w *world) id(prefix string) string {
 
 func (w *world) changed() {
 	w.version++
-	d := directory.Directory{Users: slices.Clone(w.users), Groups: make([]directory.Group, len(w.groups))}
+	d := directory.Directory{Users: slices.Clone(w.users), Groups: make([]directory.Group, 0, len(w.groups))}
 	for i, g := range w.groups {
+		if i < len(w.gone) && w.gone[i] {
+			d.Missing = append(d.Missing, g.Name)
+			continue
+		}
 		g.Members = slices.Clone(g.Members)
-		d.Groups[i] = g
+		d.Groups = append(d.Groups, g)
 	}
+	slices.Sort(d.Missing)
 	d.Sort()
 	w.answer = d
 }
@@ -172,7 +180,7 @@ func (w *world) step(e event) string {
 					w.groups[i].Members = append(w.groups[i].Members, n.ID)
 				}
 			}
-			w.say("create user %s (%s, number %d), groups %03b", n.Name, n.ID, UserNumber(n.ID, w.rules.Range), e.b&7)
+			w.say("create user %s (%s, number %d), groups %03b", n.Name, n.ID, UserUID(n.ID, w.rules.Range), e.b&7)
 			w.changed()
 		}
 	case deleteUser, recreateUser:
@@ -192,7 +200,7 @@ func (w *world) step(e event) string {
 		}
 		w.say("delete user %s (%s)", gone.Name, gone.ID)
 		if e.op == recreateUser {
-			w.say("create user %s (%s, number %d), in the same groups", fresh.Name, fresh.ID, UserNumber(fresh.ID, w.rules.Range))
+			w.say("create user %s (%s, number %d), in the same groups", fresh.Name, fresh.ID, UserUID(fresh.ID, w.rules.Range))
 			w.users = append(w.users, fresh)
 		}
 		w.changed()
@@ -219,7 +227,7 @@ func (w *world) step(e event) string {
 		name := teamNames[e.a%len(teamNames)]
 		if !slices.ContainsFunc(w.groups, func(g directory.Group) bool { return g.Name == name }) {
 			w.groups = append(w.groups, directory.Group{ID: w.id("AGPA"), Name: name, Created: created})
-			w.say("create team %s (number %d)", name, GroupNumber(w.groups[len(w.groups)-1].ID, w.rules.Range))
+			w.say("create team %s (number %d)", name, GroupGID(w.groups[len(w.groups)-1].ID, w.rules.Range))
 			w.changed()
 		}
 	case deleteTeam:
@@ -232,7 +240,21 @@ func (w *world) step(e event) string {
 	case recreateGroup:
 		g := &w.groups[e.a%len(w.groups)]
 		g.ID, g.Created = w.id("AGPA"), created
-		w.say("recreate group %s (number %d)", g.Name, GroupNumber(g.ID, w.rules.Range))
+		w.say("recreate group %s (number %d)", g.Name, GroupGID(g.ID, w.rules.Range))
+		w.changed()
+	case deleteGroup:
+		i := e.a % len(w.gone)
+		was := w.gone
+		w.gone = [3]bool{}
+		if e.b%3 == 0 {
+			w.gone[i] = true
+		}
+		for i := range was {
+			if was[i] && !w.gone[i] {
+				w.groups[i].ID, w.groups[i].Created = w.id("AGPA"), created
+			}
+		}
+		w.say("groups of the policy that are gone: %v", w.gone)
 		w.changed()
 	case pin, unpin:
 		w.pin(e, u)
@@ -246,7 +268,7 @@ func (w *world) step(e event) string {
 		if err != nil {
 			return err.Error()
 		}
-		var back Past
+		var back History
 		if err := json.Unmarshal(data, &back); err != nil {
 			return err.Error()
 		}
@@ -326,20 +348,25 @@ func (w *world) refresh(i int, again, accept bool) string {
 	} else {
 		h.answer, h.policy, h.version = w.answer, w.rules, w.version
 	}
-	in := Input{Directory: h.answer, Policy: h.policy, Host: h.files, Past: h.past, Now: w.now, Rebuild: again, AcceptRemovals: accept}
-	before := slices.Clone(h.past.Records)
+	in := Input{Directory: h.answer, Policy: h.policy, Host: h.files, History: h.past, Now: w.now, Rebuild: again,
+		EmptyAnswers: h.empty, AcceptRemovals: accept, AcceptGroups: accept}
+	before := slices.Clone(h.past.Entries)
 	result, err := w.build(in)
 	if w.explain {
 		w.say("host %d: rebuild %v, accept %v: %s", i, again, accept, summary(result, err))
 	}
 	for i := range before {
-		if !sameRecord(before[i], h.past.Records[i]) {
+		if !sameRecord(before[i], h.past.Entries[i]) {
 			return "Build wrote into its input"
 		}
 	}
 	if err != nil {
 		w.refusals++
-		if errors.Is(err, ErrRemovals) && !accept {
+		if errors.Is(err, ErrEmptyAnswer) && !accept && !again && h.empty+1 < w.rules.Confirm {
+			h.empty++
+			return ""
+		}
+		if errors.Is(err, ErrUnknownGroup) && len(in.History.Groups) < len(w.gone) && len(in.Directory.Missing) > 0 {
 			return ""
 		}
 		return "unexpected error: " + err.Error()
@@ -348,7 +375,7 @@ func (w *world) refresh(i int, again, accept bool) string {
 	if broken := w.check(h, in, result); broken != "" {
 		return fmt.Sprintf("host %d: %s", i, broken)
 	}
-	h.started, h.last, h.past = true, result, result.Past
+	h.started, h.last, h.past, h.empty = true, result, result.History, result.EmptyAnswers
 	return ""
 }
 
@@ -362,7 +389,7 @@ func summary(r Result, err error) string {
 		if u.Former {
 			mark = " former"
 		} else if !contains(r.Admitted, u.ID) {
-			mark = " leaving"
+			mark = " pending"
 		}
 		s = append(s, fmt.Sprintf("%d=%s%s", u.UID, u.Name, mark))
 	}
@@ -373,7 +400,7 @@ func summary(r Result, err error) string {
 func randomEvents(seed uint64, n int) []event {
 	r := rand.New(rand.NewPCG(seed, 20260101))
 	weights := [ops]int{createUser: 14, deleteUser: 6, renameUser: 5, recreateUser: 4, joinGroup: 8, leaveGroup: 6, createTeam: 3, deleteTeam: 2,
-		recreateGroup: 1, pin: 4, unpin: 3, refresh: 55, rebuild: 4, reboot: 3, loseState: 2, hostFile: 3, wait: 2}
+		recreateGroup: 1, deleteGroup: 3, pin: 4, unpin: 3, refresh: 55, rebuild: 4, reboot: 3, loseState: 2, hostFile: 3, wait: 2}
 	var bag []op
 	for o, weight := range weights {
 		bag = append(bag, slices.Repeat([]op{op(o)}, weight)...)
@@ -385,14 +412,28 @@ func randomEvents(seed uint64, n int) []event {
 	return events
 }
 
+// doubts reports whether the history makes a host not believe a group.
+func doubts(in Input) bool {
+	if in.AcceptGroups {
+		return false
+	}
+	for _, known := range in.History.Groups {
+		if g, found := in.Directory.GroupNamed(known.Name); found && g.ID != known.ID {
+			return true
+		}
+	}
+	return false
+}
+
 // fresh builds what a host without a past serves. Hosts without files of their
 // own that saw the same have it in common.
 func (w *world) fresh(h *simHost, in Input) (Tables, error) {
-	in.Past, in.Rebuild, in.AcceptRemovals = Past{}, false, true
-	common := h.version == w.version && len(h.files.Users)+len(h.files.Groups)+len(h.files.SubIDs) == 0
+	common := !doubts(in) && h.version == w.version && len(h.files.Users)+len(h.files.Groups)+len(h.files.SubIDs) == 0
 	if common && w.commonAt == w.version {
 		return w.common, nil
 	}
+	// Which groups are believed is the one thing in which history decides rights.
+	in.History, in.Rebuild, in.AcceptRemovals = History{Groups: in.History.Groups}, false, true
 	r, err := Build(in)
 	if common && err == nil {
 		w.common, w.commonAt = r.Tables, w.version
@@ -409,7 +450,7 @@ func sameTables(a, b Tables) bool {
 	})
 }
 
-func sameRecord(a, b Record) bool {
-	return a.ID == b.ID && a.Name == b.Name && a.IAMName == b.IAMName && a.Number == b.Number && a.Group == b.Group &&
-		a.Missed == b.Missed && a.Left.Equal(b.Left) && slices.Equal(a.MemberOf, b.MemberOf)
+func sameRecord(a, b Entry) bool {
+	return a.ID == b.ID && a.UnixName == b.UnixName && a.DirectoryName == b.DirectoryName && a.UnixID == b.UnixID && a.Group == b.Group &&
+		a.Missed == b.Missed && a.FormerSince.Equal(b.FormerSince)
 }

@@ -14,12 +14,12 @@ func (p *plan) servedGroups() []Group {
 	groups := make([]Group, 0, len(p.users)+len(p.groups)+len(p.fixed))
 	for i := range p.fixed {
 		if g := &p.fixed[i]; g.served {
-			groups = append(groups, Group{Name: g.name, GID: g.number})
+			groups = append(groups, Group{Name: g.name, GID: g.unixID})
 		}
 	}
 	for i := range p.groups {
 		if g := &p.groups[i]; g.served {
-			groups = append(groups, Group{ID: g.id, Name: g.name, GID: g.number})
+			groups = append(groups, Group{ID: g.id, Name: g.name, GID: g.unixID})
 		}
 	}
 	return groups
@@ -30,9 +30,9 @@ func (p *plan) servedGroups() []Group {
 func (p *plan) formerGroups(rows []row, served []Group) []Group {
 	var former []Group
 	var names map[string]bool
-	for _, n := range slices.Sorted(maps.Keys(p.records)) {
-		r := p.records[n]
-		if !r.Group || !r.Former() || p.forgotten(r) || p.host.numbered(n) != "" {
+	for _, n := range slices.Sorted(maps.Keys(p.entries)) {
+		r := p.entries[n]
+		if !r.Group || !r.Former() || p.expired(r) || p.host.numbered(n) != "" {
 			continue
 		}
 		if names == nil {
@@ -44,7 +44,7 @@ func (p *plan) formerGroups(rows []row, served []Group) []Group {
 				names[served[i].Name] = true
 			}
 		}
-		if name := p.pastName(r, names); name != "" {
+		if name := p.shownName(r, names); name != "" {
 			names[name] = true
 			former = append(former, Group{ID: r.ID, Name: name, GID: n})
 		}
@@ -70,7 +70,7 @@ func (p *plan) localGroups(result *Result) map[int32]uint32 {
 			continue
 		}
 		refuse := func(detail, remedy string) {
-			result.Findings = append(result.Findings, Finding{Kind: "map_groups", ID: g.id, Name: g.iamName, Reason: LocalGroup, Detail: detail, Remedy: remedy})
+			result.Findings = append(result.Findings, Finding{Kind: "map_groups", ID: g.id, DirectoryName: g.directoryName, Reason: LocalGroup, Detail: detail, Remedy: remedy})
 		}
 		local, exists := p.host.groups[name]
 		if !exists {
@@ -107,17 +107,17 @@ func (p *plan) join(tables *Tables, rows []row, locals map[int32]uint32, result 
 		}
 		fixed, local, iam = fixed[:0], local[:0], iam[:0]
 		if p.fixed[0].served {
-			fixed = append(fixed, p.fixed[0].number)
+			fixed = append(fixed, p.fixed[0].unixID)
 		}
 		if r.sudo && p.fixed[1].served {
-			fixed = append(fixed, p.fixed[1].number)
+			fixed = append(fixed, p.fixed[1].unixID)
 		}
 		for _, g := range r.groups {
 			if gid, mapped := locals[g]; mapped && !slices.Contains(local, gid) {
 				local = append(local, gid)
 			}
 			if p.groups[g].served {
-				iam = append(iam, p.groups[g].number)
+				iam = append(iam, p.groups[g].unixID)
 			}
 		}
 		iam = p.limit(r, fixed, &local, iam, result)
@@ -154,7 +154,7 @@ func (p *plan) makeRoom(tables *Tables, rows []row, place map[uint32]int) {
 	}
 	room := func(g *principal, n int) {
 		if g.served && n > 0 {
-			tables.Groups[place[g.number]].Members = make([]string, 0, n)
+			tables.Groups[place[g.unixID]].Members = make([]string, 0, n)
 		}
 	}
 	room(&p.fixed[0], live)
@@ -181,19 +181,19 @@ func (p *plan) limit(r *row, fixed []uint32, local *[]uint32, iam []uint32, resu
 		*local = (*local)[:room]
 	}
 	room -= len(*local)
-	byNumber := make(map[uint32]*principal, len(iam))
+	byUnixID := make(map[uint32]*principal, len(iam))
 	for _, g := range r.groups {
-		byNumber[p.groups[g].number] = &p.groups[g]
+		byUnixID[p.groups[g].unixID] = &p.groups[g]
 	}
-	sort.Slice(iam, func(i, j int) bool { return senior(byNumber[iam[i]], byNumber[iam[j]]) })
+	sort.Slice(iam, func(i, j int) bool { return senior(byUnixID[iam[i]], byUnixID[iam[j]]) })
 	if len(iam) > room {
 		for _, gid := range iam[room:] {
-			left = append(left, byNumber[gid].name)
+			left = append(left, byUnixID[gid].name)
 		}
 		iam = iam[:room]
 	}
 	if len(left) > 0 {
-		result.Findings = append(result.Findings, Finding{Kind: "user", ID: r.ID, Name: r.Name, Number: r.UID, Reason: GroupsLeft,
+		result.Findings = append(result.Findings, Finding{Kind: "user", ID: r.ID, DirectoryName: r.Gecos, UnixID: r.UID, Reason: GroupsLeft,
 			Detail: fmt.Sprintf("is left out of %s to stay within max_groups = %d", strings.Join(left, ", "), most),
 			Remedy: "take the user out of groups in IAM, publish fewer, or raise accounts.max_groups"})
 	}

@@ -8,7 +8,7 @@ import (
 
 func TestWhatTheHostHasWins(t *testing.T) {
 	d := company([]string{"alice", "bob"}, "dev: alice bob")
-	n := UserNumber(aliceID, policy().Range)
+	n := UserUID(aliceID, policy().Range)
 	for _, test := range []struct {
 		name string
 		host Host
@@ -37,7 +37,7 @@ func TestWhatTheHostHasWins(t *testing.T) {
 			before := s.last
 			s.in.Policy.MaxFraction = 0
 			s.in.Host, s.in.Rebuild = test.host, true
-			if r := s.again(); r.Tables.user("alice").ID != "" || len(r.Gone) > 0 {
+			if r := s.again(); r.Tables.user("alice").ID != "" || len(r.NewFormer) > 0 {
 				t.Errorf("alice is served beside the host's own: %+v", r.Tables.user("alice"))
 			}
 			s.in.Host = Host{}
@@ -49,7 +49,7 @@ func TestWhatTheHostHasWins(t *testing.T) {
 }
 
 func TestASubIDRangeBesideTheNumberDoesNoHarm(t *testing.T) {
-	n := UserNumber(aliceID, policy().Range)
+	n := UserUID(aliceID, policy().Range)
 	r := build(t, Input{Directory: company([]string{"alice"}, "dev: alice"), Policy: policy(), Host: Host{SubIDs: []HostRange{
 		{Range{n - 10, n - 1}, "x", "subuid"}, {Range{n + 1, n + 10}, "x", "subuid"}}}})
 	if len(r.Admitted) != 1 {

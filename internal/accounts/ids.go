@@ -19,15 +19,15 @@ const (
 	domainFixed = "nss-iam/v1/fixed"
 )
 
-// UserNumber is the uid, and private gid, of the IAM user with this UserId.
+// UserUID is the uid, and private gid, of the IAM user with this UserId.
 // docs/ids.md specifies it and has test vectors.
-func UserNumber(id string, r Range) uint32 { return number(domainUser, id, r) }
+func UserUID(id string, r Range) uint32 { return number(domainUser, id, r) }
 
-// GroupNumber is the gid of the IAM group with this GroupId.
-func GroupNumber(id string, r Range) uint32 { return number(domainGroup, id, r) }
+// GroupGID is the gid of the IAM group with this GroupId.
+func GroupGID(id string, r Range) uint32 { return number(domainGroup, id, r) }
 
-// FixedNumber is the gid of iam-users or iam-sudo.
-func FixedNumber(name string, r Range) uint32 { return number(domainFixed, name, r) }
+// FixedGID is the gid of iam-users or iam-sudo.
+func FixedGID(name string, r Range) uint32 { return number(domainFixed, name, r) }
 
 // number reduces SHA-256 into r without bias: the digests of the blocks 0, 1,
 // 2 … are read as 32-bit words, and the first word below the greatest multiple

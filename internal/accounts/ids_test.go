@@ -28,11 +28,11 @@ func (v vector) got() uint32 {
 	r := Range{v.low, v.high}
 	switch v.kind {
 	case "user":
-		return UserNumber(v.id, r)
+		return UserUID(v.id, r)
 	case "group":
-		return GroupNumber(v.id, r)
+		return GroupGID(v.id, r)
 	default:
-		return FixedNumber(v.id, r)
+		return FixedGID(v.id, r)
 	}
 }
 
@@ -118,7 +118,7 @@ func TestNumbersAreSpreadEvenly(t *testing.T) {
 	r := Range{70000, 70000 + slots*7 - 1}
 	var counts [slots]float64
 	for i := range draws {
-		n := UserNumber(fmt.Sprintf("AIDA%d", i), r)
+		n := UserUID(fmt.Sprintf("AIDA%d", i), r)
 		if !r.Contains(n) {
 			t.Fatalf("%d is not in %v", n, r)
 		}

@@ -15,7 +15,7 @@ var unixNames = strings.NewReplacer("+", ".plus.", "=", ".equal.", ",", ".comma.
 
 // userName is the login name for an IAM user name. ok is false for a name
 // that cannot be served; name is then what it would have been.
-func (p Policy) userName(iam string) (name string, bad outcome, ok bool) {
+func (p Policy) userName(iam string) (name string, bad verdict, ok bool) {
 	name = iam
 	if at := strings.LastIndexByte(name, '@'); at >= 0 {
 		for _, domain := range p.StripDomains {
@@ -29,7 +29,7 @@ func (p Policy) userName(iam string) (name string, bad outcome, ok bool) {
 }
 
 // groupName is the Unix name for an IAM group name, as userName is for users.
-func (p Policy) groupName(iam string) (name string, bad outcome, ok bool) {
+func (p Policy) groupName(iam string) (name string, bad verdict, ok bool) {
 	name = iam
 	if strings.ContainsAny(name, "+=,@") {
 		name = unixNames.Replace(name)
@@ -38,14 +38,14 @@ func (p Policy) groupName(iam string) (name string, bad outcome, ok bool) {
 		name = fold(name)
 	}
 	if problem := nameProblem(name); problem != "" {
-		return name, failed(NameInvalid, fmt.Sprintf("the Unix name would be %.80q, which %s", name, problem),
+		return name, reject(NameInvalid, fmt.Sprintf("the Unix name would be %.80q, which %s", name, problem),
 			"rename it in IAM; the number stays"), false
 	}
 	if why := reserved(name); why != "" {
-		return name, failed(NameReserved, fmt.Sprintf("the Unix name %q is reserved: %s", name, why),
+		return name, reject(NameReserved, fmt.Sprintf("the Unix name %q is reserved: %s", name, why),
 			"rename it in IAM; the number stays"), false
 	}
-	return name, outcome{}, true
+	return name, verdict{}, true
 }
 
 // nameProblem says why a name must not be served. What passes begins with a

@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// A principal is whoever claims one number: an IAM user for its account and
+// A principal is what claims one uid or gid: an IAM user for its account and
 // private group, an IAM group, or a fixed group.
 type principal struct {
-	kind    kind
-	id      string
-	iamName string
-	created time.Time
+	kind          kind
+	id            string
+	directoryName string
+	created       time.Time
 
-	number  uint32  // what it claims, by its pin or its hash
+	unixID  uint32  // what it claims, by its pin or its hash
 	pinned  bool    // the number is a pin
-	badPin  outcome // why its pin is refused; it then claims nothing
+	badPin  verdict // why its pin is refused; it then claims nothing
 	name    string  // the Unix name; "" for a name outside IAM's set
-	badName outcome // why the name cannot be served
+	badName verdict // why the name cannot be served
 	foreign string  // why the IAM name is none; "" for most
 
-	numberOwner *principal // who has the number: itself, in the end, or a senior
-	nameOwner   *principal
+	idOwner   *principal // who has the id: itself, in the end, or a senior
+	nameOwner *principal
 
 	login    string    // the login group it is in, or "every user"; "" for none
 	memberOf []int32   // users: the indices of relevant groups, ascending
@@ -61,9 +61,9 @@ func senior(a, b *principal) bool {
 	return a.id < b.id
 }
 
-// seniorNumber orders claims to one number. A pin never takes what another has
+// seniorClaim orders claims to one number. A pin never takes what another has
 // by hash: a mistyped pin harms only the pinned.
-func seniorNumber(a, b *principal) bool {
+func seniorClaim(a, b *principal) bool {
 	if a.pinned != b.pinned {
 		return b.pinned
 	}
@@ -79,23 +79,23 @@ func (p *plan) gather() {
 		foreign[r.ID] = r.Reason
 	}
 	p.fixed = []principal{
-		{kind: fixedGroup, id: UsersGroup, iamName: UsersGroup, name: UsersGroup, wanted: true},
-		{kind: fixedGroup, id: SudoGroup, iamName: SudoGroup, name: SudoGroup, wanted: true},
+		{kind: fixedGroup, id: UsersGroup, directoryName: UsersGroup, name: UsersGroup, wanted: true},
+		{kind: fixedGroup, id: SudoGroup, directoryName: SudoGroup, name: SudoGroup, wanted: true},
 	}
 	p.groups = make([]principal, len(d.Groups))
 	for i := range d.Groups {
 		g := &d.Groups[i]
-		p.groups[i] = principal{kind: iamGroup, id: g.ID, iamName: g.Name, created: g.Created, foreign: foreign[g.ID]}
+		p.groups[i] = principal{kind: iamGroup, id: g.ID, directoryName: g.Name, created: g.Created, foreign: foreign[g.ID]}
 	}
 	p.users = make([]principal, len(d.Users))
 	for i := range d.Users {
 		u := &d.Users[i]
-		p.users[i] = principal{kind: iamUser, id: u.ID, iamName: u.Name, created: u.Created, foreign: foreign[u.ID]}
+		p.users[i] = principal{kind: iamUser, id: u.ID, directoryName: u.Name, created: u.Created, foreign: foreign[u.ID]}
 		if p.in.Policy.ExpiresTag != "" {
 			p.users[i].expires, p.users[i].badTag = expiry(u.Tags, p.in.Policy.ExpiresTag)
 		}
 	}
-	p.claimNumbers()
+	p.claimIDs()
 	p.relevantGroups()
 	p.claimNames()
 }
@@ -112,41 +112,41 @@ func (p *plan) every(each func(*principal)) {
 	}
 }
 
-func (p *plan) claimNumbers() {
+func (p *plan) claimIDs() {
 	pinnedBy := make(map[uint32]int, len(p.in.Policy.Pins))
 	for _, n := range p.in.Policy.Pins {
 		pinnedBy[n]++
 	}
-	p.byNumber = make(map[uint32]*principal, len(p.users)+len(p.groups)+2)
+	p.byUnixID = make(map[uint32]*principal, len(p.users)+len(p.groups)+2)
 	p.every(func(c *principal) {
 		if n, pinned := p.in.Policy.Pins[c.id]; pinned {
-			c.number, c.pinned = n, true
+			c.unixID, c.pinned = n, true
 			switch {
 			case !p.in.Policy.Range.Contains(n):
-				c.badPin = failed(PinRefused, "its pin "+strconv.FormatUint(uint64(n), 10)+" is outside ids.range", "pin a number of the range")
+				c.badPin = reject(PinRefused, "its pin "+strconv.FormatUint(uint64(n), 10)+" is outside ids.range", "pin a number of the range")
 			case pinnedBy[n] > 1:
-				c.badPin = failed(PinRefused, "the number "+strconv.FormatUint(uint64(n), 10)+" is pinned to another as well", "give each a number of its own")
+				c.badPin = reject(PinRefused, "the number "+strconv.FormatUint(uint64(n), 10)+" is pinned to another as well", "give each a number of its own")
 			}
 		} else {
 			switch c.kind {
 			case fixedGroup:
-				c.number = FixedNumber(c.id, p.in.Policy.Range)
+				c.unixID = FixedGID(c.id, p.in.Policy.Range)
 			case iamGroup:
-				c.number = GroupNumber(c.id, p.in.Policy.Range)
+				c.unixID = GroupGID(c.id, p.in.Policy.Range)
 			case iamUser:
-				c.number = UserNumber(c.id, p.in.Policy.Range)
+				c.unixID = UserUID(c.id, p.in.Policy.Range)
 			}
 		}
 		if c.badPin.reason != "" {
 			return
 		}
-		if holder := p.byNumber[c.number]; holder == nil || seniorNumber(c, holder) {
-			p.byNumber[c.number] = c
+		if holder := p.byUnixID[c.unixID]; holder == nil || seniorClaim(c, holder) {
+			p.byUnixID[c.unixID] = c
 		}
 	})
 	p.every(func(c *principal) {
 		if c.badPin.reason == "" {
-			c.numberOwner = p.byNumber[c.number]
+			c.idOwner = p.byUnixID[c.unixID]
 		}
 	})
 }
@@ -158,15 +158,15 @@ func (p *plan) relevantGroups() {
 	var index map[string]int32
 	for i := range p.groups {
 		g := &p.groups[i]
-		if g.foreign != "" {
+		if _, recreated := p.recreated[g.id]; recreated || g.foreign != "" {
 			continue
 		}
-		key := fold(g.iamName)
+		key := fold(g.directoryName)
 		g.sudo, g.local = p.sudoGroups[key], p.mapped[key]
 		g.wanted = p.loginGroups[key] || g.sudo
 		for _, pattern := range pol.Publish {
 			if !g.wanted {
-				g.wanted, _ = path.Match(pattern, g.iamName)
+				g.wanted, _ = path.Match(pattern, g.directoryName)
 			}
 		}
 		if !g.wanted && g.local == "" {
@@ -185,7 +185,7 @@ func (p *plan) relevantGroups() {
 			}
 			u.memberOf = append(u.memberOf, int32(i))
 			if u.login == "" && p.loginGroups[key] {
-				u.login = g.iamName
+				u.login = g.directoryName
 			}
 		}
 	}
@@ -214,7 +214,7 @@ func (p *plan) claimNames() {
 	}
 	for i := range p.groups {
 		if g := &p.groups[i]; g.wanted {
-			name, bad, ok := p.in.Policy.groupName(g.iamName)
+			name, bad, ok := p.in.Policy.groupName(g.directoryName)
 			g.name, g.badName = name, bad
 			if ok {
 				claim(p.groupNames, name, g)
@@ -224,7 +224,7 @@ func (p *plan) claimNames() {
 	p.userNames = make(map[string]*principal, len(p.users))
 	for i := range p.users {
 		if u := &p.users[i]; u.foreign == "" {
-			name, bad, ok := p.in.Policy.userName(u.iamName)
+			name, bad, ok := p.in.Policy.userName(u.directoryName)
 			u.name, u.badName = name, bad
 			if ok {
 				claim(p.userNames, fold(name), u)

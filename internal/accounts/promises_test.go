@@ -3,6 +3,8 @@ package accounts
 import (
 	"fmt"
 	"slices"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 // check verifies every promise at one refresh of one host and returns the
@@ -20,6 +22,46 @@ func (w *world) check(h *simHost, in Input, got Result) string {
 	if broken := w.checkLive(h, in, got); broken != "" {
 		return "(a) " + broken
 	}
+	if broken := w.checkRights(in, got); broken != "" {
+		return "(e) " + broken
+	}
+	return ""
+}
+
+// checkRights is promise (e): nobody has a right that this answer does not give.
+func (w *world) checkRights(in Input, got Result) string {
+	member := func(id string, groups []string) bool {
+		return slices.ContainsFunc(groups, func(name string) bool {
+			g, found := in.Directory.GroupNamed(name)
+			return found && contains(g.Members, id)
+		})
+	}
+	sudo, users := got.Tables.group(SudoGroup).GID, got.Tables.group(UsersGroup).GID
+	pending := 0
+	for _, u := range got.Tables.Users {
+		switch {
+		case u.Former:
+		case !contains(got.Admitted, u.ID):
+			pending++
+			if !u.Pending || len(u.Groups) > 1 || len(u.Groups) == 1 && u.Groups[0] != users {
+				return fmt.Sprintf("%s may not log in and has the groups %v", u.Name, u.Groups)
+			}
+		case !in.Policy.AllUsers && !member(u.ID, in.Policy.Login):
+			return u.Name + " may log in and is in no login group"
+		case sudo != 0 && slices.Contains(u.Groups, sudo) && !member(u.ID, in.Policy.Sudo):
+			return u.Name + " is in iam-sudo and in no sudo group"
+		}
+	}
+	if pending > len(got.Pending) {
+		return fmt.Sprintf("%d users are without rights, and %d are reported", pending, len(got.Pending))
+	}
+	if got.HeldBack != nil && len(got.NewFormer) > 0 {
+		for _, u := range got.NewFormer {
+			if !slices.ContainsFunc(in.Directory.Users, func(d directory.User) bool { return d.ID == u.ID }) {
+				return u.Name + " became former while removals are held back"
+			}
+		}
+	}
 	return ""
 }
 
@@ -31,7 +73,7 @@ func (w *world) checkLive(h *simHost, in Input, got Result) string {
 		return "a host without a past fails: " + err.Error()
 	}
 	remembered := false
-	for _, r := range got.Past.Records {
+	for _, r := range got.History.Entries {
 		// Somebody leaving may be remembered without a row: the host has the number.
 		remembered = remembered || r.Former() || !r.Group && !contains(got.Admitted, r.ID)
 	}
@@ -65,17 +107,17 @@ func (w *world) checkLive(h *simHost, in Input, got Result) string {
 		if name == "" {
 			continue // not served on a fresh host either
 		}
-		if !justified(in.Past, got.Past, f, name) {
+		if !justified(in.History, got.History, f, name) {
 			return fmt.Sprintf("%s is kept waiting without a memory of another: %v", name, f)
 		}
 		waiting[name] = true
 		w.blocked++
 	}
 	formerGroup := map[uint32]bool{}
-	for _, r := range got.Past.Records {
-		formerGroup[r.Number] = r.Group && r.Former()
+	for _, r := range got.History.Entries {
+		formerGroup[r.UnixID] = r.Group && r.Former()
 	}
-	mine := without(got.Tables, func(u User) bool { return !contains(got.Admitted, u.ID) || u.Former },
+	mine := without(got.Tables, func(u User) bool { return !contains(got.Admitted, u.ID) || u.Former || waits(got, u.ID) },
 		func(g Group) bool { return formerGroup[g.GID] })
 	plain := without(want, func(u User) bool { return waiting[u.Name] }, func(g Group) bool { return waiting[g.Name] })
 	if !sameTables(mine, plain) {
@@ -84,11 +126,16 @@ func (w *world) checkLive(h *simHost, in Input, got Result) string {
 	return ""
 }
 
+// waits reports whether history makes a user wait for a name or an id.
+func waits(got Result, id string) bool {
+	return slices.ContainsFunc(got.Findings, func(f Finding) bool { return f.ID == id && f.Kind == "user" && f.Reason == Remembered })
+}
+
 // justified looks for the memory that keeps a principal waiting.
-func justified(before, after Past, f Finding, name string) bool {
-	for _, past := range []Past{before, after} {
-		for _, r := range past.Records {
-			if r.ID != f.ID && (r.Number == f.Number || r.Name == name) {
+func justified(before, after History, f Finding, name string) bool {
+	for _, past := range []History{before, after} {
+		for _, r := range past.Entries {
+			if r.ID != f.ID && (r.UnixID == f.UnixID || fold(r.UnixName) == fold(name)) {
 				return true
 			}
 		}
@@ -147,15 +194,15 @@ func (w *world) checkNumbers(h *simHost, in Input, got Result) string {
 		return ""
 	}
 	for _, u := range got.Tables.Users {
-		if !contains(got.Admitted, u.ID) || u.Former {
-			if u.Former {
-				w.former++
-			}
+		if u.Former {
+			w.former++
+		}
+		if !contains(got.Admitted, u.ID) || u.Former || waits(got, u.ID) {
 			continue
 		}
 		want, pinned := in.Policy.Pins[u.ID]
 		if !pinned {
-			want = UserNumber(u.ID, in.Policy.Range)
+			want = UserUID(u.ID, in.Policy.Range)
 		}
 		if u.UID != want {
 			return fmt.Sprintf("(b) %s (%s) has the number %d, not %d", u.Name, u.ID, u.UID, want)
@@ -164,9 +211,9 @@ func (w *world) checkNumbers(h *simHost, in Input, got Result) string {
 			return broken
 		}
 	}
-	for _, r := range got.Past.Records {
+	for _, r := range got.History.Entries {
 		if r.Group && !r.Former() {
-			if broken := hold(r.Number, r.ID); broken != "" {
+			if broken := hold(r.UnixID, r.ID); broken != "" {
 				return broken
 			}
 		}
@@ -196,9 +243,9 @@ func (w *world) checkMemory(h *simHost, in Input, got Result) string {
 			live[u.UID] = u.ID
 		}
 	}
-	for _, r := range got.Past.Records {
+	for _, r := range got.History.Entries {
 		if r.Group && !r.Former() {
-			live[r.Number] = r.ID
+			live[r.UnixID] = r.ID
 		}
 	}
 	for n, was := range h.served {
@@ -230,17 +277,19 @@ func claims(in Input, id string, n uint32) bool {
 		return p == n && (isUser || isGroup || id == UsersGroup || id == SudoGroup)
 	}
 	if _, found := in.Directory.User(id); found {
-		return UserNumber(id, in.Policy.Range) == n
+		return UserUID(id, in.Policy.Range) == n
 	}
 	if _, found := in.Directory.Group(id); found {
-		return GroupNumber(id, in.Policy.Range) == n
+		return GroupGID(id, in.Policy.Range) == n
 	}
-	return (id == UsersGroup || id == SudoGroup) && FixedNumber(id, in.Policy.Range) == n
+	return (id == UsersGroup || id == SudoGroup) && FixedGID(id, in.Policy.Range) == n
 }
 
 // settle lets everything that was ever removed be forgotten, and compares the
 // hosts with each other. Hosts with files of their own are given none first.
 func (w *world) settle() string {
+	w.gone = [3]bool{}
+	w.changed()
 	for round := range w.rules.Confirm + 2 {
 		for i := range w.hosts {
 			w.hosts[i].files = Host{}

@@ -35,7 +35,7 @@ func (s *story) again() Result {
 	s.t.Helper()
 	s.in.Now = s.in.Now.Add(time.Minute)
 	s.last = build(s.t, s.in)
-	s.in.Past = s.last.Past
+	s.in.History = s.last.History
 	return s.last
 }
 
@@ -54,48 +54,98 @@ func sudoPolicy() Policy {
 	return p
 }
 
-func TestARemovedUserCannotLogInAtOnceAndIsAFormerUserWhenConfirmed(t *testing.T) {
+func TestARemovedUserLosesRightsAtOnceAndIdentityWhenConfirmed(t *testing.T) {
 	for name, d := range map[string]directory.Directory{"deleted": noAlice, "out of the login group": aliceMoved} {
 		t.Run(name, func(t *testing.T) {
 			p := sudoPolicy()
 			p.Confirm = 3
+			p.MapGroups, p.AllowPrivileged = map[string]string{"dev": "engine"}, []string{"engine"}
+			p.Shared = map[string][]string{"build": {"admins"}}
 			s := newStory(t, p, all)
-			before := s.last.Tables
+			s.in.Host = Host{Users: []HostUser{{"build", 500, 500}}, Groups: []HostGroup{{"engine", 1999, nil}}}
+			s.again()
+			was := s.last.Tables.user("alice")
+			if !contains(s.last.Shared["build"], aliceID) || !slices.Contains(was.Groups, 1999) {
+				t.Fatalf("alice has no rights to lose: %+v, %+v", s.last.Shared, was)
+			}
 			for n := 1; n < 3; n++ {
 				r := s.answer(d)
-				if contains(r.Admitted, aliceID) {
-					t.Fatalf("answer %d: alice may log in", n)
+				want := was
+				want.Pending, want.Groups = true, []uint32{r.Tables.group(UsersGroup).GID}
+				if got := r.Tables.user("alice"); !reflect.DeepEqual(got, want) {
+					t.Fatalf("answer %d: got %+v\nwant %+v", n, got, want)
 				}
-				if !reflect.DeepEqual(r.Tables, before) || len(r.Gone) > 0 {
-					t.Fatalf("answer %d: the tables changed before the removal was confirmed:\n%+v", n, Compare(before, r.Tables))
+				if g := r.Tables.group("alice"); g.GID != was.UID {
+					t.Fatalf("answer %d: alice's private group is %+v", n, g)
+				}
+				if contains(r.Admitted, aliceID) || contains(r.Shared["build"], aliceID) {
+					t.Fatalf("answer %d: alice may log in, or enter a shared account", n)
+				}
+				if got := r.Pending; len(got) != 1 || got[0] != (Pending{ID: aliceID, LoginName: "alice", UID: was.UID, Missed: n}) || len(r.NewFormer) > 0 {
+					t.Fatalf("answer %d: pending are %+v", n, got)
 				}
 			}
 			r := s.answer(d)
-			want := before.user("alice")
-			want.Former, want.Shell, want.Groups = true, "/usr/sbin/nologin", nil
+			want := was
+			want.Former, want.Home, want.Shell, want.Groups = true, "/nonexistent", "/usr/sbin/nologin", nil
 			if got := r.Tables.user("alice"); !reflect.DeepEqual(got, want) {
 				t.Errorf("got  %+v\nwant %+v", got, want)
 			}
-			if len(r.Gone) != 1 || r.Gone[0].UID != want.UID || r.Gone[0].Name != "alice" {
-				t.Errorf("got %+v gone, want alice", r.Gone)
+			if len(r.NewFormer) != 1 || r.NewFormer[0].UID != want.UID || r.NewFormer[0].Name != "alice" || len(r.Pending) > 0 {
+				t.Errorf("got %+v former, want alice", r.NewFormer)
 			}
 			for _, g := range r.Tables.Groups {
 				if contains(g.Members, "alice") {
 					t.Errorf("alice is a member of %s still", g.Name)
 				}
 			}
-			if r = s.answer(d); len(r.Gone) > 0 {
-				t.Errorf("alice is gone twice")
+			if r = s.answer(d); len(r.NewFormer) > 0 {
+				t.Errorf("alice becomes former twice")
 			}
 			s.in.Now = s.in.Now.Add(p.KeepNames)
 			if r = s.again(); r.Tables.user("alice").ID != "" {
 				t.Errorf("alice's name is kept beyond keep_names")
 			}
-			fresh := build(t, Input{Directory: d, Policy: p})
+			fresh := build(t, Input{Directory: d, Policy: p, Host: s.in.Host})
 			if !reflect.DeepEqual(r.Tables, fresh.Tables) {
-				t.Errorf("a host that has forgotten differs from one that never knew")
+				t.Errorf("a host whose history expired differs from one that never knew")
 			}
 		})
+	}
+}
+
+func TestADemotedUserLosesSudoAtOnce(t *testing.T) {
+	s := newStory(t, sudoPolicy(), all)
+	r := s.answer(company(five, "dev: alice bob carol dave erin", "admins:"))
+	if sudo := r.Tables.group(SudoGroup); len(sudo.Members) > 0 || slices.Contains(r.Tables.user("alice").Groups, sudo.GID) {
+		t.Errorf("alice is in %+v", sudo)
+	}
+	if !contains(r.Admitted, aliceID) || len(r.Pending) > 0 {
+		t.Error("alice lost more than sudo")
+	}
+}
+
+func TestADeniedUserKeepsIdentityAndNothingElse(t *testing.T) {
+	p := sudoPolicy()
+	p.Shared = map[string][]string{"build": {"admins"}}
+	in := Input{Directory: all, Policy: p, Host: Host{Users: []HostUser{{"build", 500, 500}}}}
+	before := build(t, in)
+	in.History, in.Denied, in.Rebuild = before.History, []string{aliceID}, true
+	r := build(t, in)
+	want := before.Tables.user("alice")
+	want.Pending, want.Groups = true, []uint32{r.Tables.group(UsersGroup).GID}
+	if got := r.Tables.user("alice"); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if contains(r.Admitted, aliceID) || contains(r.Shared["build"], aliceID) || len(r.Tables.group(SudoGroup).Members) > 0 {
+		t.Error("alice has a right still")
+	}
+	if len(r.Pending) != 1 || !r.Pending[0].Denied || r.Pending[0].Missed != 0 {
+		t.Errorf("got %+v pending, want alice, denied", r.Pending)
+	}
+	in.History, in.Denied = r.History, nil
+	if r := build(t, in); !reflect.DeepEqual(r.Tables, before.Tables) {
+		t.Error("alice is not restored whole when she is denied no more")
 	}
 }
 
@@ -138,72 +188,127 @@ func TestARebuildFromTheSameAnswerConfirmsNothing(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatRemovesTooManyIsRefusedWhole(t *testing.T) {
-	half := company(five[:3], "dev: alice bob carol", "admins: alice")
-	s := newStory(t, sudoPolicy(), all)
-	s.in.Directory = half
-	_, err := Build(s.in)
-	var refusal *RemovalError
-	if !errors.As(err, &refusal) || !errors.Is(err, ErrRemovals) || refusal.Lost != 2 || refusal.Of != 5 || refusal.Empty {
-		t.Fatalf("got error %v, want a RemovalError of 2 of 5", err)
+// crowd is ten people, of whom the first are missing.
+func crowd(missing int) directory.Directory {
+	names := []string{"u0", "u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8", "u9"}
+	d := company(names, "dev: "+strings.Join(names[missing:], " "), "admins: "+strings.Join(names[missing:], " "))
+	d.Users = slices.DeleteFunc(d.Users, func(u directory.User) bool { return slices.Contains(names[:missing], u.Name) })
+	return d
+}
+
+func TestARemovalOfTooManyTakesRightsAndHoldsBackIdentity(t *testing.T) {
+	s := newStory(t, sudoPolicy(), crowd(0))
+	for n := range 5 {
+		d := crowd(5)
+		d.Users = append(d.Users, directory.User{ID: "AIDANEW", Name: "new", Created: at(90)})
+		d.Groups[0].Members = append(d.Groups[0].Members, "AIDANEW")
+		d.Groups[1].Members = append(d.Groups[1].Members, "AIDANEW")
+		d.Sort()
+		r := s.answer(d)
+		if len(r.Admitted) != 6 || len(r.Tables.group(SudoGroup).Members) != 6 || r.Tables.user("new").ID == "" {
+			t.Fatalf("answer %d: %d may log in, sudo has %q", n, len(r.Admitted), r.Tables.group(SudoGroup).Members)
+		}
+		if len(r.Pending) != 5 || len(r.NewFormer) != 0 || len(r.Tables.group(UsersGroup).Members) != 11 {
+			t.Fatalf("answer %d: %d pending, %d former", n, len(r.Pending), len(r.NewFormer))
+		}
+		h := r.HeldBack
+		if h == nil || h.Lost != 5 || h.Empty || h.Of < 10 || len(h.LoginNames) != 5 {
+			t.Fatalf("answer %d: held back is %+v", n, h)
+		}
+		f := finding(r.Findings, "removal.max_fraction")
+		if f.Reason != RemovalsHeld || !strings.Contains(f.Detail, "u0") || !strings.Contains(f.Remedy, "iam-cachefill refresh --accept-removals") {
+			t.Fatalf("answer %d: the finding is %v", n, f)
+		}
 	}
-	want := `build accounts: refuse to remove 2 of 5 users at once (`
-	if !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "iam-cachefill refresh --accept-removals") {
-		t.Errorf("got %q, want it to begin with %q and to name the command", err, want)
+	x, err := Explain(s.in, "u0")
+	if err != nil || len(x) != 1 || x[0].State != StatePending || !strings.Contains(told(x[0]), "until a person confirms") {
+		t.Errorf("explain says %s", told(x[0]))
 	}
 	s.in.AcceptRemovals = true
-	r := s.again()
-	if got := loginNames(r.Tables); !reflect.DeepEqual(got, []string{"alice", "bob", "carol"}) || len(r.Gone) != 2 {
-		t.Errorf("accepted, the users are %q and %d are gone; want three left at once", got, len(r.Gone))
+	if r := s.again(); len(r.NewFormer) != 5 || r.HeldBack != nil || len(r.Pending) != 0 {
+		t.Errorf("accepted, %d are former and %d pending", len(r.NewFormer), len(r.Pending))
+	}
+}
+
+func TestFewerThanFivePeopleAreNeverTooMany(t *testing.T) {
+	for _, fraction := range []float64{0, 0.2} {
+		p := policy()
+		p.MaxFraction = fraction
+		s := newStory(t, p, crowd(0))
+		s.answer(crowd(4))
+		if r := s.answer(crowd(4)); len(r.NewFormer) != 4 || r.HeldBack != nil {
+			t.Errorf("max_fraction %v: got %d former of ten, want four", fraction, len(r.NewFormer))
+		}
+	}
+}
+
+func TestAFractionOfManyIsNotTooMany(t *testing.T) {
+	p := policy()
+	p.MaxFraction = 0.5
+	s := newStory(t, p, crowd(0))
+	s.answer(crowd(5))
+	if r := s.answer(crowd(5)); len(r.NewFormer) != 5 || r.HeldBack != nil {
+		t.Errorf("got %d former of ten, want five", len(r.NewFormer))
 	}
 }
 
 func TestRemovalsAddUpUntilTheyAreConfirmed(t *testing.T) {
 	p := policy()
-	p.Confirm = 10
-	s := newStory(t, p, all)
-	s.answer(company(five[1:], "dev: bob carol dave erin"))
-	s.in.Directory = company(five[2:], "dev: carol dave erin")
-	if _, err := Build(s.in); !errors.Is(err, ErrRemovals) {
-		t.Errorf("got error %v: two of five were removed one by one within the confirmation", err)
+	p.Confirm = 3
+	s := newStory(t, p, crowd(0))
+	s.answer(crowd(3))
+	s.answer(crowd(6))
+	if r := s.answer(crowd(6)); r.HeldBack == nil || r.HeldBack.Lost != 6 || len(r.NewFormer) > 0 {
+		t.Errorf("got %+v: six of ten were removed three by three within the confirmation", r.HeldBack)
+	}
+	if r := s.answer(crowd(2)); r.HeldBack != nil || len(r.NewFormer) != 2 || len(r.Pending) != 0 {
+		t.Errorf("four came back, and %+v is held back, %d are former", r.HeldBack, len(r.NewFormer))
 	}
 }
 
-func TestOneUserMayAlwaysGoUnlessTheFractionIsZero(t *testing.T) {
-	three := company(five[:3], "dev: alice bob carol")
-	two := company(five[:2], "dev: alice bob")
-	p := policy()
-	s := newStory(t, p, three)
-	s.answer(two)
-	if r := s.answer(two); len(r.Gone) != 1 {
-		t.Errorf("got %d gone of three users, want one", len(r.Gone))
-	}
-	p.MaxFraction = 0
-	s = newStory(t, p, three)
-	s.in.Directory = two
-	if _, err := Build(s.in); !errors.Is(err, ErrRemovals) {
-		t.Errorf("got error %v with max_fraction = 0, want ErrRemovals", err)
-	}
-}
-
-func TestAnEmptyAnswerIsRefusedEvenByAHostThatKnowsNobody(t *testing.T) {
-	p := policy()
+func TestAnAnswerWithoutAnybodyIsBelievedWhenItIsConfirmed(t *testing.T) {
+	p := sudoPolicy()
 	p.MaxFraction = 1
-	nobody := company(nil, "dev:")
-	if _, err := Build(Input{Directory: nobody, Policy: p, Now: at(0)}); !errors.Is(err, ErrRemovals) {
-		t.Errorf("got error %v from a new host, want ErrRemovals", err)
+	for name, d := range map[string]directory.Directory{
+		"no user at all":           company(nil, "dev:", "admins:"),
+		"nobody in a login group":  company(five, "dev:", "admins: alice"),
+		"the login group is empty": company([]string{"alice"}, "dev:", "admins: alice"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t, p, all)
+			s.in.Directory = d
+			if _, err := Build(s.in); !errors.Is(err, ErrEmptyAnswer) || !strings.Contains(err.Error(), "1 of 2") {
+				t.Fatalf("the first answer: got error %v, want ErrEmptyAnswer", err)
+			}
+			s.in.EmptyAnswers = 1
+			for range 3 {
+				r := s.again()
+				if len(r.Admitted) != 0 || len(r.Tables.group(SudoGroup).Members) != 0 {
+					t.Fatal("confirmed, and somebody has rights still")
+				}
+				if len(r.Pending) != 5 || len(r.NewFormer) != 0 || len(r.Tables.group(UsersGroup).Members) != 5 || r.HeldBack == nil || !r.HeldBack.Empty {
+					t.Fatalf("confirmed, %d keep their identity: %+v", len(r.Pending), r.HeldBack)
+				}
+				s.in.EmptyAnswers++
+			}
+			s.in.AcceptRemovals = true
+			if r := s.again(); len(r.NewFormer) != 5 {
+				t.Errorf("accepted by a person, %d are former", len(r.NewFormer))
+			}
+		})
 	}
-	for name, d := range map[string]directory.Directory{"no user at all": nobody, "nobody in a login group": company(five, "dev:")} {
-		s := newStory(t, p, all)
-		s.in.Directory = d
-		var refusal *RemovalError
-		if _, err := Build(s.in); !errors.As(err, &refusal) || !refusal.Empty {
-			t.Errorf("%s: got error %v, want a RemovalError of all", name, err)
-		}
-		s.in.AcceptRemovals = true
-		if r := s.again(); len(r.Admitted) != 0 || len(r.Gone) != 5 {
-			t.Errorf("%s: accepted, %d may log in and %d are gone", name, len(r.Admitted), len(r.Gone))
-		}
+	nobody := company(nil, "dev:", "admins:")
+	if _, err := Build(Input{Directory: nobody, Policy: p, Now: at(0)}); !errors.Is(err, ErrEmptyAnswer) {
+		t.Errorf("got error %v from a new host, want ErrEmptyAnswer", err)
+	}
+	if r := build(t, Input{Directory: all, Policy: p, EmptyAnswers: 1, Rebuild: true}); r.EmptyAnswers != 1 {
+		t.Errorf("a rebuild made %d of one answer without anybody", r.EmptyAnswers)
+	}
+	if r := build(t, Input{Directory: all, Policy: p, EmptyAnswers: 1}); r.EmptyAnswers != 0 {
+		t.Errorf("an answer with somebody left the count at %d", r.EmptyAnswers)
+	}
+	if _, err := Build(Input{Directory: nobody, Policy: p, Now: at(0), EmptyAnswers: 1}); err != nil {
+		t.Errorf("a new host does not believe the second answer: %v", err)
 	}
 }
 
@@ -296,12 +401,12 @@ func TestAPublishersFormerUsersAreKnownToANewHost(t *testing.T) {
 	publisher := newStory(t, policy(), all)
 	publisher.answer(noAlice)
 	publisher.answer(noAlice)
-	host := Input{Directory: noAlice, Policy: policy(), Now: publisher.in.Now, Past: Past{}.Adopt(publisher.last.Past.Formers())}
+	host := Input{Directory: noAlice, Policy: policy(), Now: publisher.in.Now, History: History{}.Adopt(publisher.last.History.Formers())}
 	if r := build(t, host); !reflect.DeepEqual(r.Tables, publisher.last.Tables) {
 		t.Errorf("got %+v, want the publisher's tables", r.Tables)
 	}
-	own := publisher.last.Past
-	if got := own.Adopt([]Record{{ID: "AIDAX", Name: "x", Number: own.Records[0].Number, Left: at(0)}}); !reflect.DeepEqual(got, own) {
+	own := publisher.last.History
+	if got := own.Adopt([]Entry{{ID: "AIDAX", UnixName: "x", UnixID: own.Entries[0].UnixID, FormerSince: at(0)}}); !reflect.DeepEqual(got, own) {
 		t.Error("a publisher's record displaced the host's own")
 	}
 }

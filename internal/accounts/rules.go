@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// An outcome is why a rule stands in somebody's way; without a reason it does not.
-type outcome struct {
+// An verdict is why a rule stands in somebody's way; without a reason it does not.
+type verdict struct {
 	reason Reason
 	detail string
 	remedy string
 }
 
-func failed(reason Reason, detail, remedy string) outcome { return outcome{reason, detail, remedy} }
+func reject(reason Reason, detail, remedy string) verdict { return verdict{reason, detail, remedy} }
 
 // A rule is one condition for being served. Rules are kept in the order in
 // which they apply; the first that fails is the one reported.
 type rule struct {
 	name  string
-	check func(p *plan, c *principal) outcome
+	check func(p *plan, c *principal) verdict
 	// passed says what check found when it found nothing wrong: explain asks.
 	passed func(p *plan, c *principal) string
 }
@@ -28,7 +28,7 @@ var (
 	unixNameRule    = rule{"Unix name", checkName, func(_ *plan, c *principal) string { return "the Unix name is " + c.name }}
 	nameOwnerRule   = rule{"name owner", checkNameOwner, func(_ *plan, c *principal) string { return "nobody older has the name " + c.name }}
 	numberRule      = rule{"number", checkPin, tellNumber}
-	numberOwnerRule = rule{"number owner", checkNumberOwner, func(_ *plan, c *principal) string { return fmt.Sprintf("nobody older has the number %d", c.number) }}
+	numberOwnerRule = rule{"number owner", checkNumberOwner, func(_ *plan, c *principal) string { return fmt.Sprintf("nobody older has the number %d", c.unixID) }}
 	hostRule        = rule{"host files", checkHost, func(*plan, *principal) string { return "the host has neither the name nor the number" }}
 	memoryRule      = rule{"memory", checkMemory, func(*plan, *principal) string {
 		return "the host remembers nobody else under the name or the number"
@@ -42,6 +42,7 @@ var (
 	}
 	groupRules = []rule{
 		nameRule,
+		{"group id", checkBelieved, func(*plan, *principal) string { return "the name was never another group's" }},
 		{"publication", checkWanted, func(*plan, *principal) string { return "is to be served" }},
 		unixNameRule, nameOwnerRule, numberRule, numberOwnerRule, hostRule,
 	}
@@ -49,44 +50,44 @@ var (
 
 // judge returns the first failure. The rule about memory is not among rules:
 // it needs to know who is leaving, which these rules decide.
-func (p *plan) judge(rules []rule, c *principal) outcome {
+func (p *plan) judge(rules []rule, c *principal) verdict {
 	for _, r := range rules {
 		if found := r.check(p, c); found.reason != "" {
 			return found
 		}
 	}
-	return outcome{}
+	return verdict{}
 }
 
-func checkIAMName(_ *plan, c *principal) outcome {
+func checkIAMName(_ *plan, c *principal) verdict {
 	if c.foreign != "" {
-		return failed(IAMName, "the "+c.kind.String()+" "+c.foreign, "find out who answers in IAM's place: IAM itself gives no such name")
+		return reject(BadDirectoryName, "the "+c.kind.String()+" "+c.foreign, "find out who answers in IAM's place: IAM itself gives no such name")
 	}
-	return outcome{}
+	return verdict{}
 }
 
 func tellIAMName(_ *plan, c *principal) string {
 	if c.kind == fixedGroup {
 		return "nss-iam's own group"
 	}
-	return fmt.Sprintf("IAM has the %s %s, created %s", c.kind, quoted(c.iamName), moment(c.created))
+	return fmt.Sprintf("IAM has the %s %s, created %s", c.kind, quoted(c.directoryName), moment(c.created))
 }
 
-func checkLogin(_ *plan, c *principal) outcome {
+func checkLogin(_ *plan, c *principal) verdict {
 	if c.login == "" {
-		return failed(NoLogin, "is in none of the login groups", "add the user to one of them in IAM, or a group of the user's to login.groups")
+		return reject(NoLogin, "is in none of the login groups", "add the user to one of them in IAM, or a group of the user's to login.groups")
 	}
-	return outcome{}
+	return verdict{}
 }
 
-func checkExpiry(p *plan, c *principal) outcome {
+func checkExpiry(p *plan, c *principal) verdict {
 	switch {
 	case c.badTag != "":
-		return failed(ExpiresTag, c.badTag, "correct the tag or remove it")
+		return reject(ExpiresTag, c.badTag, "correct the tag or remove it")
 	case !c.expires.IsZero() && !p.in.Now.Before(c.expires):
-		return failed(Expired, "the account ended "+moment(c.expires), "set the tag "+p.in.Policy.ExpiresTag+" to a later day or remove it")
+		return reject(Expired, "the account ended "+moment(c.expires), "set the tag "+p.in.Policy.ExpiresTag+" to a later day or remove it")
 	}
-	return outcome{}
+	return verdict{}
 }
 
 func tellExpiry(p *plan, c *principal) string {
@@ -99,73 +100,84 @@ func tellExpiry(p *plan, c *principal) string {
 	return "ends " + moment(c.expires)
 }
 
-func checkWanted(_ *plan, c *principal) outcome {
+func checkWanted(_ *plan, c *principal) verdict {
 	if !c.wanted {
-		return failed(NoLogin, "is no login or sudo group and matches nothing in publish_groups", "add it to accounts.publish_groups")
+		return reject(NoLogin, "is no login or sudo group and matches nothing in publish_groups", "add it to accounts.publish_groups")
 	}
-	return outcome{}
+	return verdict{}
 }
 
-func checkName(_ *plan, c *principal) outcome { return c.badName }
+func checkName(_ *plan, c *principal) verdict { return c.badName }
 
-func checkNameOwner(_ *plan, c *principal) outcome {
+func checkNameOwner(_ *plan, c *principal) verdict {
 	switch owner := c.nameOwner; {
 	case owner == nil || owner == c:
-		return outcome{}
+		return verdict{}
 	case c.kind == iamUser && owner.kind != iamUser:
-		return failed(NameTaken, fmt.Sprintf("the name %q is a served group's (%s), and a private group of that name would pass for it", c.name, owner.id), "rename the user or the group in IAM; numbers stay")
+		return reject(NameTaken, fmt.Sprintf("the name %q is a served group's (%s), and a private group of that name would pass for it", c.name, owner.id), "rename the user or the group in IAM; numbers stay")
 	default:
-		return failed(NameTaken, fmt.Sprintf("the name %q belongs to the older %s %s (%s, created %s)", c.name, owner.kind, quoted(owner.iamName), owner.id, moment(owner.created)),
+		return reject(NameTaken, fmt.Sprintf("the name %q belongs to the older %s %s (%s, created %s)", c.name, owner.kind, quoted(owner.directoryName), owner.id, moment(owner.created)),
 			"rename one of the two in IAM; numbers stay")
 	}
 }
 
-func checkPin(_ *plan, c *principal) outcome { return c.badPin }
+func checkPin(_ *plan, c *principal) verdict { return c.badPin }
 
 func tellNumber(_ *plan, c *principal) string {
 	if c.pinned {
-		return fmt.Sprintf("the number %d is pinned", c.number)
+		return fmt.Sprintf("the number %d is pinned", c.unixID)
 	}
-	return fmt.Sprintf("the number %d follows from %s", c.number, c.id)
+	return fmt.Sprintf("the number %d follows from %s", c.unixID, c.id)
 }
 
-func checkNumberOwner(_ *plan, c *principal) outcome {
-	owner := c.numberOwner
+func checkNumberOwner(_ *plan, c *principal) verdict {
+	owner := c.idOwner
 	if owner == nil || owner == c {
-		return outcome{}
+		return verdict{}
 	}
-	who := fmt.Sprintf("the %s %s (%s)", owner.kind, quoted(owner.iamName), owner.id)
+	who := fmt.Sprintf("the %s %s (%s)", owner.kind, quoted(owner.directoryName), owner.id)
 	if c.pinned {
-		return failed(PinRefused, fmt.Sprintf("its pin %d is the number of %s", c.number, who), "pin another number")
+		return reject(PinRefused, fmt.Sprintf("its pin %d is the number of %s", c.unixID, who), "pin another number")
 	}
-	return failed(NumberTaken, fmt.Sprintf("the number %d belongs to %s, who is older", c.number, who),
+	return reject(NumberTaken, fmt.Sprintf("the number %d belongs to %s, who is older", c.unixID, who),
 		fmt.Sprintf("pin a number for the younger on every host, as in pin = { %q = N } under [ids]", c.id))
 }
 
-func checkHost(p *plan, c *principal) outcome {
+func checkHost(p *plan, c *principal) verdict {
 	if whose := p.host.named(c.name); whose != "" {
-		return failed(HostName, fmt.Sprintf("the name %q is that of the local %s", c.name, quoted(whose)), "rename the IAM "+c.kind.String()+", or remove the local one")
+		return reject(HostName, fmt.Sprintf("the name %q is that of the local %s", c.name, quoted(whose)), "rename the IAM "+c.kind.String()+", or remove the local one")
 	}
-	if what := p.host.numbered(c.number); what != "" {
-		return failed(HostNumber, fmt.Sprintf("the number %d is %s", c.number, quoted(what)), "free the number in the host's files, or pin another for "+c.id)
+	if what := p.host.numbered(c.unixID); what != "" {
+		return reject(HostNumber, fmt.Sprintf("the number %d is %s", c.unixID, quoted(what)), "free the number in the host's files, or pin another for "+c.id)
 	}
-	return outcome{}
+	return verdict{}
 }
 
 // checkMemory keeps from everybody what the host still knows as another's.
-func checkMemory(p *plan, c *principal) outcome {
-	if r := p.records[c.number]; r != nil && !r.of(c) && !p.forgotten(r) && !yields(r, c) {
+func checkMemory(p *plan, c *principal) verdict {
+	if r := p.entries[c.unixID]; r != nil && !r.of(c) && !p.expired(r) && !yields(r, c) {
 		if r.Former() {
-			return failed(Remembered, fmt.Sprintf("the number %d was that of the former %s %q (%s) and is kept until %s", c.number, r.kind(), r.Name, r.ID, moment(r.Left.Add(p.in.Policy.KeepNames))),
+			return reject(Remembered, fmt.Sprintf("the number %d was that of the former %s %q (%s) and is kept until %s", c.unixID, r.kind(), r.UnixName, r.ID, moment(r.FormerSince.Add(p.in.Policy.KeepNames))),
 				fmt.Sprintf("wait, or pin a number for %s: another, or this one if the files behind it are to change hands", c.id))
 		}
-		return failed(Remembered, fmt.Sprintf("the number %d is still that of the %s %q (%s), whose removal is not confirmed", c.number, r.kind(), r.Name, r.ID),
-			"wait for the next refreshes")
+		return reject(Remembered, fmt.Sprintf("the number %d is still that of the %s %q (%s), whose removal is not confirmed", c.unixID, r.kind(), r.UnixName, r.ID),
+			p.waitRemedy())
 	}
-	if r := p.leavingNames[c.name]; r != nil && !r.of(c) {
-		return failed(Remembered, fmt.Sprintf("the name %q is still that of %s, whose removal is not confirmed", c.name, r.ID), "wait for the next refreshes")
+	name := fold(c.name)
+	if r := p.pendingNames[name]; r != nil && !r.of(c) {
+		return reject(Remembered, fmt.Sprintf("the name %q is still that of %s, whose removal is not confirmed", c.name, r.ID), p.waitRemedy())
 	}
-	return outcome{}
+	if r := p.waitingNames[name]; r != nil && !r.of(c) {
+		return reject(Remembered, fmt.Sprintf("the name %q is still that of %s, who waits for another name", c.name, r.ID), p.waitRemedy())
+	}
+	return verdict{}
+}
+
+func (p *plan) waitRemedy() string {
+	if p.heldBack != nil {
+		return p.heldBack.Remedy()
+	}
+	return "wait for the next refreshes"
 }
 
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
@@ -173,12 +185,12 @@ func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC
 // yields reports whether a pin may take over a number from its record: only
 // when the holder is gone. Whoever is in IAM's answer and claims the number
 // still has kept the pin from it by then, through the rule of number owners.
-func yields(r *Record, c *principal) bool { return c.pinned && r.Former() }
+func yields(r *Entry, c *principal) bool { return c.pinned && r.Former() }
 
-func (r *Record) of(c *principal) bool { return r.ID == c.id && r.Group == (c.kind != iamUser) }
+func (e *Entry) of(c *principal) bool { return e.ID == c.id && e.Group == (c.kind != iamUser) }
 
-func (r *Record) kind() string {
-	if r.Group {
+func (e *Entry) kind() string {
+	if e.Group {
 		return "group"
 	}
 	return "user"

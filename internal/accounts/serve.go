@@ -7,21 +7,25 @@ import (
 	"strings"
 )
 
+// formerHome is the home of former users: without one sshd finds no
+// authorized_keys, so that neither sftp nor forwarding is left to them.
+const formerHome = "/nonexistent"
+
 // A row is a user on the way into the tables.
 type row struct {
 	User
 	groups []int32 // indices of relevant groups
 	sudo   bool
-	live   bool // admitted, or leaving
+	live   bool // active or pending removal: in iam-users
 }
 
-// serve turns a finished plan into tables, memory and report.
+// serve turns a finished plan into tables, history and report.
 func (p *plan) serve() Result {
-	result := Result{Tables: Tables{Range: p.in.Policy.Range}}
+	result := Result{Tables: Tables{Range: p.in.Policy.Range}, HeldBack: p.heldBack, EmptyAnswers: p.emptyAnswers}
 	groupVerdicts := p.judgeGroups()
 	rows := p.liveRows(&result)
 	p.recordLive(groupVerdicts)
-	rows = p.memories(rows)
+	rows = p.formerRows(rows)
 
 	tables := &result.Tables
 	locals := p.localGroups(&result)
@@ -37,25 +41,32 @@ func (p *plan) serve() Result {
 	slices.SortFunc(tables.Groups, func(a, b Group) int { return int(int64(a.GID) - int64(b.GID)) })
 
 	result.Shared = p.shared(&result)
-	if len(p.records) > 0 {
-		result.Past.Records = make([]Record, 0, len(p.records))
+	result.History = p.history()
+	for _, e := range p.newFormer {
+		result.NewFormer = append(result.NewFormer, User{ID: e.ID, Name: e.UnixName, UID: e.UnixID})
 	}
-	for _, n := range slices.Sorted(maps.Keys(p.records)) {
-		if r := p.records[n]; !p.forgotten(r) {
-			result.Past.Records = append(result.Past.Records, *r)
-		}
-	}
-	for _, r := range p.gone {
-		result.Gone = append(result.Gone, User{ID: r.ID, Name: r.Name, UID: r.Number})
-	}
-	slices.SortFunc(result.Gone, func(a, b User) int { return int(int64(a.UID) - int64(b.UID)) })
+	slices.SortFunc(result.NewFormer, func(a, b User) int { return int(int64(a.UID) - int64(b.UID)) })
 	result.Findings = append(p.findings(groupVerdicts), result.Findings...)
 	return result
 }
 
+// history is what the next Build is given.
+func (p *plan) history() History {
+	h := History{Groups: p.believed}
+	if len(p.entries) > 0 {
+		h.Entries = make([]Entry, 0, len(p.entries))
+	}
+	for _, n := range slices.Sorted(maps.Keys(p.entries)) {
+		if e := p.entries[n]; !p.expired(e) {
+			h.Entries = append(h.Entries, *e)
+		}
+	}
+	return h
+}
+
 // judgeGroups decides which groups are served; fixed ones come first.
-func (p *plan) judgeGroups() []outcome {
-	verdicts := make([]outcome, 0, len(p.fixed)+len(p.groups))
+func (p *plan) judgeGroups() []verdict {
+	verdicts := make([]verdict, 0, len(p.fixed)+len(p.groups))
 	judge := func(g *principal) {
 		found := p.judge(groupRules, g)
 		if found.reason == "" {
@@ -73,66 +84,76 @@ func (p *plan) judgeGroups() []outcome {
 	return verdicts
 }
 
-// liveRows makes the rows of those admitted and those leaving.
+// liveRows makes the rows of active users and of those pending removal.
 func (p *plan) liveRows(result *Result) []row {
-	rows := make([]row, 0, len(p.users)+len(p.leaving))
+	rows := make([]row, 0, len(p.users)+len(p.pending))
 	for i := range p.users {
 		u := &p.users[i]
+		name, uid := u.name, u.unixID
 		if p.verdicts[i].reason != "" {
-			continue
+			e := p.waiting[u.id]
+			if e == nil || !p.free(e) {
+				continue
+			}
+			name, uid = e.UnixName, e.UnixID
+		} else {
+			u.served = true
 		}
-		u.served = true
-		result.Admitted = append(result.Admitted, u.id)
-		account := p.account(u.id, u.iamName, u.name, u.number)
-		account.Expires = u.expires
-		rows = append(rows, row{User: account, groups: u.memberOf, sudo: p.inSudo(u.memberOf), live: true})
-	}
-	if len(p.leaving) == 0 {
-		return rows
-	}
-	indices := make(map[string]int32, len(p.groups))
-	for i := range p.groups {
-		if g := &p.groups[i]; g.wanted || g.local != "" {
-			indices[g.id] = int32(i)
+		r := row{User: p.account(u.id, u.directoryName, name, uid), groups: u.memberOf, sudo: p.inSudo(u.memberOf), live: true}
+		r.Expires = u.expires
+		if p.denied[u.id] {
+			r.withoutRights()
+			result.Pending = append(result.Pending, Pending{ID: u.id, LoginName: name, UID: uid, Denied: true})
+		} else {
+			result.Admitted = append(result.Admitted, u.id)
 		}
+		rows = append(rows, r)
 	}
 	taken := make(map[string]bool, len(rows))
-	for i := range rows {
-		taken[rows[i].Name] = true
-	}
-	for _, r := range p.leaving {
-		if p.host.numbered(r.Number) != "" || p.host.named(r.Name) != "" || taken[r.Name] {
-			continue // memories shows it as best it can
+	if len(p.pending) > 0 {
+		for i := range rows {
+			taken[rows[i].Name] = true
 		}
-		taken[r.Name] = true
-		var groups []int32
-		for _, id := range r.MemberOf {
-			if i, found := indices[id]; found {
-				groups = append(groups, i)
-			}
-		}
-		rows = append(rows, row{User: p.account(r.ID, r.IAMName, r.Name, r.Number), groups: groups, sudo: p.inSudo(groups), live: true})
 	}
+	for _, e := range p.pending {
+		result.Pending = append(result.Pending, Pending{ID: e.ID, LoginName: e.UnixName, UID: e.UnixID, Missed: e.Missed, Denied: p.denied[e.ID]})
+		if !p.free(e) || taken[e.UnixName] {
+			continue // formerRows shows it as best it can
+		}
+		taken[e.UnixName] = true
+		r := row{User: p.account(e.ID, e.DirectoryName, e.UnixName, e.UnixID), live: true}
+		r.withoutRights()
+		rows = append(rows, r)
+	}
+	slices.SortFunc(result.Pending, func(a, b Pending) int { return int(int64(a.UID) - int64(b.UID)) })
 	return rows
 }
 
-// account is the passwd entry of somebody who is not gone.
-func (p *plan) account(id, iamName, name string, uid uint32) User {
-	return User{ID: id, Name: name, UID: uid, Gecos: gecos(iamName), Home: home(p.in.Policy.Home, name, uid), Shell: p.in.Policy.Shell}
+// withoutRights leaves a row its identity: no group but the private one and iam-users.
+func (r *row) withoutRights() { r.groups, r.sudo, r.Pending = nil, false, true }
+
+// free reports whether the host's own files leave an entry's name and id free.
+func (p *plan) free(e *Entry) bool {
+	return p.host.numbered(e.UnixID) == "" && p.host.named(e.UnixName) == ""
 }
 
-// gecos is the IAM name as a field of passwd(5) in which commas part rooms and
-// telephone numbers.
-func gecos(iamName string) string {
-	if !strings.ContainsAny(iamName, ",:\n\x00") {
-		return iamName
+// account is the passwd entry of a user who is not former.
+func (p *plan) account(id, directoryName, name string, uid uint32) User {
+	return User{ID: id, Name: name, UID: uid, Gecos: gecos(directoryName), Home: home(p.in.Policy.Home, name, uid), Shell: p.in.Policy.Shell}
+}
+
+// gecos is the directory name as a field of passwd(5), in which commas separate
+// rooms and telephone numbers.
+func gecos(directoryName string) string {
+	if !strings.ContainsAny(directoryName, ",:\n\x00") {
+		return directoryName
 	}
 	return strings.Map(func(c rune) rune {
 		if c == ',' || c == ':' || c < ' ' {
 			return ' '
 		}
 		return c
-	}, iamName)
+	}, directoryName)
 }
 
 func home(template, name string, uid uint32) string {
@@ -151,36 +172,29 @@ func (p *plan) inSudo(groups []int32) bool {
 	return false
 }
 
-// recordLive remembers everybody who is served now, and notices groups that
-// are served no more.
-func (p *plan) recordLive(groupVerdicts []outcome) {
-	keep := map[string]bool{} // groups whose record stands although they are not served here
+// recordLive enters everybody who is served now, and makes groups former that
+// are not served any more.
+func (p *plan) recordLive(groupVerdicts []verdict) {
+	keep := map[string]bool{} // groups whose entry stays active although they are not served here
 	note := func(c *principal) {
-		r := &Record{Group: c.kind != iamUser, ID: c.id, IAMName: c.iamName, Name: c.name, Number: c.number}
-		if c.kind == iamUser && len(c.memberOf) > 0 {
-			r.MemberOf = make([]string, len(c.memberOf))
-			for i, g := range c.memberOf {
-				r.MemberOf[i] = p.groups[g].id
-			}
-		}
-		p.records[c.number] = r
+		p.entries[c.unixID] = &Entry{Group: c.kind != iamUser, ID: c.id, DirectoryName: c.directoryName, UnixName: c.name, UnixID: c.unixID}
 	}
-	group := func(g *principal, verdict outcome) {
+	group := func(g *principal, found verdict) {
 		if g.served {
 			note(g)
 		}
-		if g.served || verdict.reason == HostName || verdict.reason == HostNumber {
+		if g.served || found.reason == HostName || found.reason == HostNumber {
 			keep[g.id] = true
 		}
 	}
-	numbers := map[string]uint32{}
+	ids := map[string]uint32{}
 	for i := range p.fixed {
 		group(&p.fixed[i], groupVerdicts[i])
-		numbers[p.fixed[i].id] = p.fixed[i].number
+		ids[p.fixed[i].id] = p.fixed[i].unixID
 	}
 	for i := range p.groups {
 		group(&p.groups[i], groupVerdicts[len(p.fixed)+i])
-		numbers[p.groups[i].id] = p.groups[i].number
+		ids[p.groups[i].id] = p.groups[i].unixID
 	}
 	for i := range p.users {
 		if p.users[i].served {
@@ -188,49 +202,49 @@ func (p *plan) recordLive(groupVerdicts []outcome) {
 		}
 	}
 	for _, n := range p.order {
-		if r := p.records[n]; r.Group && !r.Former() && (!keep[r.ID] || numbers[r.ID] != n) {
-			r.Left = p.in.Now
+		if e := p.entries[n]; e.Group && !e.Former() && (!keep[e.ID] || ids[e.ID] != n) {
+			e.FormerSince = p.in.Now
 		}
 	}
 }
 
-// memories adds the rows of former users, and of those leaving whose own row
-// cannot be shown.
-func (p *plan) memories(rows []row) []row {
+// formerRows adds the rows of former users, and of those pending removal whose
+// own row cannot be shown.
+func (p *plan) formerRows(rows []row) []row {
 	names := make(map[string]bool, len(rows)+len(p.groups))
-	numbers := make(map[uint32]bool, len(rows))
+	uids := make(map[uint32]bool, len(rows))
 	for i := range rows {
-		names[rows[i].Name], numbers[rows[i].UID] = true, true
+		names[rows[i].Name], uids[rows[i].UID] = true, true
 	}
 	p.every(func(c *principal) {
 		if c.kind != iamUser && c.served {
 			names[c.name] = true
 		}
 	})
-	for _, n := range slices.Sorted(maps.Keys(p.records)) {
-		r := p.records[n]
-		if r.Group || numbers[n] || p.host.numbered(n) != "" || p.forgotten(r) || !r.Former() && !p.isLeaving(r) {
+	for _, n := range slices.Sorted(maps.Keys(p.entries)) {
+		e := p.entries[n]
+		if e.Group || uids[n] || p.host.numbered(n) != "" || p.expired(e) || !e.Former() && !p.isPending(e) {
 			continue
 		}
-		name := p.pastName(r, names)
+		name := p.shownName(e, names)
 		if name == "" {
 			continue
 		}
 		names[name] = true
-		u := p.account(r.ID, r.IAMName, name, n)
-		u.Shell, u.Former = p.in.Policy.NoLogin, true
+		u := p.account(e.ID, e.DirectoryName, name, n)
+		u.Home, u.Shell, u.Former = formerHome, p.in.Policy.NoLogin, true
 		rows = append(rows, row{User: u})
 	}
 	return rows
 }
 
-func (p *plan) isLeaving(r *Record) bool {
-	return slices.Contains(p.leaving, r)
+func (p *plan) isPending(e *Entry) bool {
+	return slices.Contains(p.pending, e)
 }
 
-// pastName is the name under which a number that was served is shown, or "".
-func (p *plan) pastName(r *Record, taken map[string]bool) string {
-	for _, name := range []string{r.Name, formerName(r.Number)} {
+// shownName is the name under which a former id is shown, or "".
+func (p *plan) shownName(e *Entry, taken map[string]bool) string {
+	for _, name := range []string{e.UnixName, formerName(e.UnixID)} {
 		if !taken[name] && p.host.named(name) == "" {
 			return name
 		}

@@ -5,13 +5,22 @@ import (
 	"slices"
 )
 
-// shared finds who may enter local accounts.
+// shared finds who may enter local accounts. A person pending removal or denied
+// enters none, whatever other groups say: until it is clear that only the login
+// ended, all rights are gone.
 func (p *plan) shared(result *Result) map[string][]string {
+	without := map[string]bool{}
+	for _, u := range result.Pending {
+		without[u.ID] = true
+	}
+	for id := range p.denied {
+		without[id] = true
+	}
 	var all map[string][]string
 	for _, account := range slices.Sorted(maps.Keys(p.in.Policy.Shared)) {
 		local, exists := p.host.users[account]
 		refuse := func(detail, remedy string) {
-			result.Findings = append(result.Findings, Finding{Kind: "shared", ID: account, Name: account, Reason: LocalAccount, Detail: detail, Remedy: remedy})
+			result.Findings = append(result.Findings, Finding{Kind: "shared", ID: account, DirectoryName: account, Reason: LocalAccount, Detail: detail, Remedy: remedy})
 		}
 		switch {
 		case !exists:
@@ -24,11 +33,12 @@ func (p *plan) shared(result *Result) map[string][]string {
 		var ids []string
 		for _, name := range p.in.Policy.Shared[account] {
 			for i := range p.groups {
-				if fold(p.groups[i].iamName) != fold(name) {
+				g := &p.groups[i]
+				if _, recreated := p.recreated[g.id]; recreated || fold(g.directoryName) != fold(name) {
 					continue
 				}
 				for _, id := range p.in.Directory.Groups[i].Members {
-					if u := p.user(id); u.foreign == "" && checkExpiry(p, u).reason == "" {
+					if u := p.user(id); u.foreign == "" && checkExpiry(p, u).reason == "" && !without[id] {
 						ids = append(ids, id)
 					}
 				}

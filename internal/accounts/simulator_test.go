@@ -110,7 +110,7 @@ func TestTheSimulatorFindsFaultsAndTellsThemShort(t *testing.T) {
 		{"a live row that depends on what the host served before", "(a)", func(in Input) (Result, error) {
 			r, err := Build(in)
 			for i := range r.Tables.Users {
-				if u := &r.Tables.Users[i]; !u.Former && slices.ContainsFunc(in.Past.Records, func(p Record) bool { return p.ID == u.ID && p.Name != u.Name }) {
+				if u := &r.Tables.Users[i]; !u.Former && slices.ContainsFunc(in.History.Entries, func(p Entry) bool { return p.ID == u.ID && p.UnixName != u.Name }) {
 					u.Home = "/home/old"
 				}
 			}
@@ -120,13 +120,13 @@ func TestTheSimulatorFindsFaultsAndTellsThemShort(t *testing.T) {
 			in.Directory.Users = slices.Clone(in.Directory.Users)
 			pins := map[string]uint32{}
 			for _, u := range in.Directory.Users {
-				pins[u.ID] = UserNumber(u.Name, in.Policy.Range)
+				pins[u.ID] = UserUID(u.Name, in.Policy.Range)
 			}
 			in.Policy.Pins = pins
 			return Build(in)
 		}},
 		{"a number that the next principal can have when its holder is deleted", "(d)", func(in Input) (Result, error) {
-			in.Past.Records = slices.DeleteFunc(slices.Clone(in.Past.Records), Record.Former)
+			in.History.Entries = slices.DeleteFunc(slices.Clone(in.History.Entries), Entry.Former)
 			return Build(in)
 		}},
 		{"two with one number", "not sound", func(in Input) (Result, error) {

@@ -28,7 +28,8 @@ type User struct {
 	Gecos   string
 	Home    string
 	Shell   string
-	Former  bool      // left, or about to: the number keeps its name, and no login is possible
+	Former  bool      // the uid keeps its name, and no login is possible
+	Pending bool      // no rights: pending removal, or denied. Not part of passwd(5)
 	Expires time.Time // when the account ends, by its tag; zero: never. Not part of passwd(5)
 	Groups  []uint32  // supplementary gids, ascending, without the private one; may hold local gids
 }

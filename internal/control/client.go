@@ -73,6 +73,9 @@ func (c Client) Refresh(ctx context.Context, r RefreshRequest) (json.RawMessage,
 	if r.Confirm {
 		query.Set("confirm", "1")
 	}
+	if r.AcceptGroups {
+		query.Set("accept_groups", "1")
+	}
 	return c.report(ctx, http.MethodPost, "/v1/refresh?"+query.Encode())
 }
 

@@ -47,8 +47,9 @@ type Answer struct {
 
 // A RefreshRequest is what a person asked of refresh.
 type RefreshRequest struct {
-	DryRun  bool // only tell what would change
-	Confirm bool // take a removal that is larger than removal.max_fraction
+	DryRun       bool // only tell what would change
+	Confirm      bool // take a removal that is larger than removal.max_fraction
+	AcceptGroups bool // believe groups that were created again
 }
 
 type wireAnswer struct {

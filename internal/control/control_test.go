@@ -306,9 +306,9 @@ func TestStatusAndRefresh(t *testing.T) {
 		}
 		return
 	}
-	got, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{DryRun: true})
+	got, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{DryRun: true, AcceptGroups: true})
 	var back RefreshRequest
-	if err != nil || json.Unmarshal(got, &back) != nil || !back.DryRun {
+	if err != nil || json.Unmarshal(got, &back) != nil || back != (RefreshRequest{DryRun: true, AcceptGroups: true}) {
 		t.Errorf("Refresh = %s, %v", got, err)
 	}
 	if _, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{Confirm: true}); err == nil || !strings.Contains(err.Error(), "nothing to confirm") {

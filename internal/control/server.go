@@ -238,7 +238,8 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.RefreshTimeout)
 	defer cancel()
 	query := r.URL.Query()
-	result, err := s.options.Refresh(ctx, RefreshRequest{DryRun: query.Get("dry_run") == "1", Confirm: query.Get("confirm") == "1"})
+	result, err := s.options.Refresh(ctx, RefreshRequest{DryRun: query.Get("dry_run") == "1", Confirm: query.Get("confirm") == "1",
+		AcceptGroups: query.Get("accept_groups") == "1"})
 	s.report(w, result, err)
 }
 

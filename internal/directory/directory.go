@@ -11,6 +11,9 @@ type Directory struct {
 	Account string  // the twelve-digit AWS account number; "" if unknown
 	Users   []User  // ascending by ID
 	Groups  []Group // ascending by ID
+	// Missing are names of groups that were asked for and that the directory
+	// says do not exist, ascending. It is an answer, not an outage.
+	Missing []string `json:",omitempty"`
 }
 
 // A User is an IAM user.

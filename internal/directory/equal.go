@@ -7,7 +7,8 @@ import (
 
 // Equal reports whether two answers say the same.
 func (d Directory) Equal(o Directory) bool {
-	return d.Account == o.Account && slices.EqualFunc(d.Users, o.Users, User.equal) && slices.EqualFunc(d.Groups, o.Groups, Group.equal)
+	return d.Account == o.Account && slices.EqualFunc(d.Users, o.Users, User.equal) && slices.EqualFunc(d.Groups, o.Groups, Group.equal) &&
+		slices.Equal(d.Missing, o.Missing)
 }
 
 func (u User) equal(o User) bool {

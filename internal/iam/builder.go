@@ -71,6 +71,7 @@ type builder struct {
 	users   map[string]directory.User
 	groups  map[string]*directory.Group
 	only    map[string]bool // ids of the users to keep; nil for all
+	missing []string        // groups asked for that do not exist
 }
 
 func newBuilder() *builder {
@@ -124,7 +125,8 @@ func (b *builder) drop(id string) {
 // directory is everything in order, or an error if it cannot be one account at
 // one time.
 func (b *builder) directory() (directory.Directory, error) {
-	d := directory.Directory{Account: b.account}
+	slices.Sort(b.missing)
+	d := directory.Directory{Account: b.account, Missing: b.missing}
 	names := make(map[string]string, len(b.users))
 	for _, id := range slices.Sorted(maps.Keys(b.users)) {
 		u := b.users[id]

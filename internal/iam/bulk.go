@@ -2,7 +2,6 @@ package iam
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -90,7 +89,8 @@ func (c *Client) choose(q Query, all *part, groups map[string]*directory.Group, 
 	for _, name := range q.Groups {
 		fold := strings.ToLower(name)
 		if groups[fold] == nil {
-			return nil, &Error{Op: fmt.Sprintf("read group %q", name), Kind: ErrNoSuchGroup, Remedy: "correct the name in the configuration, or create the group"}
+			b.missing = append(b.missing, name)
+			continue
 		}
 		wanted[fold] = true
 	}

@@ -17,7 +17,8 @@ import (
 
 // A Query says which part of an account to read.
 type Query struct {
-	// Groups are read with their members. Each must exist.
+	// Groups are read with their members. Those that do not exist are in
+	// directory.Directory.Missing.
 	Groups []string
 
 	// Publish are patterns, as path.Match has them, of names of further groups
@@ -90,10 +91,10 @@ func (c *Client) readParts(ctx context.Context, q Query) (*builder, error) {
 	for i, name := range names {
 		g.Go(func() error {
 			p, err := c.readGroup(inner, name)
-			if errors.Is(err, ErrNoSuchGroup) && published[strings.ToLower(name)] {
-				return nil // it was deleted after the list was read
+			parts[i] = p // nil: there is no such group
+			if errors.Is(err, ErrNoSuchGroup) {
+				return nil
 			}
-			parts[i] = p
 			return err
 		})
 	}
@@ -106,8 +107,12 @@ func (c *Client) readParts(ctx context.Context, q Query) (*builder, error) {
 			return nil, err
 		}
 	}
-	for _, p := range parts {
+	for i, p := range parts {
 		if p == nil {
+			// A group that only a pattern asked for was deleted after the list was read.
+			if !published[strings.ToLower(names[i])] {
+				b.missing = append(b.missing, names[i])
+			}
 			continue
 		}
 		if err := b.add(p); err != nil {

@@ -44,15 +44,18 @@ func TestEveryQueryIsAnsweredWhole(t *testing.T) {
 	}
 }
 
-func TestAGroupThatDoesNotExistIsAnErrorAndNeverEmpty(t *testing.T) {
+func TestAGroupThatDoesNotExistIsSaidToBeMissing(t *testing.T) {
 	isolate(t)
 	e := start(t, emulator.Options{Company: company})
 	for _, bulk := range []bool{false, true} {
-		_, err := open(t, quick(e)).Directory(t.Context(), iam.Query{Groups: []string{"developers", "gone"}, Bulk: bulk})
-		if !errors.Is(err, iam.ErrNoSuchGroup) {
-			t.Fatalf("bulk %v: got %v, want ErrNoSuchGroup", bulk, err)
+		q := iam.Query{Groups: []string{"developers", "gone", "away"}, Publish: []string{"*"}, Bulk: bulk}
+		d, err := open(t, quick(e)).Directory(t.Context(), q)
+		if err != nil {
+			t.Fatalf("bulk %v: %v", bulk, err)
 		}
-		wantText(t, err, `read group "gone": no such group`, "correct the name in the configuration")
+		if _, found := d.GroupNamed("developers"); !found || !slices.Equal(d.Missing, []string{"away", "gone"}) {
+			t.Errorf("bulk %v: missing are %q, want away and gone", bulk, d.Missing)
+		}
 	}
 }
 

@@ -21,18 +21,11 @@ type leavers struct {
 // manyAnswers is more than removal.confirm can be.
 const manyAnswers = 1000
 
-// leave compares two answers. It refuses one that lacks an implausible part of
-// the account, as package accounts does for those served on one host.
-func (l leavers) leave(before, now directory.Directory, policy accounts.Policy, at time.Time, o Options) (leavers, error) {
+// leave compares two answers. Hosts guard the identity of those who are
+// missing; what is published is what the directory says.
+func (l leavers) leave(before, now directory.Directory, policy accounts.Policy, at time.Time) leavers {
 	d := directory.Compare(before, now)
 	lost := len(d.RemovedUsers)
-	if allowed := max(1, policy.MaxFraction*float64(len(before.Users))); float64(lost) > allowed && !o.AcceptRemovals {
-		e := &accounts.RemovalError{Lost: lost, Of: len(before.Users), MaxFraction: policy.MaxFraction, Empty: len(now.Users) == 0, Command: policy.Accept}
-		for _, u := range d.RemovedUsers[:min(lost, 5)] {
-			e.Names = append(e.Names, u.Name)
-		}
-		return l, e
-	}
 	next := leavers{Since: min(l.Since+1, manyAnswers)}
 	switch {
 	case len(before.Users) == 0: // the first answer of all
@@ -53,7 +46,7 @@ func (l leavers) leave(before, now directory.Directory, policy accounts.Policy, 
 		next.Former = append(next.Former, Former{u.ID, u.Name, at.UTC().Truncate(time.Second)})
 	}
 	slices.SortFunc(next.Former, func(a, b Former) int { return cmp.Compare(a.ID, b.ID) })
-	return next, nil
+	return next
 }
 
 // before is the last answer, from memory or from the state.

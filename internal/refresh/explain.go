@@ -35,8 +35,9 @@ func (r *Refresher) Explain(query string) ([]Explanation, error) {
 	if err != nil {
 		return nil, err
 	}
+	denied := r.deniedSince(a.at)
 	found, err := accounts.Explain(accounts.Input{
-		Directory: a.directory, Policy: a.policy, Host: host, Past: a.result.Past, Now: r.Now(),
+		Directory: a.directory, Policy: a.policy, Host: host, History: a.result.History, Now: r.Now(), Denied: denied,
 	}, query)
 	if err != nil {
 		return nil, err

@@ -10,8 +10,8 @@ import (
 )
 
 // adopt adds to a host's memory those who were gone before it came.
-func adopt(past accounts.Past, former []Former, a answer) accounts.Past {
-	var gone []accounts.Record
+func adopt(past accounts.History, former []Former, a answer) accounts.History {
+	var gone []accounts.Entry
 	for _, f := range former {
 		if record, ok := a.policy.Former(f.ID, f.Name, f.Left); ok {
 			gone = append(gone, record)
@@ -27,7 +27,7 @@ func (r *Refresher) stillGone(result accounts.Result) ([]accounts.User, error) {
 	if err := r.State.Load(savedGone, &gone); err != nil {
 		return nil, err
 	}
-	gone = append(gone, result.Gone...)
+	gone = append(gone, result.NewFormer...)
 	former := map[uint32]string{}
 	for _, u := range result.Tables.Users {
 		if u.Former {

@@ -228,7 +228,7 @@ func (r *Refresher) deny(p person) error {
 	}
 	_, known := r.denied[p.ID]
 	r.denied[p.ID] = r.Now()
-	r.stale = true
+	r.stale, r.rights = true, r.rights || !known
 	r.mu.Unlock()
 	if known {
 		return nil
@@ -243,13 +243,28 @@ func (r *Refresher) allow(p person, started time.Time) error {
 	when, known := r.denied[p.ID]
 	if known = known && started.After(when); known {
 		delete(r.denied, p.ID)
-		r.stale = true
+		r.stale, r.rights = true, true
 	}
 	r.mu.Unlock()
 	if !known {
 		return nil
 	}
 	return r.saveDenied()
+}
+
+// deniedSince returns the UserIds of those whom the source denied at or after
+// the time of an answer, ascending.
+func (r *Refresher) deniedSince(at time.Time) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ids []string
+	for id, when := range r.denied {
+		if !at.After(when) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // saveDenied remembers who is denied, so that a restart lets nobody in.

@@ -18,13 +18,16 @@ type Outcome struct {
 	Groups    int       // served, private ones left out
 	Changes   accounts.Changes
 	Findings  []accounts.Finding
-	Gone      []accounts.User // who became former users: their processes may be ended
+	Gone      []accounts.User    // who became former users: their processes may be ended
+	Pending   []accounts.Pending // who keep their identity without rights
+	HeldBack  *accounts.HeldBack // why pending removals wait for a person; nil: they do not
 }
 
 // outcome compares a result with what is served: with what is in the file, not
 // with what is remembered, so that a damaged file shows as what it serves, nothing.
-func (r *Refresher) outcome(at time.Time, past accounts.Past, result accounts.Result) Outcome {
-	o := Outcome{At: at, Users: len(result.Tables.Users), Admitted: len(result.Admitted), Findings: result.Findings, Gone: result.Gone}
+func (r *Refresher) outcome(at time.Time, past accounts.History, result accounts.Result) Outcome {
+	o := Outcome{At: at, Users: len(result.Tables.Users), Admitted: len(result.Admitted), Findings: result.Findings, Gone: result.NewFormer,
+		Pending: result.Pending, HeldBack: result.HeldBack}
 	for _, g := range result.Tables.Groups {
 		if _, private := slices.BinarySearchFunc(result.Tables.Users, g.GID, func(u accounts.User, gid uint32) int { return cmp.Compare(u.UID, gid) }); !private {
 			o.Groups++
@@ -35,9 +38,9 @@ func (r *Refresher) outcome(at time.Time, past accounts.Past, result accounts.Re
 		before = accounts.Tables{}
 	}
 	// The file has numbers only; whose they are is remembered.
-	ids := make(map[uint32]string, len(past.Records))
-	for _, record := range past.Records {
-		ids[record.Number] = record.ID
+	ids := make(map[uint32]string, len(past.Entries))
+	for _, record := range past.Entries {
+		ids[record.UnixID] = record.ID
 	}
 	for i := range before.Users {
 		before.Users[i].ID = ids[before.Users[i].UID]

@@ -18,10 +18,19 @@ import (
 	"github.com/nss-iam/nss-iam/internal/state"
 )
 
-// PublishKeys writes keys.db if what is known differs from what it holds.
+// PublishKeys writes keys.db if what is known differs from what it holds, and
+// nss.db where somebody was denied since: rights in it end as well.
 func (r *Refresher) PublishKeys() error {
 	r.State.Publish.Lock()
 	defer r.State.Publish.Unlock()
+	r.mu.Lock()
+	a, rights := r.answer, r.rights
+	r.rights = false
+	r.mu.Unlock()
+	if rights && a.known {
+		_, err := r.apply(a, Said{}, Options{}, true)
+		return err
+	}
 	return r.publishKeys()
 }
 

@@ -83,6 +83,7 @@ type Refresher struct {
 	denied  map[string]time.Time // UserId → when the source said that the user lost a right; see deny
 	checked map[string]time.Time // UserId → when the keys were last listed; nil: not read from the state yet
 	stale   bool                 // keys.db does not hold all that is known
+	rights  bool                 // nss.db gives groups to somebody who is denied, or the other way round
 	aged    time.Time            // since when only the times in keys.db are behind; zero: they are not
 	news    int                  // see News
 	logins  int                  // questions of Ask under way: the sweep waits for them
@@ -121,12 +122,14 @@ func (r *Refresher) Retire() {
 type Options struct {
 	DryRun         bool // compute and tell, change nothing
 	AcceptRemovals bool // confirm by hand whatever this answer removes
+	AcceptGroups   bool // believe groups that were created again
 }
 
 // Names under which the state is kept.
 const (
 	savedDirectory = "directory"
-	savedPast      = "past"
+	savedHistory   = "past"
+	savedEmpty     = "empty-answers"
 	savedTags      = "groups-tags"
 	savedPins      = "pins"
 	savedOrigin    = "origin"
@@ -134,6 +137,20 @@ const (
 	savedDenied    = "denied"
 	savedGone      = "gone"
 )
+
+// emptyAnswers counts answers without anybody, in a row.
+type emptyAnswers struct {
+	Count  int
+	Origin Origin // of the last one
+}
+
+// before is how many came before an answer: the same one is not counted twice.
+func (e emptyAnswers) before(o Origin) int {
+	if o != (Origin{}) && o == e.Origin {
+		return max(e.Count-1, 0)
+	}
+	return e.Count
+}
 
 type tagGroups struct{ Login, Sudo []string }
 
@@ -146,11 +163,11 @@ func (t tagGroups) equal(u tagGroups) bool {
 func (r *Refresher) Restore() error {
 	r.State.Publish.Lock()
 	defer r.State.Publish.Unlock()
-	var past accounts.Past
+	var past accounts.History
 	var denied []string
 	a := answer{known: true, computed: r.Now()}
 	if err := errors.Join(
-		r.State.Load(savedDirectory, &a.directory), r.State.Load(savedPast, &past), r.State.Load(savedTags, &a.tags),
+		r.State.Load(savedDirectory, &a.directory), r.State.Load(savedHistory, &past), r.State.Load(savedTags, &a.tags),
 		r.State.Load(savedPins, &a.pins), r.State.Load(savedOrigin, &a.origin), r.State.Load(savedDenied, &denied),
 	); err != nil {
 		return err
@@ -176,7 +193,7 @@ func (r *Refresher) Restore() error {
 	}
 	a.keysCome = a.origin != Origin{}
 	a.policy, _ = r.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
-	a.result, err = accounts.Build(accounts.Input{Directory: a.directory, Policy: a.policy, Host: host, Past: past, Now: r.Now(), Rebuild: true})
+	a.result, err = accounts.Build(accounts.Input{Directory: a.directory, Policy: a.policy, Host: host, History: past, Now: r.Now(), Rebuild: true})
 	if err != nil {
 		return err
 	}
@@ -239,7 +256,7 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (Outcome, error) {
 	outcome, err := r.apply(a, said, o, again)
 	if !o.DryRun {
 		r.refused.origin, r.refused.err = Origin{}, nil
-		if errors.Is(err, accounts.ErrRemovals) {
+		if errors.Is(err, accounts.ErrEmptyAnswer) {
 			r.refused.origin, r.refused.err = a.origin, err
 		}
 	}
@@ -268,30 +285,48 @@ func (r *Refresher) apply(a answer, said Said, o Options, rebuild bool) (Outcome
 	if err != nil {
 		return Outcome{}, err
 	}
-	var past accounts.Past
-	if err := r.State.Load(savedPast, &past); err != nil {
+	var past accounts.History
+	if err := r.State.Load(savedHistory, &past); err != nil {
+		return Outcome{}, err
+	}
+	var empty emptyAnswers
+	if err := r.State.Load(savedEmpty, &empty); err != nil {
 		return Outcome{}, err
 	}
 	var findings []accounts.Finding
 	a.policy, findings = r.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
-	a.result, err = accounts.Build(accounts.Input{
-		Directory: a.directory, Policy: a.policy, Host: host, Past: adopt(past, said.Former, a), Now: r.Now(),
-		AcceptRemovals: o.AcceptRemovals, Rebuild: rebuild,
-	})
+	in := accounts.Input{
+		Directory: a.directory, Policy: a.policy, Host: host, History: adopt(past, said.Former, a), Now: r.Now(),
+		EmptyAnswers: empty.before(a.origin), AcceptRemovals: o.AcceptRemovals, AcceptGroups: o.AcceptGroups, Rebuild: rebuild,
+	}
+	a.result, err = accounts.Build(in)
+	if errors.Is(err, accounts.ErrEmptyAnswer) && !o.DryRun {
+		err = errors.Join(err, r.State.Save(map[string]any{savedEmpty: emptyAnswers{empty.before(a.origin) + 1, a.origin}}))
+	}
 	if err != nil {
 		return Outcome{}, err
 	}
+	// What is served; a.result stays what the answer gives, so that a person who
+	// is denied is asked about again.
+	served := a.result
+	if in.Denied = r.deniedSince(a.at); len(in.Denied) > 0 {
+		if served, err = accounts.Build(in); err != nil {
+			return Outcome{}, err
+		}
+	}
 	a.result.Findings = append(a.result.Findings, findings...)
-	outcome := r.outcome(a.at, past, a.result)
+	served.Findings = a.result.Findings
+	outcome := r.outcome(a.at, past, served)
 	if r.Mute {
 		outcome.Changes = accounts.Changes{}
 	}
-	values := map[string]any{savedDirectory: a.directory, savedPast: a.result.Past, savedTags: a.tags, savedPins: a.pins}
+	values := map[string]any{savedDirectory: a.directory, savedHistory: a.result.History, savedTags: a.tags, savedPins: a.pins,
+		savedEmpty: emptyAnswers{a.result.EmptyAnswers, a.origin}}
 	if a.origin != (Origin{}) { // else what came before stays, should that source be asked again
 		values[savedOrigin] = a.origin
 	}
 	if r.Everybody && !rebuild {
-		if values[savedLeavers], err = r.leavers(a, o); err != nil {
+		if values[savedLeavers], err = r.leavers(a); err != nil {
 			return Outcome{}, err
 		}
 	}
@@ -310,7 +345,7 @@ func (r *Refresher) apply(a answer, said Said, o Options, rebuild bool) (Outcome
 		return Outcome{}, fmt.Errorf("remember the directory: %w, keeping the previous cache", err)
 	}
 	if !r.Mute {
-		if outcome.Published, err = cache.PublishNSS(r.Dir, a.result.Tables, r.Now()); err != nil {
+		if outcome.Published, err = cache.PublishNSS(r.Dir, served.Tables, r.Now()); err != nil {
 			return Outcome{}, err
 		}
 	}
@@ -328,13 +363,13 @@ func (r *Refresher) apply(a answer, said Said, o Options, rebuild bool) (Outcome
 	return outcome, r.publishKeys()
 }
 
-func (r *Refresher) leavers(a answer, o Options) (leavers, error) {
+func (r *Refresher) leavers(a answer) (leavers, error) {
 	before, err := r.before()
 	var l leavers
 	if err := errors.Join(err, r.State.Load(savedLeavers, &l)); err != nil {
 		return l, err
 	}
-	return l.leave(before, a.directory, a.policy, a.at, o)
+	return l.leave(before, a.directory, a.policy, a.at), nil
 }
 
 func (r *Refresher) last() answer {

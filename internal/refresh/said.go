@@ -50,7 +50,7 @@ type Former struct {
 
 // Wanted is what a refresh asks a Source for.
 type Wanted struct {
-	Groups   []string // names; each must exist
+	Groups   []string // names; those that do not exist are in Directory.Missing
 	Publish  []string // patterns of further groups
 	AllUsers bool
 	Tags     bool   // the users' tags too; a Source that has them anyway may give them unasked
@@ -102,8 +102,7 @@ func (r *Refresher) readTags(ctx context.Context) (tagGroups, error) {
 
 // Of returns the part of a whole account that is wanted, as IAM itself would
 // have answered: the groups named, and their members or all users of the path
-// prefix ("" is every path). A group that is not there is left out: package
-// accounts tells.
+// prefix ("" is every path). A group that is not there is in Missing.
 func (w Wanted) Of(all directory.Directory, pathPrefix string) directory.Directory {
 	d := directory.Directory{Account: all.Account}
 	allowed := func(u directory.User) bool { return strings.HasPrefix(u.Path, pathPrefix) }
@@ -126,6 +125,12 @@ func (w Wanted) Of(all directory.Directory, pathPrefix string) directory.Directo
 		}
 		d.Groups = append(d.Groups, g)
 	}
+	for _, name := range w.Groups {
+		if _, exists := all.GroupNamed(name); !exists {
+			d.Missing = append(d.Missing, name)
+		}
+	}
+	slices.Sort(d.Missing)
 	for _, u := range all.Users {
 		if keep[u.ID] {
 			d.Users = append(d.Users, u)

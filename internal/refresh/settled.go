@@ -25,17 +25,17 @@ type settled struct {
 const settledFor = time.Hour
 
 // settle returns what holds after a was computed and published.
-func (r *Refresher) settle(a answer, o Outcome, past accounts.Past, host accounts.Host) settled {
-	if o.Published || r.Everybody || !slices.EqualFunc(past.Records, a.result.Past.Records, sameRecord) {
+func (r *Refresher) settle(a answer, o Outcome, past accounts.History, host accounts.Host) settled {
+	if o.Published || r.Everybody || !slices.EqualFunc(past.Entries, a.result.History.Entries, sameRecord) {
 		return settled{}
 	}
 	s := settled{until: a.computed.Add(settledFor), host: host, file: r.stamp(cache.NSSFile)}
-	for _, record := range a.result.Past.Records {
+	for _, record := range a.result.History.Entries {
 		if record.Missed > 0 && a.origin == (Origin{}) {
 			return settled{} // the next answer counts; the same one again does not
 		}
 		if record.Former() {
-			s.until = earlier(s.until, record.Left.Add(r.Policy.KeepNames))
+			s.until = earlier(s.until, record.FormerSince.Add(r.Policy.KeepNames))
 		}
 	}
 	for _, u := range a.result.Tables.Users {
@@ -53,15 +53,18 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-func sameRecord(a, b accounts.Record) bool {
-	return a.Left.Equal(b.Left) && a.Group == b.Group && a.ID == b.ID && a.IAMName == b.IAMName && a.Name == b.Name &&
-		a.Number == b.Number && a.Missed == b.Missed && slices.Equal(a.MemberOf, b.MemberOf)
+func sameRecord(a, b accounts.Entry) bool {
+	return a.FormerSince.Equal(b.FormerSince) && a.Group == b.Group && a.ID == b.ID && a.DirectoryName == b.DirectoryName &&
+		a.UnixName == b.UnixName && a.UnixID == b.UnixID && a.Missed == b.Missed
 }
 
 // repeats reports whether a has nothing new to say after last.
 func (r *Refresher) repeats(last, a answer, host accounts.Host) bool {
 	now := r.Now()
-	return last.known && now.Before(last.settled.until) && !now.Before(last.computed) &&
+	r.mu.Lock()
+	denied := len(r.denied) > 0
+	r.mu.Unlock()
+	return last.known && !denied && now.Before(last.settled.until) && !now.Before(last.computed) &&
 		(r.Mute || r.stamp(cache.NSSFile) == last.settled.file) &&
 		a.origin == last.origin && a.tags.equal(last.tags) && maps.Equal(a.pins, last.pins) &&
 		reflect.DeepEqual(host, last.settled.host) && a.directory.Equal(last.directory)

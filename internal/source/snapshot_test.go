@@ -348,25 +348,40 @@ func TestALoginsAnswerIsNotUndoneByAnOlderSnapshot(t *testing.T) {
 	}
 }
 
-func TestAPublisherRefusesAnImplausibleAnswer(t *testing.T) {
+func TestAPublisherPublishesRemovalsAndHostsGuardIdentity(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	h := f.host(usual())
+	h.poll()
+	f.does(f.e.DeleteUser("alice"), f.e.DeleteUser("bob"))
+	f.publish()
+	if got := f.content(); len(got.Directory.Users) != 3 || len(got.Former) != 2 {
+		t.Errorf("got %d users and %d former ones, want 3 and 2", len(got.Directory.Users), len(got.Former))
+	}
+	if o := h.poll(); len(o.Pending) != 2 || len(o.Gone) > 0 || o.Admitted != 1 {
+		t.Errorf("got %+v, want two without rights and nobody former yet", o)
+	}
+}
+
+func TestAPublisherBelievesAnEmptyAccountWhenItIsConfirmed(t *testing.T) {
 	f := newFleet(t)
 	f.publish()
 	before, err := os.ReadFile(f.path)
-	f.does(err, f.e.DeleteUser("alice"), f.e.DeleteUser("bob"), f.e.DeleteUser("carol"))
+	f.does(err)
+	for _, name := range []string{"alice", "bob", "carol", "dave", "erin@example.com"} {
+		f.does(f.e.DeleteUser(name))
+	}
 	f.now = f.now.Add(time.Minute)
-	if _, err := f.publisher.Refresh(t.Context(), refresh.Options{}); !errors.Is(err, accounts.ErrRemovals) {
-		t.Fatalf("got %v, want %v", err, accounts.ErrRemovals)
+	if _, err := f.publisher.Refresh(t.Context(), refresh.Options{}); !errors.Is(err, accounts.ErrEmptyAnswer) {
+		t.Fatalf("got %v, want %v", err, accounts.ErrEmptyAnswer)
 	}
 	f.write(f.writer)
 	if after, err := os.ReadFile(f.path); err != nil || string(after) != string(before) {
 		t.Errorf("the snapshot changed, %v", err)
 	}
-	if _, err := f.publisher.Refresh(t.Context(), refresh.Options{AcceptRemovals: true}); err != nil {
-		t.Fatal(err)
-	}
-	f.write(f.writer)
-	if got := f.content(); len(got.Directory.Users) != 2 || len(got.Former) != 3 {
-		t.Errorf("got %d users and %d former ones, want 2 and 3", len(got.Directory.Users), len(got.Former))
+	f.publish()
+	if got := f.content(); len(got.Directory.Users) != 0 || len(got.Former) != 5 {
+		t.Errorf("got %d users and %d former ones, want 0 and 5", len(got.Directory.Users), len(got.Former))
 	}
 }
 
@@ -396,10 +411,10 @@ func TestASnapshotThatAHostDoesNotBelieveIsReadOnce(t *testing.T) {
 		}
 	})
 	h.poll()
-	f.does(f.e.RemoveMember("developers", "bob"), f.e.RemoveMember("developers", "carol"))
+	f.does(f.e.RemoveMember("developers", "alice"), f.e.RemoveMember("developers", "bob"), f.e.RemoveMember("developers", "carol"))
 	f.publish()
 	for n := range 5 {
-		if _, err := h.tryPoll(t.Context()); !errors.Is(err, accounts.ErrRemovals) {
+		if _, err := h.tryPoll(t.Context()); !errors.Is(err, accounts.ErrEmptyAnswer) {
 			t.Fatalf("poll %d: got %v, want a refusal", n, err)
 		}
 	}
@@ -409,8 +424,8 @@ func TestASnapshotThatAHostDoesNotBelieveIsReadOnce(t *testing.T) {
 	if _, err := h.Refresh(t.Context(), refresh.Options{AcceptRemovals: true}); err != nil {
 		t.Fatal(err)
 	}
-	if got := h.users(); got != "(bob) (carol) alice" {
-		t.Errorf("confirmed by hand: served are %s, want alice alone, the others former", got)
+	if got := h.users(); got != "(alice) (bob) (carol)" {
+		t.Errorf("confirmed by hand: served are %s, want all three former", got)
 	}
 	h.poll()
 }

@@ -39,7 +39,7 @@ func (p Policy) WithPins(carried map[string]uint32) (Policy, []Finding) {
 		}
 		if detail != "" {
 			findings = append(findings, Finding{
-				Kind: "pin", ID: id, Number: n, Reason: PinRefused, Detail: detail,
+				Kind: "pin", ID: id, UnixID: n, Reason: PinRefused, Detail: detail,
 				Remedy: "make the pins of this host and of the publisher agree, or files on shared disks change hands",
 			})
 		}
@@ -51,14 +51,14 @@ func (p Policy) WithPins(carried map[string]uint32) (Policy, []Finding) {
 // Former returns the record of an IAM user who is gone and was perhaps never
 // seen here, as this policy names and numbers people. It reports false where
 // the policy serves no such name or number.
-func (p Policy) Former(id, iamName string, left time.Time) (Record, bool) {
-	name, _, ok := p.userName(iamName)
+func (p Policy) Former(id, directoryName string, left time.Time) (Entry, bool) {
+	name, _, ok := p.userName(directoryName)
 	n, pinned := p.Pins[id]
 	if !pinned {
-		n = UserNumber(id, p.Range)
+		n = UserUID(id, p.Range)
 	}
 	if !ok || left.IsZero() || !p.Range.Contains(n) {
-		return Record{}, false
+		return Entry{}, false
 	}
-	return Record{ID: id, IAMName: iamName, Name: name, Number: n, Left: left}, true
+	return Entry{ID: id, DirectoryName: directoryName, UnixName: name, UnixID: n, FormerSince: left}, true
 }

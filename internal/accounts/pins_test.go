@@ -39,10 +39,10 @@ func TestAFormerUserIsNamedByTheHostsOwnRules(t *testing.T) {
 	left := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	policy := Policy{Range: Range{2001000000, 2146999999}, StripDomains: []string{"example.com"}, Pins: map[string]uint32{"AIDAPINNED": 2001000007}}
 	got, ok := policy.Former("AIDAGONE", "gone@example.com", left)
-	if !ok || got.Name != "gone" || got.Number != UserNumber("AIDAGONE", policy.Range) || !got.Former() {
+	if !ok || got.UnixName != "gone" || got.UnixID != UserUID("AIDAGONE", policy.Range) || !got.Former() {
 		t.Errorf("got %+v, %v", got, ok)
 	}
-	if got, ok = policy.Former("AIDAPINNED", "p", left); !ok || got.Number != 2001000007 {
+	if got, ok = policy.Former("AIDAPINNED", "p", left); !ok || got.UnixID != 2001000007 {
 		t.Errorf("pinned: got %+v, %v", got, ok)
 	}
 	for _, name := range []string{"root", "12345", "a name", strings.Repeat("x", 33)} {
