@@ -3,12 +3,11 @@ package control
 import (
 	"context"
 	"net/http"
-	"time"
 )
 
 // admission answers whether somebody may come in. It asks IAM for memberships,
 // unless a login asked for the same person's keys within the time that answers
-// are reused.
+// are reused, which is longer while all turns of logins are taken.
 func (s *Server) admission(w http.ResponseWriter, r *http.Request) {
 	name, ok := loginName(w, r)
 	if !ok {
@@ -20,10 +19,10 @@ func (s *Server) admission(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	answer, ok := s.lookups.fresh(name)
+	answer, ok := s.lookups.enough(name)
 	var err error
 	if !ok {
-		answer, err = s.admissions.keys(r.Context(), name)
+		answer, err = s.admissions.keys(r.Context(), Question{Name: name})
 	}
 	answer.User.Keys, answer.Shared = nil, nil
 	replyAnswer(w, answer, err)
@@ -33,15 +32,4 @@ func (s *Server) admission(w http.ResponseWriter, r *http.Request) {
 func (o Options) admit(ctx context.Context, name string) (Answer, error) {
 	u, err := o.Admit(ctx, name)
 	return Answer{User: u}, err
-}
-
-// fresh returns the answer for name that would be reused. It starts no lookup.
-func (l *lookups) fresh(name string) (Answer, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	it := l.asked[name]
-	if it == nil || it.err != nil || !time.Now().Before(it.until) {
-		return Answer{}, false
-	}
-	return it.answer, true
 }

@@ -20,14 +20,23 @@ import (
 // bounded, and no call outlasts its context.
 type Client struct{ Path string }
 
-// Keys asks what IAM says now about a login name. An error says that nobody
-// knows; an Answer without keys says that there are none.
+// Keys asks what IAM says now about a login name, whichever key is offered.
 func (c Client) Keys(ctx context.Context, name string) (Answer, error) {
-	body, err := c.do(ctx, http.MethodGet, "/v1/keys?name="+url.QueryEscape(name), maxAnswer)
+	return c.Ask(ctx, Question{Name: name})
+}
+
+// Ask asks what IAM says now about a login name. An error says that nobody
+// knows; an Answer without keys says that there are none.
+func (c Client) Ask(ctx context.Context, q Question) (Answer, error) {
+	query := url.Values{"name": {q.Name}}
+	if q.Key != "" {
+		query.Set("key", q.Key)
+	}
+	body, err := c.do(ctx, http.MethodGet, "/v1/keys?"+query.Encode(), maxAnswer)
 	if err != nil {
 		return Answer{}, err
 	}
-	a, err := decodeAnswer(body, name)
+	a, err := decodeAnswer(body, q.Name)
 	if err != nil {
 		return Answer{}, c.fault(fmt.Errorf("unusable answer: %w", err))
 	}

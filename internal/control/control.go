@@ -5,7 +5,8 @@
 // The protocol is HTTP/1.1 with small JSON bodies in answers and none in
 // questions; every answer is one connection.
 //
-//	GET  /v1/keys?name=NAME    an Answer; root and the named peers
+//	GET  /v1/keys?name=NAME&key=FINGERPRINT
+//	                           an Answer; root and the named peers
 //	GET  /v1/admission?name=NAME&recent=1
 //	                           the same without keys, from memberships alone; with
 //	                           recent=1 the last refresh's word will do
@@ -43,6 +44,34 @@ const (
 type Answer struct {
 	User   cache.UserKeys // with Login false where the user may not log in any more, or never might
 	Shared []string       // the shared accounts that the person may enter as well
+
+	// Limited says that IAM was not asked: the key in question is unknown, and
+	// the calls that unknown keys may cost are spent. The Answer is what the last
+	// listing says, and no authority on a key that is not in it.
+	Limited bool
+}
+
+// A Question is what one login asks.
+type Question struct {
+	Name string
+	Key  string // the fingerprint of the offered key, as keys.ParseFingerprint takes it; "": not said
+}
+
+// A Standing is what is known of a login name before IAM is asked.
+type Standing int
+
+const (
+	// Unlisted is a name about which nothing is known but that it may be a person's.
+	Unlisted Standing = iota
+	// Listed is the name of a person whose keys are known.
+	Listed
+)
+
+// Counts are counts since the server was made.
+type Counts struct {
+	Limited int64 `json:"limited"` // questions with unknown keys that were answered from the listing: refused for rate
+	Older   int64 `json:"older"`   // questions that were given an older answer because too many were asked
+	Busy    int64 `json:"busy"`    // lookups that did not come to their turn
 }
 
 // A RefreshRequest is what a person asked of refresh.
@@ -60,6 +89,7 @@ type wireAnswer struct {
 	Checked int64     `json:"checked"` // Unix seconds
 	Keys    []wireKey `json:"keys"`
 	Shared  []string  `json:"shared,omitempty"`
+	Limited bool      `json:"limited,omitempty"`
 }
 
 type wireKey struct {
@@ -75,7 +105,7 @@ type wireError struct {
 func (a Answer) encode() ([]byte, error) {
 	w := wireAnswer{
 		Version: Version, Name: a.User.Name, UID: a.User.UID, Login: a.User.Login,
-		Checked: a.User.Checked.Unix(), Keys: []wireKey{}, Shared: a.Shared,
+		Checked: a.User.Checked.Unix(), Keys: []wireKey{}, Shared: a.Shared, Limited: a.Limited,
 	}
 	for _, k := range a.User.Keys {
 		if err := k.CheckForm(); err != nil {
@@ -109,7 +139,8 @@ func decodeAnswer(body []byte, name string) (Answer, error) {
 		return Answer{}, fmt.Errorf("%d shared accounts are more than %d", len(w.Shared), maxShared)
 	}
 	a := Answer{
-		User: cache.UserKeys{Name: w.Name, UID: w.UID, Login: w.Login, Checked: time.Unix(w.Checked, 0)},
+		User:    cache.UserKeys{Name: w.Name, UID: w.UID, Login: w.Login, Checked: time.Unix(w.Checked, 0)},
+		Limited: w.Limited,
 	}
 	if len(w.Shared) > 0 {
 		a.Shared = w.Shared

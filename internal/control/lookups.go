@@ -3,10 +3,13 @@ package control
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/nss-iam/nss-iam/internal/keys"
 )
 
 // ErrBusy is returned where a lookup did not come to its turn in time.
@@ -16,37 +19,117 @@ var ErrBusy = errors.New("too many lookups are waiting")
 // anybody waits at the door.
 var errSlow = errors.New("no answer yet, and others have waited long enough; the question goes on for those who ask later")
 
-// maxRemembered bounds the answers kept for reuse. A host has far fewer login
-// names than this; a peer that invents some must not fill the memory.
+// maxRemembered bounds the names that are remembered. A host has far fewer
+// login names than this; a peer that invents some must not fill the memory.
 const maxRemembered = 8192
 
 // lookups asks for each name once at a time, however many want to know, and
 // hands the answer to those who come within the reuse window too.
+//
+// sshd asks before the client has signed anything, so that everybody may ask
+// about every name, with any key, the public ones of its owner included. A key
+// that the person's listing does not have is a stranger: strangers start few
+// lookups, and never keep others waiting. What asks with a known key waits in
+// one queue; while it is full, an answer of the last minute is good enough.
 type lookups struct {
 	ask      func(context.Context, string) (Answer, error)
+	listed   func(string) (Answer, Standing)
 	reuse    time.Duration        // of answers
+	pressed  time.Duration        // of answers while all turns are taken
 	retry    time.Duration        // of failures
-	timeout  time.Duration        // of one lookup, waiting for its turn included
+	timeout  time.Duration        // of one lookup
+	queueing time.Duration        // how long a lookup waits for its turn
 	patience func() time.Duration // from a lookup's begin, for all its askers; nil or 0: no end but their own
 	turn     chan struct{}        // one place for each lookup under way
 	rate     *rate.Limiter
-	mu       sync.Mutex
-	asked    map[string]*lookup
+	life     context.Context // ends with the server
+
+	strangers strangers
+
+	mu     sync.Mutex // guards names and what they hold, strangers.waiting, counts
+	names  map[string]*remembered
+	counts Counts
+}
+
+// remembered is what is known of one login name from lookups.
+type remembered struct {
+	under *lookup       // the one under way
+	last  *lookup       // the last that ended
+	good  *lookup       // the last that ended with an answer
+	tries *rate.Limiter // what strangers may ask about this name
 }
 
 // A lookup is one question to IAM. Its answer is set when done is closed.
 type lookup struct {
 	done   chan struct{}
-	began  time.Time
+	began  time.Time // when somebody wanted to know
+	asked  time.Time // when it had its turn; zero: it waits for that still
 	answer Answer
 	err    error
 	until  time.Time // the answer is reused up to here; set with it, under lookups.mu
 }
 
-// keys returns the answer for name, at the latest when ctx ends. The lookup
-// itself goes on then, for those who ask next.
-func (l *lookups) keys(ctx context.Context, name string) (Answer, error) {
-	it := l.join(name)
+// keys answers q, at the latest when ctx ends. The lookup itself goes on then,
+// for those who ask next.
+func (l *lookups) keys(ctx context.Context, q Question) (Answer, error) {
+	if q.Key != "" {
+		if listed, standing := l.listed(q.Name); standing == Listed && !has(listed, q.Key) {
+			return l.toStranger(ctx, q.Name, listed)
+		}
+	}
+	it, older := l.join(q.Name)
+	switch {
+	case it != nil:
+		return l.await(ctx, it)
+	case older != nil:
+		return l.renewed(q.Name, older), nil
+	}
+	return Answer{}, ErrBusy
+}
+
+// renewed returns what an older answer said, and what was learned after it.
+func (l *lookups) renewed(name string, older *lookup) Answer {
+	if listed, standing := l.listed(name); standing == Listed {
+		return listed
+	}
+	return older.answer
+}
+
+// enough returns an answer for name that is good without a lookup.
+func (l *lookups) enough(name string) (Answer, bool) {
+	l.mu.Lock()
+	fresh, older := l.ended(l.names[name], time.Now())
+	l.mu.Unlock()
+	switch {
+	case fresh != nil && fresh.err == nil:
+		return fresh.answer, true
+	case older != nil:
+		return l.renewed(name, older), true
+	}
+	return Answer{}, false
+}
+
+// ended returns the lookup whose answer is given again: one that ended just now,
+// or while all turns are taken an older one. The caller holds l.mu.
+func (l *lookups) ended(n *remembered, now time.Time) (fresh, older *lookup) {
+	switch {
+	case n == nil:
+	case n.last != nil && now.Before(n.last.until):
+		return n.last, nil
+	case len(l.turn) == cap(l.turn) && n.good != nil && now.Sub(n.good.asked) < l.pressed:
+		l.counts.Older++
+		return nil, n.good
+	}
+	return nil, nil
+}
+
+func (l *lookups) counted() Counts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.counts
+}
+
+func (l *lookups) await(ctx context.Context, it *lookup) (Answer, error) {
 	var late <-chan time.Time
 	if l.patience != nil {
 		if d := l.patience(); d > 0 {
@@ -70,49 +153,82 @@ func (l *lookups) keys(ctx context.Context, name string) (Answer, error) {
 	}
 }
 
-// join returns the lookup for name that is under way or fresh, or starts one.
-func (l *lookups) join(name string) *lookup {
+func has(a Answer, fingerprint string) bool {
+	return slices.ContainsFunc(a.User.Keys, func(k keys.Key) bool { return k.MatchesFingerprint(fingerprint) })
+}
+
+// join returns a lookup for name: one that is fresh or under way, after starting
+// it if need be; or, while all turns are taken, one that is older than an answer
+// may be otherwise; or neither, where there is no room for another name.
+func (l *lookups) join(name string) (it, older *lookup) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	if it := l.asked[name]; it != nil && (it.until.IsZero() || now.Before(it.until)) {
-		return it
+	n := l.remember(name, now)
+	if n == nil {
+		return nil, nil
 	}
-	if len(l.asked) >= maxRemembered {
+	fresh, older := l.ended(n, now)
+	if fresh != nil {
+		return fresh, nil
+	}
+	if n.under == nil {
+		l.start(n, name, l.turn)
+	}
+	if older != nil {
+		return nil, older
+	}
+	return n.under, nil
+}
+
+// remember returns what is known of name, or nil where there is no room. The
+// caller holds l.mu.
+func (l *lookups) remember(name string, now time.Time) *remembered {
+	if n := l.names[name]; n != nil {
+		return n
+	}
+	if len(l.names) >= maxRemembered {
 		l.drop(now)
 	}
-	if len(l.asked) >= maxRemembered {
-		busy := &lookup{done: make(chan struct{}), err: ErrBusy}
-		close(busy.done)
-		return busy
+	if len(l.names) >= maxRemembered {
+		return nil
 	}
-	it := &lookup{done: make(chan struct{}), began: now}
-	l.asked[name] = it
-	go l.run(it, name)
-	return it
+	n := &remembered{tries: rate.NewLimiter(rate.Every(strangerEvery), strangerTries)}
+	l.names[name] = n
+	return n
 }
 
 // drop forgets what is past its reuse, and if that is not enough everything
 // that has been answered.
 func (l *lookups) drop(now time.Time) {
 	for _, limit := range []time.Time{now, now.Add(24 * time.Hour)} {
-		for name, it := range l.asked {
-			if !it.until.IsZero() && it.until.Before(limit) {
-				delete(l.asked, name)
+		for name, n := range l.names {
+			if n.under == nil && (n.last == nil || n.last.until.Before(limit)) {
+				delete(l.names, name)
 			}
 		}
-		if len(l.asked) < maxRemembered/2 {
+		if len(l.names) < maxRemembered/2 {
 			return
 		}
 	}
 }
 
+// start begins a lookup, at once if one of turns is free. The caller holds l.mu.
+func (l *lookups) start(n *remembered, name string, turns chan struct{}) {
+	it := &lookup{done: make(chan struct{}), began: time.Now()}
+	n.under = it
+	select {
+	case turns <- struct{}{}:
+		it.asked = it.began
+	default:
+	}
+	go l.run(it, n, name, turns)
+}
+
 // run asks. It is detached from who wanted to know first: the others must not
 // lose their answer when that one hangs up.
-func (l *lookups) run(it *lookup, name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
-	defer cancel()
-	answer, err := l.take(ctx, name)
+func (l *lookups) run(it *lookup, n *remembered, name string, turns chan struct{}) {
+	answer, err := l.take(it, name, turns)
 	if err == nil && answer.User.Name != name {
 		err = errors.New("lookup answered about another name")
 	}
@@ -123,31 +239,46 @@ func (l *lookups) run(it *lookup, name string) {
 	if err != nil {
 		it.answer, it.until = Answer{}, time.Now().Add(min(l.reuse, l.retry))
 	}
+	if errors.Is(err, ErrBusy) {
+		l.counts.Busy++
+	}
+	n.under, n.last = nil, it
+	if err == nil {
+		n.good = it
+	}
 	close(it.done)
 }
 
-func (l *lookups) take(ctx context.Context, name string) (Answer, error) {
-	select {
-	case l.turn <- struct{}{}:
-		defer func() { <-l.turn }()
-	case <-ctx.Done():
+func (l *lookups) take(it *lookup, name string, turns chan struct{}) (Answer, error) {
+	if !l.waitForTurn(it, turns) {
 		return Answer{}, ErrBusy
 	}
+	defer func() { <-turns }()
+	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
+	defer cancel()
 	if err := l.rate.Wait(ctx); err != nil {
 		return Answer{}, ErrBusy
 	}
 	return l.ask(ctx, name)
 }
 
-// forget has the next question about name asked anew, whatever is under way.
-func (l *lookups) forget(name string) {
+// waitForTurn reports whether it came to its turn, which it may have from the start.
+func (l *lookups) waitForTurn(it *lookup, turns chan struct{}) bool {
+	l.mu.Lock()
+	begun := !it.asked.IsZero()
+	l.mu.Unlock()
+	if begun {
+		return true
+	}
+	queue, cancel := context.WithTimeout(l.life, l.queueing)
+	defer cancel()
+	select {
+	case turns <- struct{}{}:
+	case <-queue.Done():
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.asked, name)
-}
-
-func (l *lookups) forgetAll() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	clear(l.asked)
+	it.asked = time.Now()
+	return true
 }

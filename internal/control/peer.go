@@ -59,19 +59,22 @@ func peer(conn *net.UnixConn) (uint32, error) {
 	return cred.Uid, nil
 }
 
-// A door lets in only the peers it knows, and only so many at a time.
+// A door lets in only the peers it knows, and only so many at a time. Root's
+// connections have places of their own: sshd makes the helper's user ask for
+// anybody at the door, and that must not keep root from asking.
 type door struct {
 	net.Listener
 	peers  []uint32
 	places chan struct{}
+	roots  chan struct{}
 	log    *slog.Logger
 	quiet  rate.Sometimes
 }
 
-func newDoor(l net.Listener, peers []uint32, places int, log *slog.Logger) *door {
+func newDoor(l net.Listener, o Options) *door {
 	return &door{
-		Listener: l, peers: append([]uint32{0}, peers...), places: make(chan struct{}, places),
-		log: log, quiet: rate.Sometimes{First: 5, Interval: 10 * time.Second},
+		Listener: l, peers: o.Peers, places: make(chan struct{}, o.Connections), roots: make(chan struct{}, o.Reserved),
+		log: o.Log, quiet: rate.Sometimes{First: 5, Interval: 10 * time.Second},
 	}
 }
 
@@ -88,15 +91,18 @@ func (d *door) Accept() (net.Conn, error) {
 			return nil, fmt.Errorf("accept: %s is not a Unix socket", conn.RemoteAddr().Network())
 		}
 		uid, err := peer(u)
-		if err == nil && !slices.Contains(d.peers, uid) {
+		places := d.places
+		if uid == 0 {
+			places = d.roots
+		} else if err == nil && !slices.Contains(d.peers, uid) {
 			err = fmt.Errorf("uid %d may not ask", uid)
 		}
 		if err == nil {
 			select {
-			case d.places <- struct{}{}:
-				return &guest{Conn: conn, uid: uid, leave: sync.OnceFunc(func() { <-d.places })}, nil
+			case places <- struct{}{}:
+				return &guest{Conn: conn, uid: uid, leave: sync.OnceFunc(func() { <-places })}, nil
 			default:
-				err = fmt.Errorf("%d connections are open already", cap(d.places))
+				err = fmt.Errorf("%d connections of uid %d are open already", cap(places), uid)
 			}
 		}
 		_ = conn.Close()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -116,7 +117,7 @@ func rawExchange(path, text string) (string, error) {
 
 func TestHostilePeersAreBounded(t *testing.T) {
 	unmet.Long(t, "peers that say nothing are waited for")
-	c, _ := serve(t, Options{Connections: 20, Lookup: func(context.Context, string) (Answer, error) { return alice(t), nil }})
+	c, _ := serve(t, Options{Reserved: 20, Lookup: func(context.Context, string) (Answer, error) { return alice(t), nil }})
 	ask := func() {
 		t.Helper()
 		if _, err := c.Keys(within(t, 5*time.Second), "alice"); err != nil {
@@ -164,4 +165,67 @@ func TestHostilePeersAreBounded(t *testing.T) {
 		}
 		ask()
 	})
+}
+
+// as runs f on a thread of its own that is uid for the kernel.
+func as(t *testing.T, uid int, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); errno != 0 {
+			t.Errorf("become uid %d: %v", uid, errno)
+			return
+		}
+		f()
+	}()
+	<-done
+}
+
+func TestRootsRequestsHavePlacesOfTheirOwn(t *testing.T) {
+	unmet.Root(t, "only root can become somebody else")
+	const helper, stranger = 12345, 54321
+	c, _ := serve(t, Options{
+		Connections: 3, Reserved: 2, Peers: []uint32{helper},
+		Lookup: func(context.Context, string) (Answer, error) { return alice(t), nil },
+	})
+	for dir := filepath.Dir(c.Path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(c.Path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	// hold opens n connections as uid and leaves them open, and reports how many the server kept.
+	hold := func(uid, n int) (kept int) {
+		as(t, uid, func() {
+			for range n {
+				conn, err := net.Dial("unix", c.Path)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				t.Cleanup(func() { _ = conn.Close() })
+				_ = conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+				if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+					kept++
+				}
+			}
+		})
+		return kept
+	}
+	if got := hold(stranger, 5); got != 0 {
+		t.Errorf("%d connections of a stranger were kept", got)
+	}
+	if got := hold(helper, 5); got != 3 {
+		t.Errorf("%d connections of the helper's user were kept, want its 3 places", got)
+	}
+	if _, err := c.Keys(within(t, 5*time.Second), "alice"); err != nil {
+		t.Errorf("root, while the helper's user has all its places: %v", err)
+	}
+	if got := hold(0, 5); got != 2 {
+		t.Errorf("%d connections of root were kept, want the 2 reserved", got)
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/keys"
 )
 
 // Options are what a Server answers with and its limits. Zero limits are
@@ -31,6 +32,9 @@ type Options struct {
 	// Recent is what is known of that already, if it is recent enough for
 	// programs that run often and without a person. nil: nothing.
 	Recent func(name string) (cache.UserKeys, bool)
+	// Listed says what is known of a login name without asking anybody: what the
+	// last answers give it. nil: nothing is known of anybody.
+	Listed func(name string) (Answer, Standing)
 	// Status describes the daemon; the result becomes JSON.
 	Status func(ctx context.Context) (any, error)
 	// Explain says why somebody can or cannot log in; the result becomes JSON.
@@ -40,25 +44,32 @@ type Options struct {
 
 	Peers         []uint32      // who may ask for keys and status, besides root
 	Reuse         time.Duration // how long an answer is reused: 3 s; negative: not at all
+	Pressed       time.Duration // how long an answer is reused while all turns are taken: 1 min
 	Retry         time.Duration // how long a failure is reused: 1 s, and no longer than Reuse
-	LookupTimeout time.Duration // of one lookup, waiting for its turn included: 10 s
+	LookupTimeout time.Duration // of one lookup: 10 s
+	QueueTimeout  time.Duration // how long a lookup waits for its turn: 1 min
 	// Patience is how long after a lookup's begin anybody still waits for it:
 	// sshd asks two to four times a login, and a slow IAM is to cost the person
 	// one wait. nil or 0: as long as each has time.
 	Patience       func() time.Duration
 	RefreshTimeout time.Duration // of one refresh: 10 min
-	Concurrent     int           // lookups at a time: 8
+	Concurrent     int           // lookups at a time: 4
 	Rate           float64       // lookups a second: 20
 	Burst          int           // lookups at once after a pause: 50
-	Connections    int           // open connections: 1024
-	Log            *slog.Logger  // nil: slog.Default()
+	// Strangers is how many lookups a second are made for keys that no listing
+	// has. nil: one in four seconds.
+	Strangers   func() float64
+	Connections int          // open connections of peers: 1024
+	Reserved    int          // of root, besides: 64
+	Log         *slog.Logger // nil: slog.Default()
 }
 
 // A Server answers on the daemon's socket.
 type Server struct {
 	options    Options
 	lookups    *lookups
-	admissions *lookups // asks Options.Admit; shares its turns and its rate with lookups
+	admissions *lookups           // asks Options.Admit; shares its rate with lookups
+	end        context.CancelFunc // of lookups that wait
 }
 
 // NewServer returns a Server. Options.Lookup, Status, Explain and Refresh may be nil;
@@ -66,12 +77,15 @@ type Server struct {
 func NewServer(o Options) *Server {
 	o.Reuse = max(cmp.Or(o.Reuse, 3*time.Second), 0)
 	o.Retry = cmp.Or(o.Retry, time.Second)
+	o.Pressed = cmp.Or(o.Pressed, time.Minute)
+	o.QueueTimeout = cmp.Or(o.QueueTimeout, time.Minute)
 	o.LookupTimeout = cmp.Or(o.LookupTimeout, 10*time.Second)
 	o.RefreshTimeout = cmp.Or(o.RefreshTimeout, 10*time.Minute)
-	o.Concurrent = cmp.Or(o.Concurrent, 8)
+	o.Concurrent = cmp.Or(o.Concurrent, 4)
 	o.Rate = cmp.Or(o.Rate, 20)
 	o.Burst = cmp.Or(o.Burst, 50)
 	o.Connections = cmp.Or(o.Connections, 1024)
+	o.Reserved = cmp.Or(o.Reserved, 64)
 	o.Log = cmp.Or(o.Log, slog.Default())
 	if o.Lookup == nil {
 		o.Lookup = func(context.Context, string) (Answer, error) {
@@ -83,35 +97,44 @@ func NewServer(o Options) *Server {
 			return cache.UserKeys{}, errors.New("nobody is asked here who may come in")
 		}
 	}
-	s := &Server{options: o, lookups: &lookups{
-		ask: o.Lookup, reuse: o.Reuse, retry: o.Retry, timeout: o.LookupTimeout, patience: o.Patience,
-		turn: make(chan struct{}, o.Concurrent), rate: rate.NewLimiter(rate.Limit(o.Rate), o.Burst),
-		asked: make(map[string]*lookup),
-	}}
+	if o.Listed == nil {
+		o.Listed = func(string) (Answer, Standing) { return Answer{}, Unlisted }
+	}
+	if o.Strangers == nil {
+		o.Strangers = func() float64 { return 0.25 }
+	}
+	life, end := context.WithCancel(context.Background())
+	turns := func() chan struct{} { return make(chan struct{}, o.Concurrent) }
+	s := &Server{options: o, end: end}
+	s.lookups = &lookups{
+		ask: o.Lookup, listed: o.Listed, reuse: o.Reuse, pressed: o.Pressed, retry: o.Retry,
+		timeout: o.LookupTimeout, queueing: o.QueueTimeout, patience: o.Patience,
+		turn: turns(), rate: rate.NewLimiter(rate.Limit(o.Rate), o.Burst), life: life,
+		strangers: strangers{
+			perSecond: o.Strangers, rate: rate.NewLimiter(rate.Limit(o.Strangers()), strangerBurst),
+			turn: make(chan struct{}, strangerTurns),
+		},
+		names: make(map[string]*remembered),
+	}
+	// In turns of its own: who is asked about here has shown a key or a password.
 	s.admissions = &lookups{
-		ask: o.admit, reuse: o.Reuse, retry: o.Retry, timeout: o.LookupTimeout, patience: o.Patience,
-		turn: s.lookups.turn, rate: s.lookups.rate, asked: make(map[string]*lookup),
+		ask: o.admit, listed: o.Listed, reuse: o.Reuse, pressed: o.Pressed, retry: o.Retry,
+		timeout: o.LookupTimeout, queueing: o.QueueTimeout, patience: o.Patience,
+		turn: turns(), rate: s.lookups.rate, life: life, names: make(map[string]*remembered),
 	}
 	return s
 }
 
-// Forget has the next question about each of names asked anew.
-func (s *Server) Forget(names ...string) {
-	for _, n := range names {
-		s.lookups.forget(n)
-		s.admissions.forget(n)
-	}
-}
-
-// ForgetAll has every next question asked anew.
-func (s *Server) ForgetAll() {
-	s.lookups.forgetAll()
-	s.admissions.forgetAll()
+// Counts returns the counts as they are now.
+func (s *Server) Counts() Counts {
+	keys, admissions := s.lookups.counted(), s.admissions.counted()
+	return Counts{keys.Limited, keys.Older + admissions.Older, keys.Busy + admissions.Busy}
 }
 
 // Serve answers on l, which must be a Unix socket, until ctx ends; it then
 // closes l, waits briefly for answers under way, and returns nil.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	defer s.end()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/keys", s.keys)
 	mux.HandleFunc("GET /v1/admission", s.admission)
@@ -136,7 +159,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			_ = server.Close()
 		}
 	})
-	err := server.Serve(newDoor(l, s.options.Peers, s.options.Connections, s.options.Log))
+	err := server.Serve(newDoor(l, s.options))
 	if stop() {
 		return err
 	}
@@ -165,10 +188,17 @@ func bounded(next http.Handler) http.Handler {
 }
 
 func (s *Server) keys(w http.ResponseWriter, r *http.Request) {
-	if name, ok := loginName(w, r); ok {
-		answer, err := s.lookups.keys(r.Context(), name)
-		replyAnswer(w, answer, err)
+	name, ok := loginName(w, r)
+	if !ok {
+		return
 	}
+	key := r.URL.Query().Get("key")
+	if key != "" && !keys.IsFingerprint(key) {
+		reply(w, http.StatusBadRequest, wireError{"that is no key's fingerprint"})
+		return
+	}
+	answer, err := s.lookups.keys(r.Context(), Question{Name: name, Key: key})
+	replyAnswer(w, answer, err)
 }
 
 // loginName returns the name that is asked about, and refuses what is none.

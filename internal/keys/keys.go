@@ -102,6 +102,29 @@ func (k Key) MatchesFingerprint(fp string) bool {
 	return fp == k.SHA256()
 }
 
+// IsFingerprint reports whether fp has the one form that the fingerprint of a
+// key has in sshd's %f, under either FingerprintHash.
+//
+//	SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU
+//	MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48
+func IsFingerprint(fp string) bool {
+	if sum, ok := strings.CutPrefix(fp, "SHA256:"); ok {
+		raw, err := base64.RawStdEncoding.Strict().DecodeString(sum)
+		return err == nil && len(raw) == sha256.Size && !strings.ContainsAny(sum, "\r\n")
+	}
+	pairs, ok := strings.CutPrefix(fp, "MD5:")
+	if !ok || len(pairs) != 3*md5.Size-1 {
+		return false
+	}
+	for i := range len(pairs) {
+		c := pairs[i]
+		if i%3 == 2 && c != ':' || i%3 != 2 && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
 // Check reports what is wrong with a key that was stored or sent: an id with
 // unsafe characters, or bytes that are not one whole key of the type it names.
 // It knows nothing of any policy.
