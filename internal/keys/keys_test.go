@@ -109,7 +109,7 @@ func certificate(blob []byte) string {
 	if err != nil {
 		panic(err)
 	}
-	c := &ssh.Certificate{Key: pub, CertType: ssh.UserCert}
+	c := &ssh.Certificate{Key: pub, CertType: ssh.UserCert, ValidPrincipals: []string{"alice"}}
 	if err := c.SignCert(rand.Reader, signer); err != nil {
 		panic(err)
 	}
