@@ -20,6 +20,7 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/keys"
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 func alice(tb testing.TB) Answer {
@@ -349,6 +350,7 @@ func TestTheClientOutwaitsNobody(t *testing.T) {
 }
 
 func TestHandlersOutliveTheHeaderTimeout(t *testing.T) {
+	unmet.Long(t, "the time-out for headers is waited for")
 	c, _ := serve(t, Options{Status: func(ctx context.Context) (any, error) {
 		select {
 		case <-time.After(2500 * time.Millisecond):
