@@ -94,7 +94,7 @@ func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refres
 			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Options: c.Keys.Options, Chain: c.Keys.Chain,
 		},
 		Host: func() (accounts.Host, error) { return readHost(log) }, KeysGID: gid,
-		SweepAge: sweepAge(c.Keys), TellGone: c.Removal.EndSessions, Now: time.Now, Log: log,
+		SweepAge: sweepAge(c.Keys), Now: time.Now, Log: log,
 		Everybody: c.Publish.URL != "", Mute: !c.Login.Configured(),
 	}
 	if r.Everybody {

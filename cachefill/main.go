@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/sessions"
 )
 
 // Set by the linker (Makefile).
@@ -43,6 +44,7 @@ const (
 )
 
 func main() {
+	sessions.Child()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))

@@ -98,7 +98,7 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 	for _, fault := range makeHomes(cmd.Context(), c, log) {
 		log.Error("homes are missing", "error", fault)
 	}
-	endSessions(cmd.Context(), c, r, outcome.Gone, log)
+	endSessions(cmd.Context(), c, r, log)
 	swept, err := r.Sweep(cmd.Context(), 0)
 	if swept.Users > 0 && !o.json {
 		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "keys: %d of %d users\n", swept.Keys, swept.Users)

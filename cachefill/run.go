@@ -328,7 +328,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	// A refresh needs several times what is kept: the rest is not needed for minutes.
 	debug.FreeOSMemory()
 	d.state.Release()
-	endSessions(ctx, c, r, outcome.Gone, d.log)
+	endSessions(ctx, c, r, d.log)
 	return outcome, err
 }
 

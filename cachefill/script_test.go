@@ -22,9 +22,11 @@ import (
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/homes"
+	"github.com/nss-iam/nss-iam/internal/sessions"
 )
 
 func TestMain(m *testing.M) {
+	sessions.Child()
 	if os.Getenv("IAM_CACHEFILL_OF_A_TEST") != "" {
 		program()
 	}
@@ -51,7 +53,7 @@ func program() {
 //	daemon says PATTERN    waits until its log has such a line
 //	daemon notifies TEXT   waits until it told systemd so
 //	daemon hup, stop       sends a signal; stop wants an end with status 0, at once
-//	process start NAME     starts a process of a served user; process ended waits for its end
+//	process start NAME     starts a process of a served user; process ended waits for its end, ! process ended says that it lives
 //	config TEXT            writes config.toml: TEXT, with \n for ends of lines, and what every script needs
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -332,6 +334,14 @@ func (w *world) kill() {
 
 func process(ts *testscript.TestScript, neg bool, args []string) {
 	w := of(ts)
+	if args[0] == "ended" && neg {
+		select {
+		case <-w.process:
+			ts.Fatalf("the process has ended")
+		default:
+		}
+		return
+	}
 	if args[0] == "ended" {
 		select {
 		case <-w.process:
@@ -344,7 +354,7 @@ func process(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	i := slices.IndexFunc(tables.Users, func(u accounts.User) bool { return u.Name == args[1] })
 	cmd := exec.Command("/bin/sleep", "600")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: tables.Users[i].UID, Gid: tables.Users[i].UID}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: tables.Users[i].UID, Gid: tables.Users[i].UID, Groups: tables.Users[i].Groups}}
 	ts.Check(cmd.Start())
 	ended := make(chan struct{})
 	w.process = ended

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/config"
@@ -10,28 +11,59 @@ import (
 	"github.com/nss-iam/nss-iam/internal/sessions"
 )
 
-// endSessions ends what runs for those who are gone, where the configuration
-// wants it. Who could not be ended is told again by the next refresh.
-func endSessions(ctx context.Context, c config.Config, r *refresh.Refresher, gone []accounts.User, log *slog.Logger) {
-	if !c.Removal.EndSessions || len(gone) == 0 {
+// endSessions ends what runs for people who are out, and for those who lost
+// sudo, where the configuration wants it. It is asked after every refresh, and
+// so goes on until nothing is left.
+func endSessions(ctx context.Context, c config.Config, r *refresh.Refresher, log *slog.Logger) {
+	if !c.Removal.EndSessions && !c.Sudo.EndSessions {
 		return
 	}
+	if _, err := endThose(ctx, c, r, log, whoseSessionsEnd(c, r, log)); err != nil {
+		log.Error("sessions of people who are out go on", "error", err)
+	}
+}
+
+// whoseSessionsEnd returns the people whose sessions the configuration wants ended.
+func whoseSessionsEnd(c config.Config, r *refresh.Refresher, log *slog.Logger) []accounts.User {
+	var people []accounts.User
+	if c.Removal.EndSessions {
+		people = r.Out(c.Removal.EndAtOnce)
+	}
+	if !c.Sudo.EndSessions {
+		return people
+	}
+	candidates, gid := r.WithoutSudo()
+	holders, err := sessions.Holding(gid)
+	if err != nil {
+		log.Error("sessions of people who lost sudo go on", "error", err)
+	}
+	for _, u := range candidates {
+		if slices.Contains(holders, u.UID) && !slices.ContainsFunc(people, func(p accounts.User) bool { return p.UID == u.UID }) {
+			people = append(people, u)
+		}
+	}
+	return people
+}
+
+// endThose ends everything that runs for people, and logs what became of it.
+func endThose(ctx context.Context, c config.Config, r *refresh.Refresher, log *slog.Logger, people []accounts.User) ([]sessions.Ended, error) {
 	host, err := r.Host()
 	if err != nil {
-		log.Error("removed users' processes go on", "error", err)
-		return
+		return nil, err
+	}
+	names, uids := map[uint32]string{}, make([]uint32, 0, len(people))
+	for _, u := range people {
+		names[u.UID] = u.Name
+		uids = append(uids, u.UID)
 	}
 	limits := sessions.Limits{Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Host: host}
-	for _, u := range gone {
-		n, err := sessions.End(ctx, []uint32{u.UID}, limits)
-		if err == nil {
-			err = r.Ended([]accounts.User{u})
+	ended, err := sessions.End(ctx, uids, limits)
+	for _, e := range ended {
+		if e.Err != nil {
+			log.Error("processes of somebody who is out go on", "user", names[e.UID], "uid", e.UID, "error", e.Err)
+			continue
 		}
-		switch {
-		case err != nil:
-			log.Error("a removed user's processes go on", "user", u.Name, "uid", u.UID, "error", err)
-		case n > 0:
-			log.Info("ended a removed user's processes", "user", u.Name, "uid", u.UID, "processes", n)
-		}
+		log.Info("ended the processes of somebody who is out", "user", names[e.UID], "uid", e.UID, "processes", e.Processes)
 	}
+	return ended, err
 }

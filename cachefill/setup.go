@@ -47,7 +47,7 @@ put back. May be repeated.`,
 		}
 		o := hostsetup.Options{
 			Sudo: len(c.Sudo.Groups) > 0 || c.Sudo.GroupsTag != "", HomesByPAM: c.Accounts.Homes == "pam",
-			HomesFolder: homesFolder(c), EndSessions: c.Removal.EndSessions, Chain: c.Keys.Chain, Offline: offline,
+			HomesFolder: homesFolder(c), EndSessions: c.Removal.EndSessions || c.Sudo.EndSessions, Chain: c.Keys.Chain, Offline: offline,
 		}
 		if dryRun {
 			return s.show(cmd.Context(), o)

@@ -71,8 +71,9 @@ func (l Login) Configured() bool {
 
 // Sudo says who is in the served group iam-sudo.
 type Sudo struct {
-	Groups    []string
-	GroupsTag string
+	Groups      []string
+	GroupsTag   string
+	EndSessions bool // of people who lose sudo
 }
 
 // Accounts says what the served users and groups look like.
@@ -128,7 +129,8 @@ type Removal struct {
 	Confirm     int     // consecutive complete answers
 	MaxFraction float64 // 0 to 1
 	KeepNames   time.Duration
-	EndSessions bool
+	EndSessions bool // of former users
+	EndAtOnce   bool // and of people whose removal is pending
 }
 
 // Metrics says where figures for monitoring are written.

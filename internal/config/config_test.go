@@ -85,6 +85,7 @@ groups = ["developers"]
 groups_tag = "nss-iam:login"
 [sudo]
 groups = ["admins"]
+end_sessions = true
 [accounts]
 home = "/efs/%U"
 publish_groups = ["team-*"]
@@ -109,6 +110,7 @@ allow_root = true
 [removal]
 max_fraction = 1
 keep_names = "1d12h"
+end_sessions = "at-once"
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +118,7 @@ keep_names = "1d12h"
 	want := Default()
 	want.Source = Source{Kind: "s3", Refresh: 30 * time.Second, Rate: 5, URL: "s3://bucket/some/key", TrustedKeys: []string{"k1", "k2"}}
 	want.Login = Login{Groups: []string{"developers"}, GroupsTag: "nss-iam:login"}
-	want.Sudo.Groups = []string{"admins"}
+	want.Sudo = Sudo{Groups: []string{"admins"}, EndSessions: true}
 	want.Accounts.Home = "/efs/%U"
 	want.Accounts.PublishGroups = []string{"team-*"}
 	want.Accounts.MapGroups = map[string]string{"docker-users": "docker"}
@@ -132,6 +134,7 @@ keep_names = "1d12h"
 	want.SharedAllowRoot = true
 	want.Removal.MaxFraction = 1
 	want.Removal.KeepNames = 36 * time.Hour
+	want.Removal.EndSessions, want.Removal.EndAtOnce = true, true
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\ngot  %+v\nwant %+v", got, want)
 	}
@@ -204,6 +207,8 @@ func TestEachFaultIsNamedWithItsPlace(t *testing.T) {
 		{"a refresh that hammers IAM", "[source]\nrefresh = \"10s\"\n", `f:2:1: key "source.refresh": "10s" would ask IAM more often than it answers; write "30s" or more`},
 		{"a duration without a unit", "[source]\nrefresh = \"300\"\n", `f:2:1: key "source.refresh": "300" is not a duration; write it as "5m"`},
 		{"a duration that is a number", "[keys]\nmax_age = 90\n", `f:2:1: key "keys.max_age": is a whole number, not a duration in quotes`},
+		{"sessions that end some day", "[removal]\nend_sessions = \"later\"\n", `f:2:1: key "removal.end_sessions": "later" is neither true nor false nor "at-once"; write one of them`},
+		{"sessions by number", "[removal]\nend_sessions = 1\n", `f:2:1: key "removal.end_sessions": "1" is neither true nor false nor "at-once"; write one of them`},
 		{"a negative duration", "[removal]\nkeep_names = \"-1d\"\n", `f:2:1: key "removal.keep_names": "-1d" is not a duration`},
 		{"a duration beyond all time", "[removal]\nkeep_names = \"999999999d\"\n", `f:2:1: key "removal.keep_names": "999999999d" is longer than a hundred years`},
 		{"an endpoint without a scheme", "[source]\nendpoint = \"iam.example.com\"\n", `f:2:1: key "source.endpoint": "iam.example.com" is not the address of an endpoint`},

@@ -60,7 +60,8 @@ func init() {
 			"groups": func(r *reader, v value) {
 				put(&r.config.Sudo.Groups)(v.list(iamGroupForm, "an IAM group name", `["admins"]`))
 			},
-			"groups_tag": func(r *reader, v value) { put(&r.config.Sudo.GroupsTag)(readInstanceTag(v, `"nss-iam:sudo"`)) },
+			"groups_tag":   func(r *reader, v value) { put(&r.config.Sudo.GroupsTag)(readInstanceTag(v, `"nss-iam:sudo"`)) },
+			"end_sessions": func(r *reader, v value) { put(&r.config.Sudo.EndSessions)(v.flag()) },
 		},
 		"accounts": {
 			"shell": func(r *reader, v value) { put(&r.config.Accounts.Shell)(readPath(v, `"/bin/bash"`)) },
@@ -106,7 +107,7 @@ func init() {
 			"keep_names": func(r *reader, v value) {
 				put(&r.config.Removal.KeepNames)(v.duration(time.Minute, 36500*day, `, or "0" to forget at once`, `"90d"`))
 			},
-			"end_sessions": func(r *reader, v value) { put(&r.config.Removal.EndSessions)(v.flag()) },
+			"end_sessions": readEndSessions,
 		},
 		"metrics": {"textfile": readTextFile},
 		"cache":   {"dir": func(r *reader, v value) { put(&r.config.Cache.Dir)(readPath(v, `"/var/lib/nss-iam"`)) }},
@@ -410,5 +411,17 @@ func readChain(r *reader, v value) {
 	}
 	if len(command) > 0 {
 		r.config.Keys.Chain = command
+	}
+}
+
+// readEndSessions reads true, false or "at-once".
+func readEndSessions(r *reader, v value) {
+	switch v.any {
+	case true, false:
+		r.config.Removal.EndSessions = v.any == true
+	case "at-once":
+		r.config.Removal.EndSessions, r.config.Removal.EndAtOnce = true, true
+	default:
+		v.fault(fmt.Sprintf("%.40q is neither true nor false nor \"at-once\"", fmt.Sprint(v.any)), "write one of them")
 	}
 }

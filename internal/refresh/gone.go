@@ -1,9 +1,7 @@
 package refresh
 
 import (
-	"cmp"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
@@ -18,42 +16,6 @@ func adopt(past accounts.History, former []Former, a answer) accounts.History {
 		}
 	}
 	return past.Adopt(gone)
-}
-
-// stillGone returns who is gone by this result, and who was before, is not
-// back, and whose end Ended was not told.
-func (r *Refresher) stillGone(result accounts.Result) ([]accounts.User, error) {
-	var gone []accounts.User
-	if err := r.State.Load(savedGone, &gone); err != nil {
-		return nil, err
-	}
-	gone = append(gone, result.NewFormer...)
-	former := map[uint32]string{}
-	for _, u := range result.Tables.Users {
-		if u.Former {
-			former[u.UID] = u.ID
-		}
-	}
-	slices.SortFunc(gone, func(a, b accounts.User) int { return cmp.Compare(a.UID, b.UID) })
-	gone = slices.CompactFunc(gone, func(a, b accounts.User) bool { return a.UID == b.UID })
-	return slices.DeleteFunc(gone, func(u accounts.User) bool { return former[u.UID] != u.ID }), nil
-}
-
-// Ended says that nothing of the users is left to end: see TellGone.
-func (r *Refresher) Ended(users []accounts.User) error {
-	r.State.Publish.Lock()
-	defer r.State.Publish.Unlock()
-	var gone []accounts.User
-	if err := r.State.Load(savedGone, &gone); err != nil {
-		return err
-	}
-	gone = slices.DeleteFunc(gone, func(u accounts.User) bool {
-		return slices.ContainsFunc(users, func(e accounts.User) bool { return e.ID == u.ID && e.UID == u.UID })
-	})
-	r.mu.Lock()
-	r.answer.outcome.Gone = gone
-	r.mu.Unlock()
-	return r.State.Save(map[string]any{savedGone: gone})
 }
 
 // forget drops the key listings of those who are gone, so that somebody who

@@ -20,7 +20,6 @@ import (
 
 func TestARemovalIsConfirmedBeforeTheUserIsAFormerOne(t *testing.T) {
 	h := newHost(t)
-	h.TellGone = true
 	h.refresh()
 	h.sweep()
 	uid := h.users()["bob"].UID
@@ -40,15 +39,12 @@ func TestARemovalIsConfirmedBeforeTheUserIsAFormerOne(t *testing.T) {
 		t.Errorf("got %+v, want a former user of number %d", bob, uid)
 	}
 
-	// Told again until somebody says that the processes have ended, also after a restart.
+	h.same("out", outOf(h, false), "bob")
 	h = h.restart()
-	if o = h.refresh(); len(o.Gone) != 1 || o.Gone[0].Name != "bob" {
-		t.Errorf("after a restart: got %+v gone, want bob", o.Gone)
-	}
-	h.does(h.Ended(o.Gone))
 	if o = h.refresh(); len(o.Gone) != 0 {
-		t.Errorf("after the end: got %+v gone", o.Gone)
+		t.Errorf("gone twice: %+v", o.Gone)
 	}
+	h.same("out after a restart", outOf(h, false), "bob")
 
 	h.does(h.e.AddMember("developers", "bob"))
 	h.refresh()
@@ -59,19 +55,56 @@ func TestARemovalIsConfirmedBeforeTheUserIsAFormerOne(t *testing.T) {
 	h.same("bob's cached keys", h.cached("bob"), bobsKey)
 }
 
-func TestSomebodyWhoReturnsIsNotToldAsGone(t *testing.T) {
+func outOf(h *host, pendingToo bool) string {
+	var names []string
+	for _, u := range h.Out(pendingToo) {
+		names = append(names, u.Name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}
+
+func TestWhoIsOut(t *testing.T) {
 	h := newHost(t)
-	h.TellGone = true
+	h.same("before the first answer", outOf(h, true), "")
 	h.refresh()
+	h.same("nobody", outOf(h, true), "")
 	h.does(h.e.RemoveMember("developers", "bob"))
 	h.refresh()
-	if o := h.refresh(); len(o.Gone) != 1 {
-		t.Fatalf("got %+v gone, want bob", o.Gone)
-	}
+	h.same("pending removal", outOf(h, true), "bob")
+	h.same("pending removal, not asked for", outOf(h, false), "")
+	h.refresh()
+	h.same("former", outOf(h, false), "bob")
 	h.does(h.e.AddMember("developers", "bob"))
-	if o := h.refresh(); len(o.Gone) != 0 {
-		t.Errorf("got %+v gone, want nobody: bob is back", o.Gone)
+	h.refresh()
+	h.same("back", outOf(h, true), "")
+}
+
+func TestWhoIsWithoutSudo(t *testing.T) {
+	h := newHost(t)
+	h.Policy.Sudo = []string{"admins"}
+	h.refresh()
+	names := func() string {
+		people, gid := h.WithoutSudo()
+		if gid != accounts.FixedGID(accounts.SudoGroup, h.Policy.Range) {
+			t.Errorf("got group %d", gid)
+		}
+		var list []string
+		for _, u := range people {
+			list = append(list, u.Name)
+		}
+		slices.Sort(list)
+		return strings.Join(list, " ")
 	}
+	all := names()
+	h.does(h.e.AddMember("admins", "bob"))
+	h.refresh()
+	if got := names(); strings.Contains(got, "bob") || !strings.Contains(all, "bob") {
+		t.Errorf("got %s after %s", got, all)
+	}
+	h.does(h.e.RemoveMember("admins", "bob"))
+	h.refresh()
+	h.same("without sudo", names(), all)
 }
 
 // rights are the served users who are in another group than iam-users.

@@ -58,7 +58,6 @@ type Refresher struct {
 	Host     func() (accounts.Host, error)
 	KeysGID  int           // who may read keys.db; -1: root alone
 	SweepAge time.Duration // how old a listing of keys becomes before the sweep repeats it
-	TellGone bool          // Outcome.Gone repeats who is gone until Ended is told
 	Now      func() time.Time
 	Log      *slog.Logger
 
@@ -135,7 +134,6 @@ const (
 	savedOrigin    = "origin"
 	savedLeavers   = "leavers"
 	savedDenied    = "denied"
-	savedGone      = "gone"
 )
 
 // emptyAnswers counts answers without anybody, in a row.
@@ -333,12 +331,6 @@ func (r *Refresher) apply(a answer, said Said, o Options, rebuild bool) (Outcome
 	if o.DryRun {
 		return outcome, nil
 	}
-	if r.TellGone {
-		if outcome.Gone, err = r.stillGone(a.result); err != nil {
-			return Outcome{}, err
-		}
-		values[savedGone] = outcome.Gone
-	}
 	// Remembered before it is served: a former user must not be forgotten by a
 	// crash in between, and counting an absence twice needs two absences.
 	if err := r.State.Save(values); err != nil {
@@ -353,9 +345,7 @@ func (r *Refresher) apply(a answer, said Said, o Options, rebuild bool) (Outcome
 	a.settled = r.settle(a, outcome, past, host)
 	a.outcome = outcome
 	a.outcome.Published, a.outcome.Changes = false, accounts.Changes{}
-	if !r.TellGone {
-		a.outcome.Gone = nil
-	}
+	a.outcome.Gone = nil
 	r.keep(a)
 	if err := errors.Join(r.saveDenied(), r.takeListings(r.last(), said.Listings), r.forget(a)); err != nil {
 		return outcome, err

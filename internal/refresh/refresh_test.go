@@ -144,7 +144,7 @@ func (h *host) restart() *host {
 	again := &host{t: h.t, e: h.e, clock: h.clock, local: h.local, Refresher: &refresh.Refresher{
 		Source: old.Source, Dir: old.Dir, Policy: old.Policy, LoginTag: old.LoginTag, SudoTag: old.SudoTag,
 		Keys: old.Keys, Login: old.Login, Host: old.Host, KeysGID: old.KeysGID,
-		SweepAge: old.SweepAge, TellGone: old.TellGone, Now: old.Now, Log: old.Log,
+		SweepAge: old.SweepAge, Now: old.Now, Log: old.Log,
 	}}
 	again.openState()
 	if err := again.Restore(); err != nil {

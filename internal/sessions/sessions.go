@@ -1,5 +1,5 @@
-// Package sessions ends what runs under the numbers of users who are gone. It
-// decides nobody's end: it is told numbers, and refuses those that a local
+// Package sessions ends what runs under the numbers of people who are out. It
+// decides nobody's end: it is given numbers, and refuses those that a local
 // account or the system may have.
 package sessions
 
@@ -7,12 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -26,7 +21,10 @@ var ErrNotOurs = errors.New("not a number of an IAM user")
 
 // ErrHidden is returned where /proc does not show other users' processes:
 // nobody would be found, and nobody ended.
-var ErrHidden = errors.New("/proc hides other users' processes; give the daemon's unit ProtectProc=default and CAP_KILL, as \"iam-cachefill setup\" does")
+var ErrHidden = errors.New("/proc hides other users' processes; run \"iam-cachefill setup\", which gives the daemon's unit what it needs")
+
+// errAlive is why a number is not ended.
+var errAlive = errors.New("some live on after SIGKILL")
 
 // Limits say whose processes may be ended.
 type Limits struct {
@@ -48,72 +46,148 @@ func (l Limits) check(uid uint32) error {
 
 // grace is how long processes have between SIGTERM and SIGKILL, and how long
 // the kernel has after that.
-const grace = 5 * time.Second
+var grace = 5 * time.Second
 
-// End ends every process whose real uid is one of uids, and says how many
-// there were: systemd-logind ends the sessions (TerminateUser), then, also
-// without logind, what is left is sent SIGTERM, and SIGKILL after some seconds.
-// A number outside the limits is ErrNotOurs, and nothing is done at all.
+const pause = 50 * time.Millisecond // between two looks
+
+// An Ended is what became of one number.
+type Ended struct {
+	UID       uint32
+	Processes int   // seen at the first look; 1 where they were there and not seen
+	Err       error // why something of it may live on
+}
+
+// End ends everything that runs with one of uids as its real uid, and whatever
+// else is in that user's slice, such as root shells that sudo opened in a
+// session. It returns what it found, nothing for numbers without processes. An
+// Ended without an error says that nothing was left.
 //
-// Source: org.freedesktop.login1(5), pidfd_send_signal(2).
-func End(ctx context.Context, uids []uint32, limits Limits) (ended int, err error) {
+// First systemd-logind is asked (TerminateUser), and SIGTERM sent; after some
+// seconds follow the slice's cgroup.kill and SIGKILL to all that the number may
+// signal, until the kernel knows no process of it. A number outside the limits
+// is ErrNotOurs, and nothing is done at all.
+//
+// Source: org.freedesktop.login1(5), kill(2), getpriority(2), cgroups(7).
+func End(ctx context.Context, uids []uint32, limits Limits) ([]Ended, error) {
 	for _, uid := range uids {
 		if err := limits.check(uid); err != nil {
-			return 0, err
+			return nil, err
 		}
+	}
+	found := look(uids)
+	if len(found) == 0 {
+		return nil, nil
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return 0, fmt.Errorf("look for processes: %w", err)
+		return nil, fmt.Errorf("look for processes: %w", err)
 	}
 	if hidesProcesses(string(mounts)) {
-		return 0, ErrHidden
+		return nil, ErrHidden
 	}
-	ended, err = signal(uids, 0)
-	if err != nil || ended == 0 {
-		return 0, err
+	if err := count(found); err != nil {
+		return nil, err
 	}
-	terminate(ctx, uids)
-	for _, s := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
-		for end := time.Now().Add(grace); ; {
-			left, err := signal(uids, s)
-			if err != nil || left == 0 {
-				return ended, err
-			}
-			if time.Now().After(end) {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return ended, context.Cause(ctx)
-			case <-time.After(100 * time.Millisecond):
-			}
-		}
+	terminate(ctx, found)
+	if err := askPolitely(ctx, found); err != nil {
+		return nil, err
 	}
-	return ended, fmt.Errorf("end processes of uids %v: some live on after SIGKILL", uids)
+	for i := range found {
+		found[i].Err = kill(ctx, found[i].UID)
+	}
+	return found, nil
 }
 
-// hidesProcesses reports whether /proc is mounted with hidepid, as systemd's
-// ProtectProc= does. The last mount over a place is the one that counts.
-//
-// Source: proc_pid_mountinfo(5): fields before " - ", then type, source, options.
-func hidesProcesses(mountinfo string) bool {
-	hidden := false
-	for line := range strings.Lines(mountinfo) {
-		before, after, _ := strings.Cut(line, " - ")
-		place, kind := strings.Fields(before), strings.Fields(after)
-		if len(place) < 5 || place[4] != "/proc" || len(kind) < 3 {
-			continue
+// look returns the numbers that something runs under, or in the slice of.
+func look(uids []uint32) []Ended {
+	var found []Ended
+	for _, uid := range uids {
+		if exists(uid) || sliceOf(uid).populated() {
+			found = append(found, Ended{UID: uid, Processes: 1})
 		}
-		hidden = slices.ContainsFunc(strings.Split(kind[2], ","), func(o string) bool {
-			return strings.HasPrefix(o, "hidepid=") && o != "hidepid=0" && o != "hidepid=off"
-		})
 	}
-	return hidden
+	return found
+}
+
+func count(found []Ended) error {
+	for i := range found {
+		n, err := signal([]uint32{found[i].UID}, 0)
+		if err != nil {
+			return err
+		}
+		found[i].Processes = max(n, 1)
+	}
+	return nil
+}
+
+// exists reports whether the kernel knows a process whose real uid is uid. One
+// that forks faster than /proc can be read cannot hide from it: the kernel
+// walks its list with new processes at the end.
+func exists(uid uint32) bool {
+	_, err := unix.Getpriority(unix.PRIO_USER, int(uid))
+	return !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.EINVAL) // EINVAL: this user namespace has no such number
+}
+
+// askPolitely sends SIGTERM, and gives up to grace to those who obey.
+func askPolitely(ctx context.Context, found []Ended) error {
+	for end := time.Now().Add(grace); ; {
+		var left []uint32
+		for _, f := range found {
+			if exists(f.UID) {
+				left = append(left, f.UID)
+			}
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		living, err := signal(left, unix.SIGTERM)
+		if err != nil {
+			return err
+		}
+		if living == 0 || time.Now().After(end) {
+			return nil
+		}
+		if err := wait(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// kill ends what is left of one number, and returns nil when nothing is.
+func kill(ctx context.Context, uid uint32) error {
+	for end := time.Now().Add(grace); ; {
+		if !exists(uid) && !sliceOf(uid).populated() {
+			return nil
+		}
+		err := errors.Join(sliceOf(uid).kill(), killAs(ctx, uid))
+		living, scanned := signal([]uint32{uid}, unix.SIGKILL)
+		err = errors.Join(err, scanned)
+		if err == nil && living == 0 && !sliceOf(uid).populated() {
+			return nil // zombies at most, which wait for somebody else's wait(2)
+		}
+		if time.Now().After(end) {
+			if err == nil {
+				err = errAlive
+			}
+			return fmt.Errorf("end processes of uid %d: %w", uid, err)
+		}
+		if err := wait(ctx); err != nil {
+			return fmt.Errorf("end processes of uid %d: %w", uid, err)
+		}
+	}
+}
+
+func wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(pause):
+		return nil
+	}
 }
 
 // terminate asks logind. Where there is none, or it refuses, signals do it all.
-func terminate(ctx context.Context, uids []uint32) {
+func terminate(ctx context.Context, found []Ended) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	bus, err := dbus.ConnectSystemBus(dbus.WithContext(ctx))
@@ -122,77 +196,7 @@ func terminate(ctx context.Context, uids []uint32) {
 	}
 	defer func() { _ = bus.Close() }()
 	logind := bus.Object("org.freedesktop.login1", "/org/freedesktop/login1")
-	for _, uid := range uids {
-		_ = logind.CallWithContext(ctx, "org.freedesktop.login1.Manager.TerminateUser", dbus.FlagNoAutoStart, uid).Err
+	for _, f := range found {
+		_ = logind.CallWithContext(ctx, "org.freedesktop.login1.Manager.TerminateUser", dbus.FlagNoAutoStart, f.UID).Err
 	}
-}
-
-// signal sends s to every process of the uids, and counts them. A number of a
-// process can go to another between a look and a signal: a pidfd cannot.
-func signal(uids []uint32, s unix.Signal) (count int, err error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return 0, fmt.Errorf("look for processes: %w", err)
-	}
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		found, err := signalOne(pid, uids, s)
-		if err != nil {
-			return count, err
-		}
-		if found {
-			count++
-		}
-	}
-	return count, nil
-}
-
-func signalOne(pid int, uids []uint32, s unix.Signal) (found bool, err error) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return false, nil // gone, or a thread
-	}
-	defer func() { _ = unix.Close(fd) }()
-	uid, alive, err := owner(pid)
-	if err != nil || !alive || !slices.Contains(uids, uid) {
-		return false, err
-	}
-	err = unix.PidfdSendSignal(fd, s, nil, 0)
-	switch {
-	case errors.Is(err, unix.ESRCH):
-		return false, nil
-	case err != nil:
-		return true, fmt.Errorf("end process %d of uid %d: %w; where iam-cachefill runs without capabilities, give it CAP_KILL and ProtectProc=default", pid, uid, err)
-	}
-	return true, nil
-}
-
-// owner returns the real uid of a process, and whether it lives.
-func owner(pid int) (uid uint32, alive bool, err error) {
-	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-		return 0, false, nil
-	}
-	if err != nil {
-		return 0, false, err
-	}
-	alive = true
-	for line := range strings.Lines(string(b)) {
-		switch key, value, _ := strings.Cut(line, ":"); key {
-		case "State": // "Z (zombie)" has ended, and waits for its parent
-			value = strings.TrimSpace(value)
-			alive = !strings.HasPrefix(value, "Z") && !strings.HasPrefix(value, "X")
-		case "Uid": // real, effective, saved, file system
-			fields := strings.Fields(value)
-			if len(fields) != 4 {
-				return 0, false, fmt.Errorf("process %d has the uids %q", pid, value)
-			}
-			n, err := strconv.ParseUint(fields[0], 10, 32)
-			return uint32(n), alive, err
-		}
-	}
-	return 0, false, fmt.Errorf("process %d has no uid", pid)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +21,11 @@ import (
 var limits = Limits{
 	Range: accounts.Range{Low: 2001000000, High: 2146999999},
 	Host:  accounts.Host{Users: []accounts.HostUser{{Name: "root"}, {Name: "local", UID: 2001000009}}},
+}
+
+func TestMain(m *testing.M) {
+	Child()
+	os.Exit(m.Run())
 }
 
 // Numbers of nobody.
@@ -41,15 +47,15 @@ func TestNumbersThatAreNotOursAreRefused(t *testing.T) {
 		"the last but one of systemd's numbers": {2147352576, limits},
 	} {
 		// One wrong number stops all.
-		if n, err := End(t.Context(), []uint32{gone, c.uid}, c.limits); !errors.Is(err, ErrNotOurs) || n != 0 {
-			t.Errorf("%s: got %d, %v", name, n, err)
+		if got, err := End(t.Context(), []uint32{gone, c.uid}, c.limits); !errors.Is(err, ErrNotOurs) || got != nil {
+			t.Errorf("%s: got %v, %v", name, got, err)
 		}
 	}
 }
 
 func TestWithoutProcessesThereIsNothingToEnd(t *testing.T) {
-	if n, err := End(t.Context(), []uint32{gone}, limits); n != 0 || err != nil {
-		t.Errorf("got %d, %v", n, err)
+	if got, err := End(t.Context(), []uint32{gone}, limits); got != nil || err != nil {
+		t.Errorf("got %v, %v", got, err)
 	}
 }
 
@@ -95,9 +101,9 @@ func TestAUsersProcessesEndAndNobodyElses(t *testing.T) {
 	for i, cmd := range []*exec.Cmd{polite, stubborn, second} {
 		all.Go(func() { signals[i] = end(t, cmd) })
 	}
-	n, err := End(t.Context(), []uint32{gone, gone2}, limits)
-	if err != nil || n < 4 { // the stubborn one's sleep is a process of its own
-		t.Errorf("got %d, %v", n, err)
+	got, err := End(t.Context(), []uint32{gone, gone2, 2001000776}, limits)
+	if err != nil || !slices.Equal(got, []Ended{{UID: gone, Processes: 3}, {UID: gone2, Processes: 1}}) { // the stubborn one's sleep is a process of its own
+		t.Errorf("got %v, %v", got, err)
 	}
 	all.Wait()
 	if signals != [3]syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGTERM} {
@@ -153,8 +159,8 @@ func TestLogindIsAskedFirst(t *testing.T) {
 	}
 	ended := make(chan syscall.Signal)
 	go func() { ended <- end(t, process) }()
-	if n, err := End(t.Context(), []uint32{gone}, limits); n != 1 || err != nil {
-		t.Errorf("got %d, %v", n, err)
+	if got, err := End(t.Context(), []uint32{gone}, limits); err != nil || !slices.Equal(got, []Ended{{UID: gone, Processes: 1}}) {
+		t.Errorf("got %v, %v", got, err)
 	}
 	if s := <-ended; s != syscall.SIGHUP {
 		t.Errorf("the process ended by %v, not by logind", s)
@@ -189,5 +195,28 @@ func TestAProcThatHidesProcessesIsNoticed(t *testing.T) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+func TestWhoHoldsAGroupIsFoundByTheRealUid(t *testing.T) {
+	unmet.Root(t, "only root can give a process groups")
+	const group = 2001000999
+	cmd := exec.Command("/bin/sleep", "600")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: gone, Gid: gone, Groups: []uint32{5, group}}}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	for name, test := range map[string]struct {
+		gid  uint32
+		want []uint32
+	}{
+		"a supplementary group": {group, []uint32{gone}},
+		"the process's own":     {gone, []uint32{gone}},
+		"nobody's":              {group + 1, nil},
+	} {
+		if got, err := Holding(test.gid); err != nil || !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %v, %v", name, got, err)
+		}
 	}
 }

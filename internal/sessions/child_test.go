@@ -1,0 +1,173 @@
+package sessions
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nss-iam/nss-iam/tests/unmet"
+)
+
+// What forks and ends without pause is nowhere when one looks.
+const (
+	runner = `trap "" TERM; echo set up; f() { f & exit; }; f`
+	// It ends whoever of its number may be ended, before it runs on.
+	hunter = `trap "" TERM; echo set up; f() { kill -9 -1 2>/dev/null; f & exit; }; f`
+	// It does nothing but that.
+	guard = `trap "" TERM; echo set up; while :; do kill -9 -1; done 2>/dev/null`
+)
+
+func shortGrace(t *testing.T) {
+	before := grace
+	grace = 300 * time.Millisecond
+	t.Cleanup(func() { grace = before })
+}
+
+func noBus(t *testing.T) {
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+t.TempDir()+"/none")
+}
+
+func TestWhatRunsFromSignalsIsEndedAllTheSame(t *testing.T) {
+	noBus(t)
+	for name, script := range map[string]string{
+		"a process that forks faster than it is looked at": runner,
+		"one that also ends all of its number":             hunter,
+		"one that ends all of its number and never forks":  guard,
+	} {
+		t.Run(name, func(t *testing.T) {
+			shortGrace(t)
+			other := start(t, stays, "echo set up; exec sleep 600")
+			cmd := start(t, gone, script)
+			t.Cleanup(func() { _ = killAs(context.Background(), gone) })
+			go func() { _ = cmd.Wait() }()
+			if !exists(gone) {
+				t.Fatal("it does not run")
+			}
+			got, err := End(t.Context(), []uint32{gone}, limits)
+			if err != nil || len(got) != 1 || got[0].Err != nil || got[0].Processes < 1 {
+				t.Fatalf("got %v, %v", got, err)
+			}
+			for range 50 { // ended means ended
+				if exists(gone) {
+					t.Fatal("it is alive after the end")
+				}
+				time.Sleep(time.Millisecond)
+			}
+			if !exists(stays) {
+				t.Error("somebody else's process is gone")
+			}
+			_ = other.Process.Kill()
+			_ = other.Wait()
+		})
+	}
+}
+
+// The capabilities that the unit's drop-in gives are enough, also for a process
+// that may not gain any.
+func TestTheUnitsCapabilitiesAreEnough(t *testing.T) {
+	unmet.Root(t, "only root has capabilities to give up")
+	if os.Getenv("NSS_IAM_TEST_BOUNDED") != "" {
+		shortGrace(t)
+		got, err := End(t.Context(), []uint32{gone}, limits)
+		if err != nil || len(got) != 1 || got[0].Err != nil {
+			t.Errorf("got %v, %v", got, err)
+		}
+		return
+	}
+	noBus(t)
+	text, err := os.ReadFile("../../packaging/systemd/features/sessions.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounds := "-all"
+	for line := range strings.Lines(string(text)) {
+		if list, ok := strings.CutPrefix(strings.TrimSpace(line), "CapabilityBoundingSet="); ok {
+			for c := range strings.FieldsSeq(list) {
+				bounds += ",+" + strings.ToLower(strings.TrimPrefix(c, "CAP_"))
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		bounds string
+		ends   bool
+	}{"as the drop-in says": {bounds, true}, "without setuid": {"-all,+kill", false}} {
+		t.Run(name, func(t *testing.T) {
+			cmd := start(t, gone, runner)
+			t.Cleanup(func() { _ = killAs(context.Background(), gone) })
+			go func() { _ = cmd.Wait() }()
+			self, err := filepath.EvalSymlinks("/proc/self/exe")
+			if err != nil {
+				t.Fatal(err)
+			}
+			again := exec.Command("setpriv", "--bounding-set="+test.bounds, "--no-new-privs", self, "-test.run=^TestTheUnitsCapabilitiesAreEnough$")
+			again.Env = append(os.Environ(), "NSS_IAM_TEST_BOUNDED=1")
+			out, err := again.CombinedOutput()
+			if (err == nil) != test.ends {
+				t.Errorf("%v\n%s", err, out)
+			}
+			if !test.ends && !strings.Contains(string(out), "iam-cachefill setup") {
+				t.Errorf("the error has no remedy:\n%s", out)
+			}
+		})
+	}
+}
+
+func TestTheChildTakesOnlyNumbersOfOurs(t *testing.T) {
+	for _, text := range []string{"0", "1000", "-1", "4294967295", "", "x", "2147352576"} {
+		if err := child(text); !errors.Is(err, ErrNotOurs) {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+}
+
+// A root shell in a session has another number, and ends with the slice.
+func TestTheSliceOfAUserEndsAsAWhole(t *testing.T) {
+	unmet.Root(t, "only root can make cgroups")
+	noBus(t)
+	shortGrace(t)
+	root := ""
+	for _, r := range cgroupRoots {
+		if _, err := os.Stat(filepath.Join(r, "cgroup.controllers")); err == nil {
+			root = r
+		}
+	}
+	if root == "" {
+		unmet.Skip(t, "no cgroups of version 2 here")
+	}
+	top := filepath.Join(root, "nss-iam-sessions-test")
+	dir := filepath.Join(top, sliceOf(gone).name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _, _ = os.Remove(dir), os.Remove(filepath.Dir(dir)), os.Remove(top) })
+	if _, err := os.Stat(filepath.Join(dir, "cgroup.kill")); err != nil {
+		unmet.Skip(t, "the kernel has no cgroup.kill")
+	}
+	before := cgroupRoots
+	cgroupRoots = []string{filepath.Join(root, "no such folder"), top}
+	t.Cleanup(func() { cgroupRoots = before })
+
+	if got, err := End(t.Context(), []uint32{gone}, limits); got != nil || err != nil {
+		t.Fatalf("an empty slice: got %v, %v", got, err)
+	}
+	shell := start(t, 0, "echo $$ >"+dir+"/cgroup.procs; trap '' TERM HUP; echo set up; sleep 600; :")
+	ended := make(chan struct{})
+	go func() { _ = shell.Wait(); close(ended) }()
+	if exists(gone) {
+		t.Fatal("it runs under the user's number")
+	}
+	got, err := End(t.Context(), []uint32{gone, gone2}, limits)
+	if err != nil || len(got) != 1 || got[0].Err != nil {
+		t.Errorf("got %v, %v", got, err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Error("the root shell lives on")
+	}
+}
