@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/keys"
 )
 
@@ -26,6 +27,14 @@ type question struct {
 
 // hasKey reports whether sshd said which key the client offers.
 func (q question) hasKey() bool { return q.blob != nil || q.fingerprint != "" }
+
+// asks is the question for the daemon about one login name.
+func (q question) asks(name string) control.Question {
+	if q.blob != nil {
+		return control.Question{Name: name, Key: keys.Key{Blob: q.blob}.SHA256()}
+	}
+	return control.Question{Name: name, Key: q.fingerprint}
+}
 
 // offersKey reports whether k is the key that the client offers, or may be
 // where sshd did not say.
@@ -83,7 +92,7 @@ func checkName(name string) error {
 func (q *question) take(a string) error {
 	var again bool
 	switch {
-	case strings.HasPrefix(a, "SHA256:"), strings.HasPrefix(a, "MD5:"):
+	case keys.IsFingerprint(a):
 		again, q.fingerprint = q.fingerprint != "", a
 	case strings.HasPrefix(a, "AAAA"):
 		blob, err := base64.StdEncoding.DecodeString(a)

@@ -26,7 +26,7 @@ func TestALoginNameHasItsCharactersAndItsLength(t *testing.T) {
 
 func TestSshdsArgumentsAreReadInAnyOrderAndEachOnce(t *testing.T) {
 	alice := key("APKAALICE", "alice1")
-	text := base64.StdEncoding.EncodeToString(alice.Blob)
+	text, md5 := base64.StdEncoding.EncodeToString(alice.Blob), "MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48"
 	for _, c := range []struct {
 		name string
 		args []string
@@ -36,8 +36,8 @@ func TestSshdsArgumentsAreReadInAnyOrderAndEachOnce(t *testing.T) {
 		{"a name of digits is a name", []string{"1000"}, question{name: "1000"}},
 		{"all of them", []string{"alice", "7", alice.SHA256(), text, "ssh-ed25519"},
 			question{name: "alice", uid: 7, hasUID: true, fingerprint: alice.SHA256(), keyText: text, blob: alice.Blob, keyType: "ssh-ed25519"}},
-		{"all in another order", []string{"alice", "sk-ssh-ed25519@openssh.com", text, "MD5:00", "7"},
-			question{name: "alice", uid: 7, hasUID: true, fingerprint: "MD5:00", keyText: text, blob: alice.Blob, keyType: "sk-ssh-ed25519@openssh.com"}},
+		{"all in another order", []string{"alice", "sk-ssh-ed25519@openssh.com", text, md5, "7"},
+			question{name: "alice", uid: 7, hasUID: true, fingerprint: md5, keyText: text, blob: alice.Blob, keyType: "sk-ssh-ed25519@openssh.com"}},
 		{"uid 0 is a uid", []string{"alice", "0"}, question{name: "alice", hasUID: true}},
 		{"the greatest uid", []string{"alice", "4294967295"}, question{name: "alice", uid: 1<<32 - 1, hasUID: true}},
 		{"no arguments", nil, question{}},
@@ -45,8 +45,10 @@ func TestSshdsArgumentsAreReadInAnyOrderAndEachOnce(t *testing.T) {
 		{"a negative uid", []string{"alice", "-1"}, question{}},
 		{"an empty argument", []string{"alice", ""}, question{}},
 		{"base64 that is none", []string{"alice", "AAAA!"}, question{}},
+		{"a fingerprint cut short", []string{"alice", md5[:49]}, question{}},
+		{"a fingerprint of another hash", []string{"alice", "SHA1:" + alice.SHA256()[7:]}, question{}},
 		{"two uids", []string{"alice", "0", "0"}, question{}},
-		{"two fingerprints", []string{"alice", "MD5:00", "SHA256:x"}, question{}},
+		{"two fingerprints", []string{"alice", md5, alice.SHA256()}, question{}},
 		{"two keys", []string{"alice", text, text}, question{}},
 		{"two types", []string{"alice", "ssh-rsa", "ssh-ed25519"}, question{}},
 		{"a name that looks like an option", []string{"-o"}, question{}},

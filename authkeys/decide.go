@@ -58,12 +58,10 @@ func (h helper) decide(q question) verdict {
 		return verdict{final: true, err: fmt.Errorf("user %q: %w, giving no keys; \"iam-cachefill refresh\" writes the file anew", q.name, err)}
 	}
 	v := verdict{policy: found.Policy}
-	uid, local := q.uid, q.hasUID && !found.Policy.Range.Contains(q.uid)
-	if !q.hasUID {
-		if uid, local, err = admission.LocalUID(h.passwd, q.name); err != nil {
-			v.err = fmt.Errorf("user %q: %w, giving no keys", q.name, err)
-			return v
-		}
+	uid, local, err := h.localAccount(q, found.Policy)
+	if err != nil {
+		v.err = fmt.Errorf("user %q: %w, giving no keys", q.name, err)
+		return v
 	}
 	switch {
 	case !local:
@@ -83,17 +81,46 @@ func (h helper) decide(q question) verdict {
 	return v
 }
 
+// localAccount reports whether sshd asks about an account that is not ours, and
+// its uid. A uid outside our range is never ours; one within it is a local
+// account's if the passwd file says so.
+func (h helper) localAccount(q question, p cache.LoginPolicy) (uid uint32, local bool, err error) {
+	if q.hasUID && !p.Range.Contains(q.uid) {
+		return q.uid, true, nil
+	}
+	uid, local, err = admission.LocalUID(h.passwd, q.name)
+	if q.hasUID {
+		// Without that file it is the daemon's and the cache's to say who has the uid.
+		return q.uid, err == nil && local && uid == q.uid, nil
+	}
+	return uid, local, err
+}
+
 // own finds the keys of an IAM user for the own login. cached is nil where
 // keys.db does not know the name.
 func (h helper) own(v *verdict, q question, cached *cache.UserKeys) {
-	if cached != nil && !cached.Login {
+	// The last good answer does not let the person in: keys.db says so, or has no
+	// record of a person whose uid is ours. The other helper must not either.
+	out := cached != nil && !cached.Login || cached == nil && q.hasUID
+	if out {
 		cached = nil
 	}
-	u, source, err := h.current(v.policy, q.name, cached, func(a control.Answer) cache.UserKeys { return a.User })
+	u, source, err := h.current(v.policy, q.asks(q.name), cached, func(a control.Answer) cache.UserKeys {
+		if a.Limited && !slices.ContainsFunc(a.User.Keys, q.offersKey) {
+			// Nobody asked whether the person may still come in.
+			v.final = v.policy.Online == "require"
+			h.log.Send(authlog.Notice, fmt.Sprintf("user %q: unknown key %s refused for rate: IAM is asked about few keys that no listing has; "+
+				"a key that was uploaded just now opens the login in some minutes", q.name, q.asks(q.name).Key))
+		}
+		return a.User
+	})
 	switch {
 	case err != nil:
 		v.err = fmt.Errorf("user %q: %w, giving no keys", q.name, err)
 		v.final = v.policy.Online == "require"
+	case u == nil && out:
+		v.final = true
+		h.log.Send(authlog.Notice, fmt.Sprintf("user %q: the last good answer lets nobody of this name in, giving no keys", q.name))
 	case u == nil: // an unknown user
 	case !u.Login:
 		v.final = true
@@ -131,7 +158,7 @@ func (h helper) shared(v *verdict, q question, members []cache.UserKeys) {
 	for i := range members {
 		wait.Go(func() {
 			r := &results[i]
-			r.user, r.source, r.err = h.current(v.policy, members[i].Name, &members[i], func(a control.Answer) cache.UserKeys {
+			r.user, r.source, r.err = h.current(v.policy, q.asks(members[i].Name), &members[i], func(a control.Answer) cache.UserKeys {
 				if !slices.Contains(a.Shared, q.name) {
 					h.log.Send(authlog.Notice, fmt.Sprintf("shared account %q: %q may not enter it any more", q.name, members[i].Name))
 					a.User.Keys = nil
@@ -167,14 +194,14 @@ func (v *verdict) add(q question, u cache.UserKeys, person, source string, now t
 	}
 }
 
-// current returns what opens name now, and where that came from. It returns
-// nil for a name that neither the daemon nor the cache knows.
-func (h helper) current(p cache.LoginPolicy, name string, cached *cache.UserKeys, pick func(control.Answer) cache.UserKeys) (*cache.UserKeys, string, error) {
+// current returns what opens the name in question now, and where that came
+// from. It returns nil for a name that neither the daemon nor the cache knows.
+func (h helper) current(p cache.LoginPolicy, q control.Question, cached *cache.UserKeys, pick func(control.Answer) cache.UserKeys) (*cache.UserKeys, string, error) {
 	rule := admission.Rule{Policy: p, Now: h.now, Warn: func(err error) {
-		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: %v, falling back to the cache", name, err))
+		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: %v, falling back to the cache", q.Name, err))
 	}}
 	a, err := rule.Answer(func(ctx context.Context) (cache.UserKeys, error) {
-		answer, err := control.Client{Path: h.socket}.Keys(ctx, name)
+		answer, err := control.Client{Path: h.socket}.Ask(ctx, q)
 		if err != nil {
 			return cache.UserKeys{}, err
 		}

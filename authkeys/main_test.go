@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 //
 //	authkeys ARG…           the helper, with its cache, socket, passwd and log in $WORK
 //	publish [name=value…]   writes keys.db for the company below; online=, timeout=, stale= (max_stale),
-//	                        age= (of the cached answers), root=allowed, options=a,b, chain=a,b
+//	                        age= (of the cached answers), denied= (a person), root=allowed, options=a,b, chain=a,b
 //	spoil HOW               harms keys.db: absent, cut, flipped, text, foreign, writable, link
 //	daemon HOW              listens on the socket: says IAM's present truth, or has it changed, or misbehaves
 //	log 'PATTERN'           the log has a line like this, in facility auth
@@ -92,7 +92,7 @@ func company() cache.KeyTables {
 			{Name: "olga", Checked: now, Keys: []keys.Key{key("APKAOLGA", "olga")}},
 			{Name: "ubuntu", UID: 2001000003, Login: true, Checked: now, Keys: []keys.Key{key("APKAUBUNTU", "ubuntu")}},
 		},
-		Shared: []cache.SharedAccount{{Name: "ec2-user", Members: []string{"alice", "olga"}}, {Name: "root", Members: []string{"alice"}}},
+		Shared: []cache.SharedAccount{{Name: "ec2-user", Members: []string{"alice", "olga"}}, {Name: "high", Members: []string{"alice"}}, {Name: "root", Members: []string{"alice"}}},
 	}
 }
 
@@ -103,7 +103,7 @@ func setup(env *testscript.Env) error {
 		env.Setenv(k.name+"_FP", it.SHA256())
 	}
 	env.Setenv("LONG", strings.Repeat("a", 10000))
-	passwd := "root:x:0:0:root:/root:/bin/bash\nec2-user:x:1000:1000::/home/ec2-user:/bin/bash\nubuntu:x:1001:1001::/home/ubuntu:/bin/bash\n"
+	passwd := "root:x:0:0:root:/root:/bin/bash\nhigh:x:2100000000:100::/home/high:/bin/bash\nec2-user:x:1000:1000::/home/ec2-user:/bin/bash\nubuntu:x:1001:1001::/home/ubuntu:/bin/bash\n"
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "passwd"), []byte(passwd), 0o644); err != nil {
 		return err
 	}
@@ -189,8 +189,14 @@ func publish(ts *testscript.TestScript, neg bool, args []string) {
 			for i := range t.Users {
 				t.Users[i].Checked = time.Now().Add(-duration)
 			}
+		case "denied":
+			for i := range t.Users {
+				if t.Users[i].Name == value {
+					t.Users[i] = cache.UserKeys{Name: value, Checked: t.Users[i].Checked}
+				}
+			}
 		case "root":
-			t.Shared[1].AllowRoot = value == "allowed"
+			t.Shared[2].AllowRoot = value == "allowed"
 		case "options":
 			t.Policy.Options = strings.Split(value, ",")
 		case "chain":
@@ -268,7 +274,7 @@ func truth(name string) control.Answer {
 				a.Shared = []string{"ec2-user"}
 			}
 			if name == "alice" {
-				a.Shared = append(a.Shared, "root")
+				a.Shared = append(a.Shared, "high", "root")
 			}
 			return a
 		}
@@ -286,6 +292,11 @@ var lookups = map[string]func(context.Context, string) (control.Answer, error){
 	"nokeys": func(_ context.Context, name string) (control.Answer, error) {
 		a := truth(name)
 		a.User.Keys = nil
+		return a, nil
+	},
+	"limited": func(_ context.Context, name string) (control.Answer, error) {
+		a := truth(name)
+		a.Limited = true
 		return a, nil
 	},
 	"left": func(_ context.Context, name string) (control.Answer, error) {
