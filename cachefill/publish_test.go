@@ -18,6 +18,7 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/emulator"
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 // A terminal runs the command in a folder, against an emulated account.
@@ -209,6 +210,7 @@ func TestAPublisherKnowsAfterARestartWhatItPublished(t *testing.T) {
 }
 
 func TestADaemonThatServesNobodyPublishes(t *testing.T) {
+	unmet.Root(t, "the daemon publishes for root alone")
 	x := newTerminal(t)
 	key, path := filepath.Join(x.dir, "key"), filepath.Join(x.dir, "snapshot")
 	x.run(exitOK, "publish", "--new-key", key)

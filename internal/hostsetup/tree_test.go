@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 // A tree is a small host: files in a folder, and stand-ins for its programs
@@ -42,6 +44,7 @@ var debian = map[string]string{
 
 func newTree(t *testing.T) tree {
 	t.Helper()
+	unmet.Root(t, "only root can give files to root, as setup does")
 	root := t.TempDir()
 	d := tree{&Host{Root: root}, t}
 	for name, content := range debian {
