@@ -4,7 +4,7 @@
 GO      ?= go
 CC      ?= cc
 BUILD   ?= build
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION ?= $(shell packaging/version)
 
 PREFIX  ?= /usr
 LIBDIR  ?= $(PREFIX)/lib/$(shell $(CC) -print-multiarch 2>/dev/null)
@@ -15,7 +15,9 @@ DESTDIR ?=
 CACHEDIR ?= /var/lib/nss-iam
 SOCKET   ?= /run/nss-iam/cachefill.sock
 
-GOFLAGS_STATIC = -ldflags "-s -w -X main.version=$(VERSION) -X main.cacheDir=$(CACHEDIR) -X main.socketPath=$(SOCKET)"
+# The same source gives the same bytes from any folder: no path of it, and nothing of
+# the state of git, gets into a program.
+GOFLAGS_STATIC = -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION) -X main.cacheDir=$(CACHEDIR) -X main.socketPath=$(SOCKET)"
 
 .PHONY: build check test demo bench fuzz lint install deb rpm clean programs
 
