@@ -13,13 +13,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
+	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/doctor"
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
-	"github.com/nss-iam/nss-iam/internal/refresh"
-	"github.com/nss-iam/nss-iam/internal/state"
 )
 
 func doctorCommand(o *options) *cobra.Command {
@@ -105,42 +105,35 @@ func trySources(ctx context.Context, c config.Config) []doctor.Attempt {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var t trial
-	a, err := whoToAsk(c, new(state.Store), slog.New(slog.DiscardHandler))
+	a, err := openSources(c, directory.Origin{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.try("the source", err)
 		return t.tried
 	}
-	groups := append(append([]string(nil), c.Login.Groups...), c.Sudo.Groups...)
-	for _, key := range []string{c.Login.GroupsTag, c.Sudo.GroupsTag} {
+	var tagged [2][]string
+	for i, key := range []string{c.Login.GroupsTag, c.Sudo.GroupsTag} {
 		if key == "" {
 			continue
 		}
-		value, err := a.iam.InstanceTag(ctx, key)
-		if t.try(fmt.Sprintf("the instance's tag %q", key), err) {
-			for _, g := range strings.Split(value, ",") {
-				if g = strings.TrimSpace(g); g != "" {
-					groups = append(groups, g)
-				}
-			}
+		value, err := a.instanceTag(ctx, key)
+		if err == nil {
+			tagged[i], err = accounts.ParseGroupsTag(value)
 		}
+		t.try(fmt.Sprintf("the instance's tag %q", key), err)
 	}
-	what := "users, groups and members"
-	if a.snapshot != nil {
-		what = "the snapshot " + c.Source.URL
-	}
-	said, err := a.directory().Directory(ctx, refresh.Wanted{Groups: groups, Publish: c.Accounts.PublishGroups, AllUsers: c.Login.AllUsers})
-	if !t.try(what, err) || len(said.Directory.Users) == 0 || a.snapshot != nil && c.Keys.Online == "off" {
+	query := policyFrom(c).WithTags(tagged[0], tagged[1]).Query()
+	answer, err := a.directory.Directory(ctx, query)
+	if !t.try(a.what, err) || len(answer.Directory.Users) == 0 || a.whole && c.Keys.Online == "off" {
 		return t.tried
 	}
-	// What a login asks for.
-	name := said.Directory.Users[0].Name
-	_, err = a.iam.UserID(ctx, name)
-	t.try("one user", err)
-	_, _, err = a.iam.Keys(ctx, name, func(string) (string, bool) { return "", false })
+	u := answer.Directory.Users[0]
+	_, err = a.users.Keys(ctx, u, directory.KeyQuery{
+		Body: func(string) (string, bool) { return "", false }, TagPrefix: c.Keys.TagPrefix, AllUsers: query.AllUsers,
+	})
 	t.try("one user's keys", err)
-	if c.Keys.TagPrefix != "" || c.Accounts.ExpiresTag != "" {
-		_, err = a.iam.Tags(ctx, name)
-		t.try("one user's tags", err)
+	if !query.AllUsers || len(c.Shared) > 0 {
+		_, err = a.users.Groups(ctx, u)
+		t.try("one user's groups", err)
 	}
 	return t.tried
 }

@@ -72,13 +72,17 @@ func readState(dir string, log *slog.Logger) (*state.Store, error) {
 }
 
 // newRefresher makes of a configuration what refreshes this host.
-func newRefresher(c config.Config, s *state.Store, log *slog.Logger) (*refresh.Refresher, asked, error) {
-	a, err := whoToAsk(c, s, log)
+func newRefresher(c config.Config, s *state.Store, log *slog.Logger) (*refresh.Refresher, sources, error) {
+	held, err := refresh.LastOrigin(s)
 	if err != nil {
-		return nil, asked{}, err
+		return nil, sources{}, err
+	}
+	a, err := openSources(c, held, log)
+	if err != nil {
+		return nil, sources{}, err
 	}
 	r := refresherWithout(c, s, log)
-	r.Source, r.Online = a.directory(), a.iam
+	r.Source, r.Users, r.InstanceTag = a.directory, a.users, a.instanceTag
 	return r, a, nil
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/awsec2ssh"
 	"github.com/nss-iam/nss-iam/internal/config"
-	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 func importCommand(o *options) *cobra.Command {
@@ -70,18 +70,18 @@ func planOf(ctx context.Context, s awsec2ssh.Settings, c config.Config) (string,
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	a, err := whoToAsk(c, nil, slog.New(slog.DiscardHandler))
+	a, err := openSources(c, directory.Origin{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return "", err
 	}
-	said, err := a.iam.Directory(ctx, refresh.Wanted{AllUsers: true})
+	answer, err := a.directory.Directory(ctx, directory.Query{AllUsers: true})
 	if err != nil {
 		return "", err
 	}
 	moves := make([]awsec2ssh.Move, len(users))
 	for i, local := range users {
 		moves[i].LocalUser = local
-		for _, u := range said.Directory.Users {
+		for _, u := range answer.Directory.Users {
 			if awsec2ssh.UnixName(u.Name) == local.Name {
 				moves[i].IAM, moves[i].ID = u.Name, u.ID
 				moves[i].New = accounts.UserUID(u.ID, accounts.Range{Low: c.IDs.Low, High: c.IDs.High})

@@ -9,7 +9,6 @@ import (
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
-	"github.com/nss-iam/nss-iam/internal/source"
 	"github.com/nss-iam/nss-iam/internal/state"
 )
 
@@ -82,14 +81,13 @@ func (p *publisher) write(ctx context.Context, r *refresh.Refresher, confirm boo
 	if confirm && repeat {
 		p.open.Renewal = time.Nanosecond
 	}
-	content := source.ContentOf(all)
-	result, err := p.open.Publish(ctx, content)
+	result, err := p.open.Publish(ctx, all)
 	if err != nil {
 		return publication{}, err
 	}
 	done := publication{
 		Address: p.publish.URL, Published: result.Published, Generation: result.Generation, Bytes: result.Bytes,
-		Users: len(content.Directory.Users), KeysOf: len(content.Keys),
+		Users: len(all.Directory.Users), KeysOf: len(all.Listings),
 	}
 	if result.Replaced != nil {
 		done.Replaced = result.Replaced.Error()

@@ -15,7 +15,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
-	"github.com/nss-iam/nss-iam/internal/source"
+	"github.com/nss-iam/nss-iam/internal/snapshot"
 )
 
 // A report is what the last refresh of this boot left for status to tell. It
@@ -43,17 +43,17 @@ type report struct {
 	Throttles map[string]int64 `json:",omitempty"`
 	Rate      float64          // AWS calls a second at most just now
 
-	Snapshot  *source.SnapshotStatus `json:",omitempty"` // the one in use
-	Published *publication           `json:",omitempty"` // the last publication
-	Unwritten string                 `json:",omitempty"` // why the last publication failed
+	Snapshot  *snapshot.Status `json:",omitempty"` // the one in use
+	Published *publication     `json:",omitempty"` // the last publication
+	Unwritten string           `json:",omitempty"` // why the last publication failed
 }
 
 func reportPath() string { return filepath.Join(filepath.Dir(socketPath), "status.json") }
 
 // newReport tells of a refresh that began at started.
-func newReport(started time.Time, o refresh.Outcome, err error, a asked, c config.Config) report {
+func newReport(started time.Time, o refresh.Outcome, err error, a sources, c config.Config) report {
 	before, _ := readReport()
-	stats := a.iam.Stats()
+	stats := a.stats()
 	r := report{
 		Version: version, Attempt: started, Took: time.Since(started), Refresh: c.Source.Refresh,
 		Calls: stats.Calls, Throttles: stats.Throttles, Rate: stats.Rate,

@@ -67,7 +67,7 @@ type daemon struct {
 	mu        sync.Mutex // guards what a reload replaces
 	config    config.Config
 	refresher *refresh.Refresher // nil until there is a configuration that says who may log in
-	asked     asked
+	sources   sources
 	publisher *publisher // nil without [publish]
 
 	kick      chan struct{}   // asks for a refresh soon
@@ -170,7 +170,7 @@ func (d *daemon) load() error {
 	if errors.Is(err, config.ErrNotConfigured) {
 		d.log.Warn("not configured: nothing is served until [login] says who may log in", "config", d.configFile)
 		if c.Publish.URL == "" {
-			d.replace(c, nil, asked{}, nil)
+			d.replace(c, nil, sources{}, nil)
 			return nil
 		}
 		err = nil
@@ -194,10 +194,10 @@ func (d *daemon) load() error {
 
 // replace puts another refresher in the place of the one at work, which from
 // then on publishes nothing.
-func (d *daemon) replace(c config.Config, r *refresh.Refresher, a asked, writer *publisher) {
+func (d *daemon) replace(c config.Config, r *refresh.Refresher, a sources, writer *publisher) {
 	d.mu.Lock()
 	before := d.refresher
-	d.config, d.refresher, d.asked, d.publisher = c, r, a, writer
+	d.config, d.refresher, d.sources, d.publisher = c, r, a, writer
 	d.mu.Unlock()
 	if before != nil {
 		before.Retire()
@@ -285,7 +285,7 @@ func (d *daemon) refreshForEver(ctx context.Context) error {
 // refresh does one refresh, logs what it did in one line, and reports it.
 func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcome, error) {
 	d.mu.Lock()
-	r, a, c, writer := d.refresher, d.asked, d.config, d.publisher
+	r, a, c, writer := d.refresher, d.sources, d.config, d.publisher
 	d.mu.Unlock()
 	if r == nil {
 		return refresh.Outcome{}, fmt.Errorf("%s: %w", d.configFile, config.ErrNotConfigured)

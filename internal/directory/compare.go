@@ -22,13 +22,6 @@ type Rename struct{ ID, Old, New string }
 // A Membership is one user in one group, by id.
 type Membership struct{ Group, User string }
 
-// Empty reports whether the directories were alike, as far as a Difference
-// tells: paths and dates do not count.
-func (d Difference) Empty() bool {
-	return len(d.AddedUsers)+len(d.RemovedUsers)+len(d.RenamedUsers)+len(d.RetaggedUsers)+
-		len(d.AddedGroups)+len(d.RemovedGroups)+len(d.RenamedGroups)+len(d.Joined)+len(d.Left) == 0
-}
-
 // Compare tells how before became after. Both must be sorted, as Validate demands.
 func Compare(before, after Directory) Difference {
 	var d Difference

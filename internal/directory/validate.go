@@ -99,14 +99,10 @@ func nameProblem(name string, most int) string {
 		return "has no name"
 	case len(name) > most:
 		return fmt.Sprintf("has a name of %d bytes, and IAM allows %d", len(name), most)
-	case strings.ContainsFunc(name, func(c rune) bool { return !letterOrDigit(c) && !strings.ContainsRune("_+=,.@-", c) }):
+	case strings.ContainsFunc(name, func(c rune) bool { return !NameCharacter(c) }):
 		return "has a character in its name that IAM does not allow"
 	}
 	return ""
-}
-
-func letterOrDigit(c rune) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
 // Sort puts users, groups and members in the order that a Directory promises.
@@ -137,22 +133,11 @@ func (d Directory) Group(id string) (Group, bool) {
 }
 
 // GroupNamed finds a group by name without regard to letter case, as IAM does.
-// Only ASCII letters are folded: to Unicode, "ſ" is a letter s as well.
 func (d Directory) GroupNamed(name string) (Group, bool) {
-	name = foldASCII(name)
 	for _, g := range d.Groups {
-		if len(g.Name) == len(name) && foldASCII(g.Name) == name {
+		if SameName(g.Name, name) {
 			return g, true
 		}
 	}
 	return Group{}, false
-}
-
-func foldASCII(s string) string {
-	return strings.Map(func(c rune) rune {
-		if 'A' <= c && c <= 'Z' {
-			return c + ('a' - 'A')
-		}
-		return c
-	}, s)
 }

@@ -130,7 +130,7 @@ func (b *builder) directory() (directory.Directory, error) {
 	names := make(map[string]string, len(b.users))
 	for _, id := range slices.Sorted(maps.Keys(b.users)) {
 		u := b.users[id]
-		fold := strings.ToLower(u.Name)
+		fold := directory.FoldName(u.Name)
 		if other, taken := names[fold]; taken {
 			return directory.Directory{}, incomplete("read directory", "users %s and %s are both called %q: IAM changed during the read", other, id, u.Name)
 		}
@@ -140,7 +140,7 @@ func (b *builder) directory() (directory.Directory, error) {
 	clear(names)
 	for _, id := range slices.Sorted(maps.Keys(b.groups)) {
 		g := *b.groups[id]
-		fold := strings.ToLower(g.Name)
+		fold := directory.FoldName(g.Name)
 		if other, taken := names[fold]; taken {
 			return directory.Directory{}, incomplete("read directory", "groups %s and %s are both called %q: IAM changed during the read", other, id, g.Name)
 		}

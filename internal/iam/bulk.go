@@ -15,7 +15,7 @@ import (
 // asks for. Memberships are by group name there, and users come before groups:
 // a membership in a group that is not listed means that a group was renamed or
 // deleted during the walk, and would otherwise look like an empty group.
-func (c *Client) readBulk(ctx context.Context, q Query) (*builder, error) {
+func (c *Client) readBulk(ctx context.Context, q directory.Query) (*builder, error) {
 	const op = "read account"
 	all := newPart()
 	groups := make(map[string]*directory.Group) // by name in lower case
@@ -39,12 +39,12 @@ func (c *Client) readBulk(ctx context.Context, q Query) (*builder, error) {
 				// Its memberships would be those of two times.
 				return page{}, incomplete(op, "user %q is listed twice: it was renamed during the walk", user.Name)
 			}
-			if q.Tags {
+			if q.Tags || c.options.BulkTags {
 				user.Tags = tagsOf(u.Tags)
 			}
 			all.users[user.ID] = user
 			for _, name := range u.GroupList {
-				fold := strings.ToLower(name)
+				fold := directory.FoldName(name)
 				memberships[fold] = append(memberships[fold], user.ID)
 			}
 		}
@@ -54,7 +54,7 @@ func (c *Client) readBulk(ctx context.Context, q Query) (*builder, error) {
 			if err != nil {
 				return page{}, err
 			}
-			fold := strings.ToLower(group.Name)
+			fold := directory.FoldName(group.Name)
 			if groups[fold] != nil {
 				return page{}, incomplete(op, "group %q is listed twice: groups were renamed during the walk", group.Name)
 			}
@@ -74,12 +74,12 @@ func (c *Client) readBulk(ctx context.Context, q Query) (*builder, error) {
 }
 
 // choose keeps the groups and users that a query asks for.
-func (c *Client) choose(q Query, all *part, groups map[string]*directory.Group, memberships map[string][]string) (*builder, error) {
+func (c *Client) choose(q directory.Query, all *part, groups map[string]*directory.Group, memberships map[string][]string) (*builder, error) {
 	b := newBuilder()
 	b.account = all.account
 	if q.AllUsers {
 		for id, u := range all.users {
-			if strings.HasPrefix(u.Path, q.PathPrefix) {
+			if strings.HasPrefix(u.Path, c.options.PathPrefix) {
 				b.users[id] = u
 			}
 		}
@@ -87,7 +87,7 @@ func (c *Client) choose(q Query, all *part, groups map[string]*directory.Group, 
 	}
 	wanted := make(map[string]bool)
 	for _, name := range q.Groups {
-		fold := strings.ToLower(name)
+		fold := directory.FoldName(name)
 		if groups[fold] == nil {
 			b.missing = append(b.missing, name)
 			continue
@@ -95,7 +95,7 @@ func (c *Client) choose(q Query, all *part, groups map[string]*directory.Group, 
 		wanted[fold] = true
 	}
 	for fold := range groups {
-		if matchesAny(q.Publish, fold) {
+		if q.Publishes(fold) {
 			wanted[fold] = true
 		}
 	}

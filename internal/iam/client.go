@@ -46,6 +46,16 @@ type Options struct {
 	AssumeRole string
 	ExternalID string
 
+	// PathPrefix limits a query for all users to those whose path begins with
+	// it; "" is every path.
+	PathPrefix string
+
+	// Bulk reads directories by GetAccountAuthorizationDetails: a few calls,
+	// whatever the number of groups, with tags, for a permission that shows
+	// every policy of the account. BulkTags keeps the tags, which come with it
+	// anyway, although a query did not ask for them.
+	Bulk, BulkTags bool
+
 	// Rate is how many calls a second IAM is asked at most, retries included,
 	// and Burst how many at once after a pause: so many for logins, and as
 	// many for everything else. The defaults are DefaultRate and DefaultBurst.
@@ -208,6 +218,9 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 }
 
 func (o Options) withDefaults() Options {
+	if o.PathPrefix == "" {
+		o.PathPrefix = "/"
+	}
 	if o.Rate == 0 {
 		o.Rate = DefaultRate
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
@@ -14,30 +13,6 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
-
-// A Query says which part of an account to read.
-type Query struct {
-	// Groups are read with their members. Those that do not exist are in
-	// directory.Directory.Missing.
-	Groups []string
-
-	// Publish are patterns, as path.Match has them, of names of further groups
-	// to read. Case does not count. A pattern that fits no group is no error.
-	Publish []string
-
-	// AllUsers reads every user whose path begins with PathPrefix, in a group
-	// or not, and leaves out all others, also where they are in a group read.
-	AllUsers   bool
-	PathPrefix string
-
-	// Bulk reads by GetAccountAuthorizationDetails: a few calls, whatever the
-	// number of groups, with tags, for a permission that shows every policy
-	// of the account.
-	Bulk bool
-
-	// Tags reads the users' tags: one call a user where Bulk is not set.
-	Tags bool
-}
 
 // Directory reads what the query asks for: everything, or an error. IAM is not
 // frozen meanwhile, so two rules keep the answer in one piece:
@@ -49,7 +24,7 @@ type Query struct {
 // What cannot be one account at one time, such as two users of one name or a
 // membership in a group that is not there, is ErrIncomplete; the next read will
 // do.
-func (c *Client) Directory(ctx context.Context, q Query) (directory.Directory, error) {
+func (c *Client) Directory(ctx context.Context, q directory.Query) (directory.Directory, error) {
 	for _, pattern := range q.Publish {
 		if _, err := path.Match(pattern, ""); err != nil {
 			return directory.Directory{}, fmt.Errorf("match group names with %q: %w", pattern, err)
@@ -60,11 +35,8 @@ func (c *Client) Directory(ctx context.Context, q Query) (directory.Directory, e
 			return directory.Directory{}, errors.New("read groups: a name is empty")
 		}
 	}
-	if q.PathPrefix == "" {
-		q.PathPrefix = "/"
-	}
 	read := c.readParts
-	if q.Bulk {
+	if c.options.Bulk {
 		read = c.readBulk
 	}
 	b, err := read(ctx, q)
@@ -75,7 +47,7 @@ func (c *Client) Directory(ctx context.Context, q Query) (directory.Directory, e
 }
 
 // readParts reads each group by itself.
-func (c *Client) readParts(ctx context.Context, q Query) (*builder, error) {
+func (c *Client) readParts(ctx context.Context, q directory.Query) (*builder, error) {
 	names, published, err := c.groupNames(ctx, q)
 	if err != nil {
 		return nil, err
@@ -85,7 +57,7 @@ func (c *Client) readParts(ctx context.Context, q Query) (*builder, error) {
 	g.SetLimit(parallel)
 	all := newPart()
 	if q.AllUsers {
-		g.Go(func() error { return c.listUsers(inner, q.PathPrefix, all) })
+		g.Go(func() error { return c.listUsers(inner, c.options.PathPrefix, all) })
 	}
 	parts := make([]*part, len(names))
 	for i, name := range names {
@@ -110,7 +82,7 @@ func (c *Client) readParts(ctx context.Context, q Query) (*builder, error) {
 	for i, p := range parts {
 		if p == nil {
 			// A group that only a pattern asked for was deleted after the list was read.
-			if !published[strings.ToLower(names[i])] {
+			if !published[directory.FoldName(names[i])] {
 				b.missing = append(b.missing, names[i])
 			}
 			continue
@@ -129,10 +101,10 @@ func (c *Client) readParts(ctx context.Context, q Query) (*builder, error) {
 
 // groupNames is which groups to read, each once, the query's own first.
 // published has those, in lower case, that only a pattern asks for.
-func (c *Client) groupNames(ctx context.Context, q Query) (names []string, published map[string]bool, err error) {
+func (c *Client) groupNames(ctx context.Context, q directory.Query) (names []string, published map[string]bool, err error) {
 	seen := make(map[string]bool)
 	for _, name := range q.Groups {
-		if fold := strings.ToLower(name); !seen[fold] {
+		if fold := directory.FoldName(name); !seen[fold] {
 			seen[fold] = true
 			names = append(names, name)
 		}
@@ -152,8 +124,8 @@ func (c *Client) groupNames(ctx context.Context, q Query) (names []string, publi
 		}
 		for _, g := range out.Groups {
 			name := aws.ToString(g.GroupName)
-			fold := strings.ToLower(name)
-			if name != "" && !seen[fold] && matchesAny(q.Publish, fold) {
+			fold := directory.FoldName(name)
+			if name != "" && !seen[fold] && q.Publishes(name) {
 				seen[fold], published[fold] = true, true
 				names = append(names, name)
 			}
@@ -161,15 +133,6 @@ func (c *Client) groupNames(ctx context.Context, q Query) (names []string, publi
 		return page{out.IsTruncated, out.Marker}, nil
 	})
 	return names, published, err
-}
-
-func matchesAny(patterns []string, fold string) bool {
-	for _, pattern := range patterns {
-		if ok, _ := path.Match(strings.ToLower(pattern), fold); ok { // the pattern was tried before
-			return true
-		}
-	}
-	return false
 }
 
 func (c *Client) listUsers(ctx context.Context, prefix string, into *part) error {
@@ -203,7 +166,7 @@ func (c *Client) readGroup(ctx context.Context, name string) (*part, error) {
 		switch {
 		case err != nil:
 			return page{}, err
-		case !strings.EqualFold(group.Name, name):
+		case !directory.SameName(group.Name, name):
 			return page{}, incomplete(op, "the answer is about group %q", group.Name)
 		case p.group.ID != "" && p.group.ID != group.ID:
 			return page{}, incomplete(op, "the group was deleted and created again during the walk")
@@ -246,7 +209,7 @@ func (c *Client) readTags(ctx context.Context, b *builder) error {
 		name := b.users[answers[i].id].Name
 		g.Go(func() error {
 			tags, err := c.Tags(ctx, name)
-			if errors.Is(err, ErrNoSuchUser) {
+			if errors.Is(err, directory.ErrNoSuchUser) {
 				answers[i].gone = true
 				return nil
 			}

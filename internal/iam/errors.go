@@ -14,16 +14,14 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// The kinds of failure, for errors.Is. Every error of this package has one,
-// but for those of a context that ended.
+// The kinds of failure, for errors.Is. Every error of this package has one or
+// is directory.ErrNoSuchUser, except for those of a context that ended.
 var (
 	// ErrAccessDenied: the credentials lack a permission. The error names the
 	// action, the resource and the policy statement that grants it.
 	ErrAccessDenied = errors.New("access denied")
 	// ErrNoSuchGroup: a group asked for by name does not exist.
 	ErrNoSuchGroup = errors.New("no such group")
-	// ErrNoSuchUser: the user asked for does not exist.
-	ErrNoSuchUser = errors.New("no such user")
 	// ErrThrottled: AWS refused the call for its rate, in spite of retries.
 	ErrThrottled = errors.New("throttled")
 	// ErrNoCredentials: no credentials were found or could be fetched.
@@ -54,7 +52,7 @@ var (
 // An Error is a failed read. Its text is one line.
 type Error struct {
 	Op     string // what was tried: `read group "developers"`
-	Kind   error  // one of the above
+	Kind   error  // one of the above, or directory.ErrNoSuchUser
 	Cause  error  // as the SDK has it; may be nil
 	Detail string // the cause in few words; that of Cause when empty
 	Remedy string // what to do; may be empty

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
 )
@@ -44,20 +45,20 @@ func TestADeniedActionIsNamedWithThePolicyThatGrantsIt(t *testing.T) {
 		want   []string
 	}{
 		{"iam:GetGroup", func(ctx context.Context, c *iam.Client) error {
-			_, err := c.Directory(ctx, iam.Query{Groups: []string{"developers"}})
+			_, err := c.Directory(ctx, directory.Query{Groups: []string{"developers"}})
 			return err
 		}, []string{`read group "developers": access denied`, "lacks iam:GetGroup on arn:aws:iam::111122223333:group/developers",
 			`{"Effect":"Allow","Action":"iam:GetGroup","Resource":"arn:aws:iam::111122223333:group/developers"}`}},
 		{"iam:ListUsers", func(ctx context.Context, c *iam.Client) error {
-			_, err := c.Directory(ctx, iam.Query{AllUsers: true})
+			_, err := c.Directory(ctx, directory.Query{AllUsers: true})
 			return err
 		}, []string{`list users: access denied`, `"Action":"iam:ListUsers","Resource":"*"`}},
 		{"iam:ListGroups", func(ctx context.Context, c *iam.Client) error {
-			_, err := c.Directory(ctx, iam.Query{Publish: []string{"*"}})
+			_, err := c.Directory(ctx, directory.Query{Publish: []string{"*"}})
 			return err
 		}, []string{`list groups: access denied`, `"Action":"iam:ListGroups","Resource":"*"`}},
 		{"iam:GetAccountAuthorizationDetails", func(ctx context.Context, c *iam.Client) error {
-			_, err := c.Directory(ctx, iam.Query{AllUsers: true, Bulk: true})
+			_, err := c.Directory(ctx, directory.Query{AllUsers: true})
 			return err
 		}, []string{`"Action":"iam:GetAccountAuthorizationDetails","Resource":"*"`}},
 		{"iam:ListSSHPublicKeys", func(ctx context.Context, c *iam.Client) error {
@@ -76,7 +77,9 @@ func TestADeniedActionIsNamedWithThePolicyThatGrantsIt(t *testing.T) {
 		t.Run(test.action, func(t *testing.T) {
 			e := start(t, emulator.Options{Company: company})
 			e.SetPolicy(emulator.AccessKey, emulator.AllowAllBut(test.action))
-			err := test.query(t.Context(), open(t, quick(e)))
+			o := quick(e)
+			o.Bulk = test.action == "iam:GetAccountAuthorizationDetails"
+			err := test.query(t.Context(), open(t, o))
 			if !errors.Is(err, iam.ErrAccessDenied) {
 				t.Fatalf("got %v, want ErrAccessDenied", err)
 			}
@@ -137,7 +140,7 @@ func TestEveryFailureIsItsOwnKindAndOneLine(t *testing.T) {
 			o.Attempts = 3
 			test.spoil(t, e, &o)
 			c := open(t, o)
-			_, err := c.Directory(t.Context(), iam.Query{Groups: []string{"developers"}})
+			_, err := c.Directory(t.Context(), directory.Query{Groups: []string{"developers"}})
 			if !errors.Is(err, test.kind) {
 				t.Fatalf("got %v, want %v", err, test.kind)
 			}
@@ -204,7 +207,7 @@ func TestACallWhoseTimeEndsBetweenAttemptsSaysWhatTheLastOneMet(t *testing.T) {
 		}
 		o := quick(e)
 		o.Backoff, o.CallTimeout = time.Hour, 300*time.Millisecond
-		if _, err := open(t, o).Directory(t.Context(), iam.Query{Groups: []string{"developers"}}); !errors.Is(err, want) {
+		if _, err := open(t, o).Directory(t.Context(), directory.Query{Groups: []string{"developers"}}); !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", kind, err, want)
 		}
 	}

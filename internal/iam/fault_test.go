@@ -9,7 +9,6 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/emulator"
-	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
@@ -26,12 +25,14 @@ func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 	o := quick(e)
 	o.Attempts = 3
 	o.AssumeRole = "arn:aws:iam::111122223333:role/reader"
-	for name, q := range map[string]iam.Query{
+	for name, q := range map[string]directory.Query{
 		"by group": {Groups: []string{"developers", "Admins"}, Publish: []string{"team-*"}},
 		"by list":  {AllUsers: true, Groups: []string{"Admins"}, Tags: true},
-		"in bulk":  {AllUsers: true, Publish: []string{"*"}, Bulk: true, Tags: true},
+		"in bulk":  {AllUsers: true, Publish: []string{"*"}, Tags: true},
 	} {
-		want := expected(e.Company(), q)
+		o := o
+		o.Bulk = name == "in bulk"
+		want := expected(e.Company(), q, "/")
 		if err := e.SetFaults(); err != nil {
 			t.Fatal(err)
 		}
@@ -93,8 +94,8 @@ func TestOneStalledCallIsTriedAgain(t *testing.T) {
 	if err := e.SetFaults(emulator.Fault{Kind: emulator.Stall}); err != nil {
 		t.Fatal(err)
 	}
-	q := iam.Query{Groups: []string{"developers"}}
-	if diff := difference(read(t.Context(), t, open(t, o), q), expected(e.Company(), q)); diff != "" {
+	q := directory.Query{Groups: []string{"developers"}}
+	if diff := difference(read(t.Context(), t, open(t, o), q), expected(e.Company(), q, "/")); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -110,8 +111,8 @@ func TestRandomFaultsNeverMakeAWrongAnswer(t *testing.T) {
 	if err := e.SetFaults(faults...); err != nil {
 		t.Fatal(err)
 	}
-	q := iam.Query{AllUsers: true, Groups: []string{"everyone"}, Publish: []string{"group-*"}}
-	want := expected(e.Company(), q)
+	q := directory.Query{AllUsers: true, Groups: []string{"everyone"}, Publish: []string{"group-*"}}
+	want := expected(e.Company(), q, "/")
 	good := 0
 	for range 40 {
 		got, err := open(t, o).Directory(t.Context(), q)

@@ -81,11 +81,7 @@ var company = emulator.Company{
 
 // expected is what a directory read must be, computed from the emulator's own
 // state and not from any answer.
-func expected(c emulator.Company, q iam.Query) directory.Directory {
-	prefix := q.PathPrefix
-	if prefix == "" {
-		prefix = "/"
-	}
+func expected(c emulator.Company, q directory.Query, prefix string) directory.Directory {
 	d := directory.Directory{Account: emulator.DefaultAccount}
 	wantedGroup := make(map[string]bool)
 	for _, g := range c.Groups {
@@ -128,7 +124,7 @@ func expected(c emulator.Company, q iam.Query) directory.Directory {
 	return d
 }
 
-func read(ctx context.Context, t *testing.T, c *iam.Client, q iam.Query) directory.Directory {
+func read(ctx context.Context, t *testing.T, c *iam.Client, q directory.Query) directory.Directory {
 	t.Helper()
 	d, err := c.Directory(ctx, q)
 	if err != nil {

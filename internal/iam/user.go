@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
@@ -19,33 +18,33 @@ import (
 // with what belongs to the caller itself.
 var errNoName = errors.New("the user name is empty")
 
-// UserID returns the id that a user's name stands for now. A user that does
-// not exist is ErrNoSuchUser.
-func (c *Client) UserID(ctx context.Context, userName string) (string, error) {
+// User returns the user that a name stands for now, without tags. A user that
+// does not exist is directory.ErrNoSuchUser.
+func (c *Client) User(ctx context.Context, userName string) (user directory.User, err error) {
 	op := fmt.Sprintf("read user %q", userName)
 	if userName == "" {
-		return "", fmt.Errorf("%s: %w", op, errNoName)
+		return user, fmt.Errorf("%s: %w", op, errNoName)
 	}
-	var id string
-	err := c.call(ctx, op, func(ctx context.Context) error {
+	err = c.call(ctx, op, func(ctx context.Context) error {
 		out, err := c.iam.GetUser(ctx, &awsiam.GetUserInput{UserName: &userName})
 		if err != nil {
-			return missing(err, op, ErrNoSuchUser, "")
+			return missing(err, op, directory.ErrNoSuchUser, "")
 		}
-		if out.User == nil || aws.ToString(out.User.UserId) == "" {
-			return incomplete(op, "the answer has no user id")
+		if out.User == nil {
+			return incomplete(op, "the answer has no user")
 		}
-		id = *out.User.UserId
-		return nil
+		u := out.User
+		user, err = newPart().userOf(op, u.UserId, u.UserName, u.Path, u.Arn, u.CreateDate)
+		return err
 	})
-	return id, err
+	return user, err
 }
 
 // Keys reads a user's SSH public keys, ascending by ID. The body under a key id
 // never changes, so known is asked first (nil knows nothing), and only the
 // unknown bodies of active keys are fetched; an inactive key that is not known
 // has no body. A key that vanishes meanwhile is left out. A user that does not
-// exist is ErrNoSuchUser.
+// exist is directory.ErrNoSuchUser.
 func (c *Client) Keys(ctx context.Context, userName string, known func(keyID string) (body string, ok bool)) ([]directory.Key, error) {
 	op := fmt.Sprintf("list SSH keys of %q", userName)
 	if userName == "" {
@@ -55,7 +54,7 @@ func (c *Client) Keys(ctx context.Context, userName string, known func(keyID str
 	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
 		out, err := c.iam.ListSSHPublicKeys(ctx, &awsiam.ListSSHPublicKeysInput{UserName: &userName, Marker: marker, MaxItems: aws.Int32(pageSize)})
 		if err != nil {
-			return page{}, missing(err, op, ErrNoSuchUser, "")
+			return page{}, missing(err, op, directory.ErrNoSuchUser, "")
 		}
 		if out.SSHPublicKeys == nil {
 			return page{}, incomplete(op, "a page has no list of keys")
@@ -65,7 +64,7 @@ func (c *Client) Keys(ctx context.Context, userName string, known func(keyID str
 			if key.ID == "" || k.UploadDate == nil {
 				return page{}, incomplete(op, "a key has no id or no upload date")
 			}
-			if k.UserName != nil && !strings.EqualFold(*k.UserName, userName) {
+			if k.UserName != nil && !directory.SameName(*k.UserName, userName) {
 				return page{}, incomplete(op, "the answer is about user %q", *k.UserName)
 			}
 			listed[key.ID] = key
@@ -115,7 +114,7 @@ func (c *Client) readKey(ctx context.Context, userName string, key *directory.Ke
 			return incomplete(op, "the answer has no body")
 		case aws.ToString(out.SSHPublicKey.SSHPublicKeyId) != key.ID:
 			return incomplete(op, "the answer is about key %q", aws.ToString(out.SSHPublicKey.SSHPublicKeyId))
-		case !strings.EqualFold(aws.ToString(out.SSHPublicKey.UserName), userName):
+		case !directory.SameName(aws.ToString(out.SSHPublicKey.UserName), userName):
 			return incomplete(op, "the answer is about user %q", aws.ToString(out.SSHPublicKey.UserName))
 		}
 		key.Body = *out.SSHPublicKey.SSHPublicKeyBody
@@ -127,7 +126,7 @@ func (c *Client) readKey(ctx context.Context, userName string, key *directory.Ke
 }
 
 // GroupsOf reads the groups that a user is in, ascending by ID, without their
-// members. A user that does not exist is ErrNoSuchUser.
+// members. A user that does not exist is directory.ErrNoSuchUser.
 func (c *Client) GroupsOf(ctx context.Context, userName string) ([]directory.Group, error) {
 	op := fmt.Sprintf("list groups of %q", userName)
 	if userName == "" {
@@ -138,7 +137,7 @@ func (c *Client) GroupsOf(ctx context.Context, userName string) ([]directory.Gro
 	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
 		out, err := c.iam.ListGroupsForUser(ctx, &awsiam.ListGroupsForUserInput{UserName: &userName, Marker: marker, MaxItems: aws.Int32(pageSize)})
 		if err != nil {
-			return page{}, missing(err, op, ErrNoSuchUser, "")
+			return page{}, missing(err, op, directory.ErrNoSuchUser, "")
 		}
 		if out.Groups == nil {
 			return page{}, incomplete(op, "a page has no list of groups")
@@ -174,7 +173,7 @@ func (c *Client) Tags(ctx context.Context, userName string) (map[string]string, 
 	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
 		out, err := c.iam.ListUserTags(ctx, &awsiam.ListUserTagsInput{UserName: &userName, Marker: marker, MaxItems: aws.Int32(pageSize)})
 		if err != nil {
-			return page{}, missing(err, op, ErrNoSuchUser, "")
+			return page{}, missing(err, op, directory.ErrNoSuchUser, "")
 		}
 		if out.Tags == nil {
 			return page{}, incomplete(op, "a page has no list of tags")

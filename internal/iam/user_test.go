@@ -9,7 +9,6 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/emulator"
-	"github.com/nss-iam/nss-iam/internal/iam"
 )
 
 func TestKeysAreListedAndOnlyUnknownActiveBodiesFetched(t *testing.T) {
@@ -94,7 +93,7 @@ func TestQuestionsAboutOneUser(t *testing.T) {
 		if got, err := ask[what]("dave"); err != nil || got != 0 {
 			t.Errorf("%s of a user who has none: %d, %v", what, got, err)
 		}
-		if _, err := ask[what]("nobody"); !errors.Is(err, iam.ErrNoSuchUser) {
+		if _, err := ask[what]("nobody"); !errors.Is(err, directory.ErrNoSuchUser) {
 			t.Errorf("%s of a user who does not exist: %v, want ErrNoSuchUser", what, err)
 		}
 		before := len(e.Walk())

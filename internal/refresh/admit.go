@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 // Admit asks the source whether the person of a login name may come in now,
@@ -25,14 +26,18 @@ func (r *Refresher) Admit(ctx context.Context, name string) (cache.UserKeys, err
 	}
 	r.login(1)
 	defer r.login(-1)
+	if r.Users == nil {
+		return cache.UserKeys{}, errors.New("the directory cannot be asked about one user")
+	}
 	had := p
-	var id string
 	var unknown error
 	var both sync.WaitGroup
-	both.Go(func() { id, unknown = r.online().UserID(ctx, had.IAMName) })
+	both.Go(func() {
+		unknown = r.Users.Exists(ctx, directory.User{ID: had.ID, Name: had.IAMName}, a.policy.AllUsers)
+	})
 	err := r.membership(ctx, a.policy, &p)
 	both.Wait()
-	if errors.Is(unknown, ErrNoSuchUser) || unknown == nil && id != had.ID {
+	if errors.Is(unknown, directory.ErrNoSuchUser) {
 		p.Login, p.Shared = false, nil
 		err, unknown = nil, nil
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/keys"
-	"github.com/nss-iam/nss-iam/internal/state"
 )
 
 // A person is somebody whose keys open something on this host.
@@ -87,7 +86,7 @@ func mark(u directory.User, taken map[string]bool) string {
 
 // userKeys makes of a listing what keys.db holds of a person. The directory
 // that the person's tags may have come with was asked for at the time given.
-func (r *Refresher) userKeys(p person, l state.Listing, asked time.Time) (cache.UserKeys, keys.Selection) {
+func (r *Refresher) userKeys(p person, l directory.KeyListing, asked time.Time) (cache.UserKeys, keys.Selection) {
 	u := cache.UserKeys{Name: p.Name, UID: p.UID, Login: p.Login, Checked: l.Checked}
 	tags := l.Tags
 	if p.tags != nil && (tags == nil || asked.After(l.Checked)) {

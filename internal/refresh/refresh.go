@@ -21,45 +21,26 @@ import (
 	"github.com/nss-iam/nss-iam/internal/state"
 )
 
-// ErrNoSuchUser is what a Source returns for a user that does not exist.
-var ErrNoSuchUser = errors.New("no such user")
-
-// A Source says what IAM says. Each answer is complete or an error.
-type Source interface {
-	// Directory reads the groups asked for with their members, or all users,
-	// and whatever else the source has.
-	Directory(ctx context.Context, want Wanted) (Said, error)
-	// UserID returns the id that a user's name stands for now, or ErrNoSuchUser.
-	UserID(ctx context.Context, userName string) (string, error)
-	// Keys lists a user's keys, and says when IAM was asked for them (zero:
-	// just now). The body of a key id never changes: known is asked before it
-	// is fetched.
-	Keys(ctx context.Context, userName string, known func(keyID string) (body string, ok bool)) ([]directory.Key, time.Time, error)
-	// Groups returns the names of a user's groups, or ErrNoSuchUser.
-	Groups(ctx context.Context, userName string) ([]string, error)
-	// Tags returns a user's tags, or ErrNoSuchUser.
-	Tags(ctx context.Context, userName string) (map[string]string, error)
-	// InstanceTag returns the value of a tag of the machine itself.
-	InstanceTag(ctx context.Context, key string) (string, error)
-}
-
 // A Refresher serves one host. Its fields are set before its first use; its
 // methods may be called at the same time.
 type Refresher struct {
-	Source   Source
-	Online   Source // asked at logins; nil: Source
-	State    *state.Store
-	Dir      string // the cache folder
-	Policy   accounts.Policy
-	LoginTag string // keys of the instance's tags that hold further groups; "": none
-	SudoTag  string
-	Keys     keys.Policy
-	Login    cache.LoginPolicy
-	Host     func() (accounts.Host, error)
-	KeysGID  int           // who may read keys.db; -1: root alone
-	SweepAge time.Duration // how old a listing of keys becomes before the sweep repeats it
-	Now      func() time.Time
-	Log      *slog.Logger
+	Source directory.Source
+	Users  directory.UserSource // asked at logins and by the sweep; nil: nobody can be asked about one user
+	// InstanceTag returns the value of a tag of the machine itself. It is asked
+	// only if LoginTag or SudoTag is set.
+	InstanceTag func(ctx context.Context, key string) (string, error)
+	State       *state.Store
+	Dir         string // the cache folder
+	Policy      accounts.Policy
+	LoginTag    string // keys of the instance's tags that hold further groups; "": none
+	SudoTag     string
+	Keys        keys.Policy
+	Login       cache.LoginPolicy
+	Host        func() (accounts.Host, error)
+	KeysGID     int           // who may read keys.db; -1: root alone
+	SweepAge    time.Duration // how old a listing of keys becomes before the sweep repeats it
+	Now         func() time.Time
+	Log         *slog.Logger
 
 	Everybody bool // for a publisher: ask for all users and groups, and for everybody's keys
 	Mute      bool // serve nobody: remember, and write no cache files
@@ -68,7 +49,7 @@ type Refresher struct {
 	// refused is why an answer of a source that repeats itself is not believed:
 	// it stays so, until another comes or somebody confirms it.
 	refused struct {
-		origin Origin
+		origin directory.Origin
 		err    error
 	}
 	// State.Publish is held by whoever computes or publishes, and guards:
@@ -98,7 +79,7 @@ type answer struct {
 	tags      tagGroups
 	directory directory.Directory
 	pins      map[string]uint32 // the source's
-	origin    Origin
+	origin    directory.Origin
 	keysCome  bool // the source hands over all keys it knows: there is nothing to sweep
 	result    accounts.Result
 	outcome   Outcome
@@ -139,12 +120,12 @@ const (
 // emptyAnswers counts answers without anybody, in a row.
 type emptyAnswers struct {
 	Count  int
-	Origin Origin // of the last one
+	Origin directory.Origin // of the last one
 }
 
 // before is how many came before an answer: the same one is not counted twice.
-func (e emptyAnswers) before(o Origin) int {
-	if o != (Origin{}) && o == e.Origin {
+func (e emptyAnswers) before(o directory.Origin) int {
+	if o != (directory.Origin{}) && o == e.Origin {
 		return max(e.Count-1, 0)
 	}
 	return e.Count
@@ -189,7 +170,7 @@ func (r *Refresher) Restore() error {
 	if err != nil {
 		return err
 	}
-	a.keysCome = a.origin != Origin{}
+	a.keysCome = a.origin != directory.Origin{}
 	a.policy, _ = r.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
 	a.result, err = accounts.Build(accounts.Input{Directory: a.directory, Policy: a.policy, Host: host, History: past, Now: r.Now(), Rebuild: true})
 	if err != nil {
@@ -212,7 +193,7 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (Outcome, error) {
 		return Outcome{}, err
 	}
 	last := r.last()
-	want := r.wanted(r.Policy.WithTags(tags.Login, tags.Sudo))
+	want := r.query(r.Policy.WithTags(tags.Login, tags.Sudo))
 	want.Known = last.origin
 	if o == (Options{}) {
 		want.Refused = r.refused.origin
@@ -245,15 +226,15 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (Outcome, error) {
 			return r.repeat(a.at)
 		}
 	}
-	var before Origin
+	var before directory.Origin
 	if err := r.State.Load(savedOrigin, &before); err != nil {
 		return Outcome{}, err
 	}
 	// An answer that is repeated confirms nothing.
-	again := a.origin != Origin{} && a.origin == before
+	again := a.origin != directory.Origin{} && a.origin == before
 	outcome, err := r.apply(a, said, o, again)
 	if !o.DryRun {
-		r.refused.origin, r.refused.err = Origin{}, nil
+		r.refused.origin, r.refused.err = directory.Origin{}, nil
 		if errors.Is(err, accounts.ErrEmptyAnswer) {
 			r.refused.origin, r.refused.err = a.origin, err
 		}
@@ -270,12 +251,12 @@ func (r *Refresher) Rebuild() (Outcome, error) {
 	if !last.known {
 		return Outcome{}, nil
 	}
-	return r.apply(last, Said{}, Options{}, true)
+	return r.apply(last, directory.Answer{}, Options{}, true)
 }
 
 // apply computes what a is to serve, remembers it and publishes it. The caller
 // holds State.Publish.
-func (r *Refresher) apply(a answer, said Said, o Options, rebuild bool) (Outcome, error) {
+func (r *Refresher) apply(a answer, said directory.Answer, o Options, rebuild bool) (Outcome, error) {
 	if r.retired {
 		return Outcome{}, ErrRetired
 	}
@@ -320,7 +301,7 @@ func (r *Refresher) apply(a answer, said Said, o Options, rebuild bool) (Outcome
 	}
 	values := map[string]any{savedDirectory: a.directory, savedHistory: a.result.History, savedTags: a.tags, savedPins: a.pins,
 		savedEmpty: emptyAnswers{a.result.EmptyAnswers, a.origin}}
-	if a.origin != (Origin{}) { // else what came before stays, should that source be asked again
+	if a.origin != (directory.Origin{}) { // else what came before stays, should that source be asked again
 		values[savedOrigin] = a.origin
 	}
 	if r.Everybody && !rebuild {

@@ -22,7 +22,6 @@ import (
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/keys"
 	"github.com/nss-iam/nss-iam/internal/refresh"
-	"github.com/nss-iam/nss-iam/internal/source"
 	"github.com/nss-iam/nss-iam/internal/state"
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
@@ -109,8 +108,9 @@ func newHostOf(t testing.TB, o emulator.Options, change func(*iam.Options)) *hos
 		Users:  []accounts.HostUser{{Name: "root"}, {Name: "ec2-user", UID: 1000, GID: 1000}},
 		Groups: []accounts.HostGroup{{Name: "root"}, {Name: "ec2-user", GID: 1000}},
 	}}
+	src := iam.NewSource(options)
 	h.Refresher = &refresh.Refresher{
-		Source: source.NewIAM(options, "", false), Dir: t.TempDir(), Policy: accounts.Policy{
+		Source: src, Users: src, InstanceTag: src.InstanceTag, Dir: t.TempDir(), Policy: accounts.Policy{
 			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Login: c.Login.Groups, Sudo: c.Sudo.Groups, Shared: c.Shared,
 			Shell: c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,
 			Confirm: c.Removal.Confirm, MaxFraction: c.Removal.MaxFraction, KeepNames: c.Removal.KeepNames,
@@ -142,7 +142,7 @@ func (h *host) restart() *host {
 	}
 	old := h.Refresher
 	again := &host{t: h.t, e: h.e, clock: h.clock, local: h.local, Refresher: &refresh.Refresher{
-		Source: old.Source, Dir: old.Dir, Policy: old.Policy, LoginTag: old.LoginTag, SudoTag: old.SudoTag,
+		Source: old.Source, Users: old.Users, InstanceTag: old.InstanceTag, Dir: old.Dir, Policy: old.Policy, LoginTag: old.LoginTag, SudoTag: old.SudoTag,
 		Keys: old.Keys, Login: old.Login, Host: old.Host, KeysGID: old.KeysGID,
 		SweepAge: old.SweepAge, Now: old.Now, Log: old.Log,
 	}}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nss-iam/nss-iam/internal/state"
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 // How many users are asked about at a time, and how much of a sweep a crash
@@ -39,9 +39,9 @@ func (r *Refresher) Sweep(ctx context.Context, most int) (Swept, error) {
 	if most > 0 && len(due) > most {
 		due = due[:most]
 	}
-	batch, published := map[string]state.Listing{}, r.Now()
-	err = r.listAll(ctx, due, func(p person, l state.Listing, err error) error {
-		if err != nil && !errors.Is(err, errOtherUser) {
+	batch, published := map[string]directory.KeyListing{}, r.Now()
+	err = r.listAll(ctx, due, func(p person, l directory.KeyListing, err error) error {
+		if err != nil && !errors.Is(err, directory.ErrNoSuchUser) {
 			return err
 		}
 		swept.Left--
@@ -77,7 +77,7 @@ func (r *Refresher) due() ([]person, error) {
 	r.mu.Lock()
 	a, denied := r.answer, maps.Clone(r.denied)
 	r.mu.Unlock()
-	if a.keysCome {
+	if a.keysCome || r.Users == nil {
 		return nil, nil
 	}
 	people := a.allowed
@@ -98,7 +98,7 @@ func (r *Refresher) due() ([]person, error) {
 
 // listAll lists the people's keys, some at a time, and hands each answer or
 // error to keep, one at a time. The first error that keep returns ends it.
-func (r *Refresher) listAll(ctx context.Context, people []person, keep func(person, state.Listing, error) error) error {
+func (r *Refresher) listAll(ctx context.Context, people []person, keep func(person, directory.KeyListing, error) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan person)
@@ -118,7 +118,7 @@ func (r *Refresher) listAll(ctx context.Context, people []person, keep func(pers
 		workers.Go(func() {
 			for p := range next {
 				r.giveWay(ctx)
-				l, err := r.list(ctx, r.Source, p, false)
+				l, err := r.list(ctx, p, false, false)
 				keeping.Lock()
 				err = keep(p, l, err)
 				keeping.Unlock()

@@ -5,10 +5,12 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 // 5,000 users, IAM's quota, with two RSA-2048 keys each.
-func company() Content { return sample(5000, 4) }
+func company() directory.Answer { return sample(5000, 4) }
 
 func BenchmarkSign(b *testing.B) {
 	c, signer := company(), newSignerFor(b)

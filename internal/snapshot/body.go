@@ -80,7 +80,7 @@ type body struct {
 
 // encodeBody writes c down. Equal contents give equal digests, whatever the
 // times of their keys and their AsOf are.
-func encodeBody(c Content) (body, error) {
+func encodeBody(c directory.Answer) (body, error) {
 	content, times, err := toLines(c)
 	if err != nil {
 		return body{}, err
@@ -118,33 +118,33 @@ func (b body) compress() ([]byte, error) {
 const window = 1 << 20
 
 // decodeBody reads what encodeBody wrote. size is the length that was signed.
-func decodeBody(compressed []byte, size int) (Content, error) {
+func decodeBody(compressed []byte, size int) (directory.Answer, error) {
 	if size < 0 || size > MaxDecoded {
-		return Content{}, fmt.Errorf("%w: %d bytes uncompressed, %d allowed", ErrTooLarge, size, MaxDecoded)
+		return directory.Answer{}, fmt.Errorf("%w: %d bytes uncompressed, %d allowed", ErrTooLarge, size, MaxDecoded)
 	}
 	reader, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxMemory(uint64(max(size, window))), zstd.WithDecoderMaxWindow(window))
 	if err != nil {
-		return Content{}, err
+		return directory.Answer{}, err
 	}
 	defer reader.Close()
 	lines, err := reader.DecodeAll(compressed, make([]byte, 0, min(size, 16*len(compressed))))
 	switch {
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded), err == nil && len(lines) > size:
-		return Content{}, fmt.Errorf("%w: it decompresses to more than the %d bytes it declares", ErrTooLarge, size)
+		return directory.Answer{}, fmt.Errorf("%w: it decompresses to more than the %d bytes it declares", ErrTooLarge, size)
 	case err != nil:
-		return Content{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return directory.Answer{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	case len(lines) != size:
-		return Content{}, fmt.Errorf("%w: it decompresses to %d bytes and declares %d", ErrMalformed, len(lines), size)
+		return directory.Answer{}, fmt.Errorf("%w: it decompresses to %d bytes and declares %d", ErrMalformed, len(lines), size)
 	}
 	first, second, _ := bytes.Cut(lines, []byte{'\n'})
 	var content contentLine
 	var times timesLine
 	if err := strict(first, &content); err != nil {
-		return Content{}, fmt.Errorf("%w: content: %w", ErrMalformed, err)
+		return directory.Answer{}, fmt.Errorf("%w: content: %w", ErrMalformed, err)
 	}
 	if err := strict(second, &times); err != nil {
-		return Content{}, fmt.Errorf("%w: times: %w", ErrMalformed, err)
+		return directory.Answer{}, fmt.Errorf("%w: times: %w", ErrMalformed, err)
 	}
 	return fromLines(content, times)
 }
@@ -162,8 +162,8 @@ func strict(line []byte, v any) error {
 	return nil
 }
 
-func toLines(c Content) (contentLine, timesLine, error) {
-	if err := c.check(); err != nil {
+func toLines(c directory.Answer) (contentLine, timesLine, error) {
+	if err := check(c); err != nil {
 		return contentLine{}, timesLine{}, err
 	}
 	content := contentLine{
@@ -176,7 +176,7 @@ func toLines(c Content) (contentLine, timesLine, error) {
 	for i, u := range c.Directory.Users {
 		position[u.ID] = i
 		line := userLine{ID: u.ID, Name: u.Name, Path: u.Path, Created: seconds(u.Created), Tags: u.Tags}
-		if read, ok := c.Keys[u.ID]; ok {
+		if read, ok := c.Listings[u.ID]; ok {
 			times.KeysRead[i] = seconds(read.Checked)
 			for _, k := range read.Keys {
 				line.Keys = append(line.Keys, keyLine{k.ID, k.Active, seconds(k.Uploaded), k.Body})
@@ -197,14 +197,14 @@ func toLines(c Content) (contentLine, timesLine, error) {
 	return content, times, nil
 }
 
-func fromLines(content contentLine, times timesLine) (Content, error) {
-	malformed := func(format string, args ...any) (Content, error) {
-		return Content{}, fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+func fromLines(content contentLine, times timesLine) (directory.Answer, error) {
+	malformed := func(format string, args ...any) (directory.Answer, error) {
+		return directory.Answer{}, fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 	}
 	if len(times.KeysRead) != len(content.Users) {
 		return malformed("%d times for %d users", len(times.KeysRead), len(content.Users))
 	}
-	c := Content{Pins: content.Pins, Keys: make(map[string]Keys, len(content.Users))}
+	c := directory.Answer{Pins: content.Pins, Listings: make(map[string]directory.KeyListing, len(content.Users))}
 	c.Directory.Users = make([]directory.User, len(content.Users))
 	c.Directory.Groups = make([]directory.Group, len(content.Groups))
 	for i, line := range content.Users {
@@ -215,11 +215,11 @@ func fromLines(content contentLine, times timesLine) (Content, error) {
 			}
 			continue
 		}
-		read := Keys{Checked: moment(times.KeysRead[i])}
+		read := directory.KeyListing{Checked: moment(times.KeysRead[i])}
 		for _, k := range line.Keys {
 			read.Keys = append(read.Keys, directory.Key{ID: k.ID, Active: k.Active, Uploaded: moment(k.Uploaded), Body: k.Body})
 		}
-		c.Keys[line.ID] = read
+		c.Listings[line.ID] = read
 	}
 	for i, line := range content.Groups {
 		g := directory.Group{ID: line.ID, Name: line.Name, Path: line.Path, Created: moment(line.Created)}
@@ -232,9 +232,9 @@ func fromLines(content contentLine, times timesLine) (Content, error) {
 		c.Directory.Groups[i] = g
 	}
 	for _, f := range content.Former {
-		c.Former = append(c.Former, Former{f.ID, f.Name, moment(f.Left)})
+		c.Former = append(c.Former, directory.Former{ID: f.ID, Name: f.Name, Left: moment(f.Left)})
 	}
-	if err := c.check(); err != nil {
+	if err := check(c); err != nil {
 		return malformed("%s", err)
 	}
 	return c, nil

@@ -161,21 +161,21 @@ func TestABodyOfNoPossibleLengthIsNotUnpacked(t *testing.T) {
 
 func TestAContentKeepsToWhatIAMGives(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("A", n) }
-	one := func(id, name string) Content {
-		return Content{Directory: directory.Directory{Users: []directory.User{{ID: id, Name: name}}}}
+	one := func(id, name string) directory.Answer {
+		return directory.Answer{Directory: directory.Directory{Users: []directory.User{{ID: id, Name: name}}}}
 	}
-	group := func(id, name string) Content {
-		return Content{Directory: directory.Directory{Groups: []directory.Group{{ID: id, Name: name}}}}
+	group := func(id, name string) directory.Answer {
+		return directory.Answer{Directory: directory.Directory{Groups: []directory.Group{{ID: id, Name: name}}}}
 	}
 	for _, c := range []struct {
 		name  string
-		c     Content
+		c     directory.Answer
 		sound bool
 	}{
-		{"no account", Content{}, true},
-		{"an account of twelve digits", Content{Directory: directory.Directory{Account: "012345678901"}}, true},
-		{"an account of thirteen digits", Content{Directory: directory.Directory{Account: "0123456789012"}}, false},
-		{"an account with a letter", Content{Directory: directory.Directory{Account: "01234567890x"}}, false},
+		{"no account", directory.Answer{}, true},
+		{"an account of twelve digits", directory.Answer{Directory: directory.Directory{Account: "012345678901"}}, true},
+		{"an account of thirteen digits", directory.Answer{Directory: directory.Directory{Account: "0123456789012"}}, false},
+		{"an account with a letter", directory.Answer{Directory: directory.Directory{Account: "01234567890x"}}, false},
 		{"the longest id", one(long(128), "a"), true},
 		{"an id longer by one", one(long(129), "a"), false},
 		{"no id", one("", "a"), false},
@@ -187,13 +187,13 @@ func TestAContentKeepsToWhatIAMGives(t *testing.T) {
 		{"no name", one("AIDA1", ""), false},
 		{"a group without a name", group("AGPA1", ""), false},
 		{"a group", group("AGPA1", "dev"), true},
-		{"former users out of order", Content{Former: []Former{{ID: "AIDA2", Name: "b"}, {ID: "AIDA1", Name: "a"}}}, false},
-		{"a former user twice", Content{Former: []Former{{ID: "AIDA1", Name: "a"}, {ID: "AIDA1", Name: "a"}}}, false},
-		{"former users in order", Content{Former: []Former{{ID: "AIDA1", Name: "a"}, {ID: "AIDA2", Name: "a"}}}, true},
-		{"groups out of order", Content{Directory: directory.Directory{Groups: []directory.Group{{ID: "AGPA2", Name: "b"}, {ID: "AGPA1", Name: "a"}}}}, false},
-		{"groups in order", Content{Directory: directory.Directory{Groups: []directory.Group{{ID: "AGPA1", Name: "b"}, {ID: "AGPA2", Name: "a"}}}}, true},
+		{"former users out of order", directory.Answer{Former: []directory.Former{{ID: "AIDA2", Name: "b"}, {ID: "AIDA1", Name: "a"}}}, false},
+		{"a former user twice", directory.Answer{Former: []directory.Former{{ID: "AIDA1", Name: "a"}, {ID: "AIDA1", Name: "a"}}}, false},
+		{"former users in order", directory.Answer{Former: []directory.Former{{ID: "AIDA1", Name: "a"}, {ID: "AIDA2", Name: "a"}}}, true},
+		{"groups out of order", directory.Answer{Directory: directory.Directory{Groups: []directory.Group{{ID: "AGPA2", Name: "b"}, {ID: "AGPA1", Name: "a"}}}}, false},
+		{"groups in order", directory.Answer{Directory: directory.Directory{Groups: []directory.Group{{ID: "AGPA1", Name: "b"}, {ID: "AGPA2", Name: "a"}}}}, true},
 	} {
-		if err := c.c.check(); (err == nil) != c.sound {
+		if err := check(c.c); (err == nil) != c.sound {
 			t.Errorf("%s: %v, want sound: %v", c.name, err, c.sound)
 		}
 	}

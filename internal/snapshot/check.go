@@ -3,15 +3,17 @@ package snapshot
 import (
 	"fmt"
 	"strings"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 // maxName is the longest id or name in IAM.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 const maxName = 128
 
-// check reports the first thing that a Content must not have: it is what both
+// check reports the first thing that the content must not have: it is what both
 // the writer and the reader of a file hold themselves to.
-func (c Content) check() error {
+func check(c directory.Answer) error {
 	if a := c.Directory.Account; a != "" && (len(a) != 12 || strings.Trim(a, "0123456789") != "") {
 		return fmt.Errorf("account %.200q is not twelve digits", a)
 	}
@@ -23,7 +25,7 @@ func (c Content) check() error {
 		}
 		last = u.ID
 		users[u.ID] = true
-		if read, ok := c.Keys[u.ID]; ok && read.Checked.IsZero() {
+		if read, ok := c.Listings[u.ID]; ok && read.Checked.IsZero() {
 			return fmt.Errorf("keys of user %.200q have no time", u.ID)
 		}
 	}

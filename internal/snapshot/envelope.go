@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 // payloadType names the manifest in the envelope, so that a signature made
@@ -30,17 +32,9 @@ type Trust struct {
 	Now        time.Time
 }
 
-// Sign writes content as a file of the given generation that is valid from
-// written until expires.
-func Sign(content Content, generation uint64, written, expires time.Time, signer *Signer) ([]byte, error) {
-	b, err := encodeBody(content)
-	if err != nil {
-		return nil, fmt.Errorf("encode snapshot: %w", err)
-	}
-	return sign(b, content, generation, written, expires, signer)
-}
-
-func sign(b body, content Content, generation uint64, written, expires time.Time, signer *Signer) ([]byte, error) {
+// sign writes content, which b holds encoded, as a file of the given generation
+// that is valid from written until expires.
+func sign(b body, content directory.Answer, generation uint64, written, expires time.Time, signer *Signer) ([]byte, error) {
 	compressed, err := b.compress()
 	if err != nil {
 		return nil, fmt.Errorf("compress snapshot: %w", err)

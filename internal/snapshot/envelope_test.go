@@ -16,13 +16,15 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 func TestWhatWasSignedIsOpened(t *testing.T) {
 	signer := newSignerFor(t)
-	for name, c := range map[string]Content{
+	for name, c := range map[string]directory.Answer{
 		"a company":          sample(50, 3),
-		"nobody at all":      {AsOf: start, Keys: map[string]Keys{}},
+		"nobody at all":      {AsOf: start, Listings: map[string]directory.KeyListing{}},
 		"users without keys": sample(3, 0),
 	} {
 		c := c
@@ -47,18 +49,18 @@ func TestWhatWasSignedIsOpened(t *testing.T) {
 func TestKeysThatWereNotReadStayUnread(t *testing.T) {
 	signer, c := newSignerFor(t), sample(3, 2)
 	unread, empty := c.Directory.Users[0].ID, c.Directory.Users[1].ID
-	delete(c.Keys, unread)
-	c.Keys[empty] = Keys{Checked: start}
+	delete(c.Listings, unread)
+	c.Listings[empty] = directory.KeyListing{Checked: start}
 	c.Directory.Users[2].Tags = nil
 	c.Directory.Users[1].Tags = map[string]string{}
 	s, err := Open(signed(t, c, 1, signer), trusting(signer))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := s.Content.Keys[unread]; ok {
+	if _, ok := s.Content.Listings[unread]; ok {
 		t.Error("keys that were never read look read")
 	}
-	if got, ok := s.Content.Keys[empty]; !ok || len(got.Keys) != 0 || !got.Checked.Equal(start) {
+	if got, ok := s.Content.Listings[empty]; !ok || len(got.Keys) != 0 || !got.Checked.Equal(start) {
 		t.Errorf("a user known to have no key: got %+v, %v", got, ok)
 	}
 	if users := s.Content.Directory.Users; users[2].Tags != nil || users[1].Tags == nil {
@@ -240,11 +242,11 @@ func TestEveryFlippedBitAndEveryCutIsRefused(t *testing.T) {
 func TestTheContentDigestLeavesTimesOut(t *testing.T) {
 	a, b := sample(20, 3), sample(20, 3)
 	b.AsOf = b.AsOf.Add(time.Hour)
-	for id, k := range b.Keys {
+	for id, k := range b.Listings {
 		k.Checked = k.Checked.Add(time.Hour)
-		b.Keys[id] = k
+		b.Listings[id] = k
 	}
-	digest := func(c Content) string {
+	digest := func(c directory.Answer) string {
 		body, err := encodeBody(c)
 		if err != nil {
 			t.Fatal(err)
@@ -262,13 +264,13 @@ func TestTheContentDigestLeavesTimesOut(t *testing.T) {
 
 func TestSignRefusesWhatOpenWould(t *testing.T) {
 	signer := newSignerFor(t)
-	for name, change := range map[string]func(*Content){
-		"an account of eleven digits": func(c *Content) { c.Directory.Account = "12345678901" },
-		"users out of order":          func(c *Content) { u := c.Directory.Users; u[0], u[1] = u[1], u[0] },
-		"a member who is not there":   func(c *Content) { c.Directory.Groups[0].Members = []string{"AIDANOBODY"} },
-		"keys without a time":         func(c *Content) { c.Keys[c.Directory.Users[0].ID] = Keys{} },
-		"a former user without a name": func(c *Content) {
-			c.Former = []Former{{ID: "AIDAGONE"}}
+	for name, change := range map[string]func(*directory.Answer){
+		"an account of eleven digits": func(c *directory.Answer) { c.Directory.Account = "12345678901" },
+		"users out of order":          func(c *directory.Answer) { u := c.Directory.Users; u[0], u[1] = u[1], u[0] },
+		"a member who is not there":   func(c *directory.Answer) { c.Directory.Groups[0].Members = []string{"AIDANOBODY"} },
+		"keys without a time":         func(c *directory.Answer) { c.Listings[c.Directory.Users[0].ID] = directory.KeyListing{} },
+		"a former user without a name": func(c *directory.Answer) {
+			c.Former = []directory.Former{{ID: "AIDAGONE"}}
 		},
 	} {
 		c := sample(3, 2)

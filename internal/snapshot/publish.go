@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 // Defaults of a Publisher.
@@ -73,7 +75,7 @@ type Result struct {
 // The generation written is above every generation that was seen here, and at
 // least the Unix time: a publisher that forgot everything is above what was
 // published before it too, since nobody publishes once a second for long.
-func (p *Publisher) Publish(ctx context.Context, content Content) (Result, error) {
+func (p *Publisher) Publish(ctx context.Context, content directory.Answer) (Result, error) {
 	b, err := encodeBody(content)
 	if err != nil {
 		return Result{}, fmt.Errorf("encode snapshot: %w", err)
@@ -89,7 +91,7 @@ func (p *Publisher) Publish(ctx context.Context, content Content) (Result, error
 	return Result{}, fmt.Errorf("publish %q: lost %d races in a row against other publishers; are there too many?", p.Store, maxRaces)
 }
 
-func (p *Publisher) attempt(ctx context.Context, b body, content Content) (Result, error) {
+func (p *Publisher) attempt(ctx context.Context, b body, content directory.Answer) (Result, error) {
 	now := time.Now()
 	if p.Now != nil {
 		now = p.Now()
@@ -119,7 +121,7 @@ func (p *Publisher) attempt(ctx context.Context, b body, content Content) (Resul
 }
 
 // upToDate reports whether what look found need not be replaced.
-func (p *Publisher) upToDate(b body, content Content, now time.Time) bool {
+func (p *Publisher) upToDate(b body, content directory.Answer, now time.Time) bool {
 	if p.fault != nil || p.seen.Generation == 0 {
 		return false
 	}

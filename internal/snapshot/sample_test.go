@@ -17,7 +17,7 @@ var start = time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 
 // sample returns a company of the given size with keys that are as random as
 // RSA-2048 keys are: half the users have one, half have two where perTwo is 3.
-func sample(users, perTwo int) Content {
+func sample(users, perTwo int) directory.Answer {
 	random := rand.New(rand.NewPCG(1, uint64(users)))
 	id := func(prefix string, i int) string {
 		const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
@@ -28,7 +28,7 @@ func sample(users, perTwo int) Content {
 		}
 		return text
 	}
-	c := Content{AsOf: start, Keys: map[string]Keys{}, Pins: map[string]uint32{"AIDAPINNED": 2001000007}}
+	c := directory.Answer{AsOf: start, Listings: map[string]directory.KeyListing{}, Pins: map[string]uint32{"AIDAPINNED": 2001000007}}
 	c.Directory.Account = account
 	for i := range users {
 		u := directory.User{
@@ -36,13 +36,13 @@ func sample(users, perTwo int) Content {
 			Created: start.Add(-time.Duration(i) * time.Hour), Tags: map[string]string{"team": fmt.Sprint(i % 40)},
 		}
 		c.Directory.Users = append(c.Directory.Users, u)
-		read := Keys{Checked: start.Add(-time.Duration(i%3600) * time.Second)}
+		read := directory.KeyListing{Checked: start.Add(-time.Duration(i%3600) * time.Second)}
 		for n := range perTwo/2 + perTwo%2*(i%2) {
 			read.Keys = append(read.Keys, directory.Key{
 				ID: id("APKA", i*5+n), Active: true, Uploaded: u.Created, Body: rsaLine(random) + " " + u.Name,
 			})
 		}
-		c.Keys[u.ID] = read
+		c.Listings[u.ID] = read
 	}
 	for g := range min(300, max(users/10, 1)) {
 		group := directory.Group{ID: id("AGPA", g), Name: fmt.Sprintf("team-%03d", g), Path: "/", Created: start}
@@ -51,7 +51,7 @@ func sample(users, perTwo int) Content {
 		}
 		c.Directory.Groups = append(c.Directory.Groups, group)
 	}
-	c.Former = []Former{{ID: "AIDAGONE", Name: "gone", Left: start.Add(-time.Hour)}}
+	c.Former = []directory.Former{{ID: "AIDAGONE", Name: "gone", Left: start.Add(-time.Hour)}}
 	return c
 }
 
@@ -77,7 +77,7 @@ func trusting(s *Signer) Trust {
 	return Trust{Keys: []PublicKey{s.PublicKey("")}, Account: account, Now: start}
 }
 
-func signed(t testing.TB, c Content, generation uint64, signer *Signer) []byte {
+func signed(t testing.TB, c directory.Answer, generation uint64, signer *Signer) []byte {
 	t.Helper()
 	data, err := Sign(c, generation, start, start.Add(Lifetime), signer)
 	if err != nil {

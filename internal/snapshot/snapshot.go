@@ -62,32 +62,6 @@ var (
 // snapshot goes on serving.
 var ErrExpired = errors.New("snapshot has expired")
 
-// A Content is what a snapshot carries.
-type Content struct {
-	Directory directory.Directory
-	Keys      map[string]Keys   // by UserId, for the users whose keys were read; others are left out of the file
-	Pins      map[string]uint32 // IAM UserId or GroupId → number, as in ids.pin
-	Former    []Former          // ascending by ID
-	// AsOf is when the reading from IAM began. Between two publishers the
-	// later reading wins.
-	AsOf time.Time
-}
-
-// Keys is one user's keys as IAM gave them.
-type Keys struct {
-	Checked time.Time // when IAM was asked; what keys.max_stale counts from
-	Keys    []directory.Key
-}
-
-// A Former is an IAM user who is gone, so that a host that never saw the user
-// can still name the number. The number follows from ID, the Unix name from
-// Name by the host's own rules.
-type Former struct {
-	ID   string
-	Name string // the IAM user name last seen
-	Left time.Time
-}
-
 // A Manifest is what is signed. Times are UTC in whole seconds.
 type Manifest struct {
 	Version    int       `json:"version"`
@@ -105,8 +79,8 @@ type Manifest struct {
 // A Snapshot is an opened file.
 type Snapshot struct {
 	Manifest Manifest
-	SignedBy string // the fingerprint of the trusted key, SHA256:…
-	Content  Content
+	SignedBy string           // the fingerprint of the trusted key, SHA256:…
+	Content  directory.Answer // without Origin
 }
 
 // CheckExpiry returns nil while the snapshot is valid at now, and afterwards

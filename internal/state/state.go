@@ -39,7 +39,7 @@ var ErrDamaged = errors.New("damaged state file")
 var (
 	bucketValues   = []byte("values")      // name → JSON
 	bucketBodies   = []byte("key.body")    // SSHPublicKeyId → body, kept for ever: IAM never changes it
-	bucketListings = []byte("key.listing") // UserId → JSON of Listing, bodies left out
+	bucketListings = []byte("key.listing") // UserId → JSON of directory.KeyListing, bodies left out
 )
 
 // A Store is an open state file.
@@ -49,13 +49,6 @@ type Store struct {
 	Publish sync.Mutex
 
 	db *bolt.DB // nil: nothing is saved, and nothing can be
-}
-
-// A Listing is what IAM answered when asked for one user's keys.
-type Listing struct {
-	Checked time.Time         // when the question was asked
-	Keys    []directory.Key   // ascending by ID; Body is "" for an inactive key never fetched
-	Tags    map[string]string `json:",omitempty"` // those of the user's tags that may hold keys
 }
 
 // Open opens dir/state.db, creating it with mode 0600, and waits a second for
@@ -256,14 +249,14 @@ func (s *Store) Body(keyID string) (body string, ok bool) {
 }
 
 // SaveListings remembers listings by UserId, and the bodies in them.
-func (s *Store) SaveListings(listings map[string]Listing) error {
+func (s *Store) SaveListings(listings map[string]directory.KeyListing) error {
 	if len(listings) == 0 {
 		return nil
 	}
 	return s.update(func(tx *bolt.Tx) error {
 		bodies := tx.Bucket(bucketBodies)
 		for userID, l := range listings {
-			stripped := Listing{Checked: l.Checked, Keys: make([]directory.Key, len(l.Keys)), Tags: l.Tags}
+			stripped := directory.KeyListing{Checked: l.Checked, Keys: make([]directory.Key, len(l.Keys)), Tags: l.Tags}
 			for i, k := range l.Keys {
 				if k.Body != "" && bodies.Get([]byte(k.ID)) == nil {
 					if err := bodies.Put([]byte(k.ID), []byte(k.Body)); err != nil {
@@ -287,7 +280,7 @@ func (s *Store) SaveListings(listings map[string]Listing) error {
 
 // Listing returns the last listing of one user, with bodies. It reports false
 // for a user never listed.
-func (s *Store) Listing(userID string) (l Listing, ok bool, err error) {
+func (s *Store) Listing(userID string) (l directory.KeyListing, ok bool, err error) {
 	err = s.view(func(tx *bolt.Tx) error {
 		b := tx.Bucket(bucketListings).Get([]byte(userID))
 		if b == nil {
@@ -303,11 +296,11 @@ func (s *Store) Listing(userID string) (l Listing, ok bool, err error) {
 // Each calls fn for each of the users named with the last listing as it is
 // saved, nil for a user never listed, and with what reads it. The bytes are not
 // to be changed, nor kept.
-func (s *Store) Each(userIDs []string, fn func(i int, saved []byte, read func() (Listing, error)) error) error {
+func (s *Store) Each(userIDs []string, fn func(i int, saved []byte, read func() (directory.KeyListing, error)) error) error {
 	return s.view(func(tx *bolt.Tx) error {
 		for i, id := range userIDs {
 			b := tx.Bucket(bucketListings).Get([]byte(id))
-			if err := fn(i, b, func() (Listing, error) { return decodeListing(tx, []byte(id), b) }); err != nil {
+			if err := fn(i, b, func() (directory.KeyListing, error) { return decodeListing(tx, []byte(id), b) }); err != nil {
 				return err
 			}
 		}
@@ -315,7 +308,7 @@ func (s *Store) Each(userIDs []string, fn func(i int, saved []byte, read func() 
 	})
 }
 
-func decodeListing(tx *bolt.Tx, userID, b []byte) (l Listing, err error) {
+func decodeListing(tx *bolt.Tx, userID, b []byte) (l directory.KeyListing, err error) {
 	if err := json.Unmarshal(b, &l); err != nil {
 		return l, fmt.Errorf("keys of user %q: %w", userID, err)
 	}
@@ -328,8 +321,8 @@ func decodeListing(tx *bolt.Tx, userID, b []byte) (l Listing, err error) {
 
 // Listings returns the last listing of every user asked for, by UserId, with
 // bodies. Users never listed are absent.
-func (s *Store) Listings() (map[string]Listing, error) {
-	all := map[string]Listing{}
+func (s *Store) Listings() (map[string]directory.KeyListing, error) {
+	all := map[string]directory.KeyListing{}
 	err := s.view(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketListings).ForEach(func(userID, b []byte) error {
 			l, err := decodeListing(tx, userID, b)

@@ -22,7 +22,6 @@ import (
 	"github.com/nss-iam/nss-iam/internal/keys"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/schedule"
-	"github.com/nss-iam/nss-iam/internal/source"
 	"github.com/nss-iam/nss-iam/internal/state"
 	"github.com/nss-iam/nss-iam/tests/bench/page"
 )
@@ -106,8 +105,9 @@ func count(ctx context.Context, c config.Config, z size, bulk bool, between, age
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	now := time.Now()
+	src := iam.NewSource(iam.Options{Endpoint: e.URL, Rate: 1e6, Burst: 1e6, Bulk: bulk})
 	r := &refresh.Refresher{
-		Source: source.NewIAM(iam.Options{Endpoint: e.URL, Rate: 1e6, Burst: 1e6}, "", bulk), State: s, Dir: dir,
+		Source: src, Users: src, State: s, Dir: dir,
 		Policy: accounts.Policy{
 			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Login: []string{"everyone"},
 			Shell: c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,

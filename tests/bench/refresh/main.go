@@ -29,7 +29,6 @@ import (
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/keys"
 	"github.com/nss-iam/nss-iam/internal/refresh"
-	"github.com/nss-iam/nss-iam/internal/source"
 	"github.com/nss-iam/nss-iam/internal/state"
 	"github.com/nss-iam/nss-iam/tests/bench/page"
 )
@@ -160,8 +159,9 @@ func (b *bench) sweep() error {
 	}
 	defer s.Close()
 	var host accounts.Host
+	src := iam.NewSource(iam.Options{Endpoint: b.e.URL, Rate: 1e6, Burst: 1e6})
 	r := &refresh.Refresher{
-		Source: source.NewIAM(iam.Options{Endpoint: b.e.URL, Rate: 1e6, Burst: 1e6}, "", false), State: s, Dir: folder,
+		Source: src, Users: src, State: s, Dir: folder,
 		Policy: accounts.Policy{
 			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Login: []string{"everyone"}, Sudo: []string{"group-001"},
 			Shell: c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,

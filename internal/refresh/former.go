@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 // adopt adds to a host's memory those who were gone before it came.
-func adopt(past accounts.History, former []Former, a answer) accounts.History {
+func adopt(past accounts.History, former []directory.Former, a answer) accounts.History {
 	var gone []accounts.Entry
 	for _, f := range former {
 		if record, ok := a.policy.Former(f.ID, f.Name, f.Left); ok {

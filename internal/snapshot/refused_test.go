@@ -1,4 +1,4 @@
-package source_test
+package snapshot_test
 
 import (
 	"context"
@@ -20,9 +20,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 
+	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
-	"github.com/nss-iam/nss-iam/internal/source"
 )
 
 // direct are the options of a client that waits for nothing.
@@ -59,7 +59,7 @@ func (f *fleet) crafted(body []byte, change func(*snapshot.Manifest)) []byte {
 	return append(append(header, '\n'), body...)
 }
 
-func (f *fleet) signed(c snapshot.Content, generation uint64, written time.Time, signer *snapshot.Signer) []byte {
+func (f *fleet) signed(c directory.Answer, generation uint64, written time.Time, signer *snapshot.Signer) []byte {
 	f.t.Helper()
 	data, err := snapshot.Sign(c, generation, written, written.Add(time.Hour), signer)
 	f.does(err)
@@ -157,7 +157,7 @@ func TestEachBadAnswerOfS3IsRefusedAndTheLastGoodStateKept(t *testing.T) {
 	f.publish()
 	full.Store(0)
 	f.e.ResetCalls()
-	h := f.hostIn(t.TempDir(), usual(), func(o *source.SnapshotOptions) {
+	h := f.hostIn(t.TempDir(), usual(), func(o *snapshot.SourceOptions) {
 		o.Address = "s3://bucket/fleet/snapshot"
 		o.Open = func(context.Context) (snapshot.Store, error) { return store(), nil }
 	})

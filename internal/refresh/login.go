@@ -4,22 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/directory"
-	"github.com/nss-iam/nss-iam/internal/state"
 )
-
-// errOtherUser is returned where a name of the last answer stands for nobody
-// now, or for another user than then.
-var errOtherUser = errors.New("the name stands for nobody or somebody else now")
 
 // Ask asks the source about one login name while somebody waits at the door:
 // the keys, and whether the groups still let the person in. The answer is
@@ -29,6 +22,9 @@ func (r *Refresher) Ask(ctx context.Context, name string) (cache.UserKeys, []str
 	a := r.last()
 	if !a.known {
 		return cache.UserKeys{}, nil, errors.New("no directory was read yet")
+	}
+	if r.Users == nil {
+		return cache.UserKeys{}, nil, errors.New("the directory cannot be asked about one user")
 	}
 	started := r.Now()
 	nobody := cache.UserKeys{Name: name, Checked: started}
@@ -42,10 +38,10 @@ func (r *Refresher) Ask(ctx context.Context, name string) (cache.UserKeys, []str
 	had := p
 	// Side by side: somebody waits, nearly everybody is a member still, and where
 	// the rate is short questions are answered one after the other, not all half.
-	var l state.Listing
+	var l directory.KeyListing
 	var listing error
 	var both sync.WaitGroup
-	both.Go(func() { l, listing = r.list(ctx, r.online(), had, true) })
+	both.Go(func() { l, listing = r.list(ctx, had, a.policy.AllUsers, true) })
 	err := r.membership(ctx, a.policy, &p)
 	both.Wait()
 	if err != nil {
@@ -56,7 +52,7 @@ func (r *Refresher) Ask(ctx context.Context, name string) (cache.UserKeys, []str
 		err = listing
 	}
 	switch {
-	case errors.Is(err, errOtherUser):
+	case errors.Is(err, directory.ErrNoSuchUser):
 		return nobody, nil, r.deny(had)
 	case err != nil:
 		return cache.UserKeys{}, nil, err
@@ -71,19 +67,11 @@ func (r *Refresher) Ask(ctx context.Context, name string) (cache.UserKeys, []str
 	if !p.Login && len(p.Shared) == 0 {
 		return nobody, nil, nil
 	}
-	if err := r.learn(map[string]state.Listing{p.ID: l}); err != nil {
+	if err := r.learn(map[string]directory.KeyListing{p.ID: l}); err != nil {
 		return cache.UserKeys{}, nil, err
 	}
 	u, _ := r.userKeys(p, l, a.at)
 	return u, p.Shared, nil
-}
-
-// online is who is asked while somebody waits.
-func (r *Refresher) online() Source {
-	if r.Online != nil {
-		return r.Online
-	}
-	return r.Source
 }
 
 // login counts the questions of Ask under way.
@@ -99,8 +87,8 @@ func (r *Refresher) membership(ctx context.Context, policy accounts.Policy, p *p
 	if policy.AllUsers && p.Login && len(p.Shared) == 0 {
 		return nil // whatever the groups are; the listing tells whether the user is there
 	}
-	names, err := r.online().Groups(ctx, p.IAMName)
-	if errors.Is(err, ErrNoSuchUser) {
+	names, err := r.Users.Groups(ctx, directory.User{ID: p.ID, Name: p.IAMName})
+	if errors.Is(err, directory.ErrNoSuchUser) {
 		p.Login, p.UID, p.Shared = false, 0, nil
 		return nil
 	}
@@ -109,7 +97,7 @@ func (r *Refresher) membership(ctx context.Context, policy accounts.Policy, p *p
 	}
 	in := func(groups []string) bool {
 		return slices.ContainsFunc(groups, func(g string) bool {
-			return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, g) })
+			return slices.ContainsFunc(names, func(n string) bool { return directory.SameName(n, g) })
 		})
 	}
 	if p.Login && !policy.AllUsers && !in(policy.Login) {
@@ -119,68 +107,36 @@ func (r *Refresher) membership(ctx context.Context, policy accounts.Policy, p *p
 	return nil
 }
 
-// list asks for one person's keys, by name, as IAM wants it. Names move: a key
-// that this person was not seen with before may be somebody else's, who has
-// the name by now, so whose the name is is asked then. A key ID never moves.
-func (r *Refresher) list(ctx context.Context, source Source, p person, login bool) (state.Listing, error) {
-	var l state.Listing
+// list asks for one person's keys. Somebody else may have the person's name by
+// now: that is directory.ErrNoSuchUser.
+func (r *Refresher) list(ctx context.Context, p person, allUsers, login bool) (directory.KeyListing, error) {
 	before, _, err := r.State.Listing(p.ID)
 	if err != nil {
-		return l, err
+		return directory.KeyListing{}, err
 	}
-	own := map[string]bool{}
+	q := directory.KeyQuery{Body: r.State.Body, Own: map[string]bool{}, AllUsers: allUsers}
 	for _, k := range before.Keys {
-		own[k.ID] = true
+		q.Own[k.ID] = true
 	}
-	verify, started := false, r.Now()
-	gone := fmt.Errorf("user %q: %w", p.IAMName, errOtherUser)
-	l.Keys, l.Checked, err = source.Keys(ctx, p.IAMName, func(id string) (string, bool) {
-		verify = verify || !own[id]
-		return r.State.Body(id)
-	})
-	if errors.Is(err, ErrNoSuchUser) {
-		return l, gone
+	// Tags that came with the directory are young enough for everybody but
+	// somebody who waits at a login.
+	if login || p.tags == nil {
+		q.TagPrefix = r.Keys.TagPrefix
 	}
+	started := r.Now()
+	l, err := r.Users.Keys(ctx, directory.User{ID: p.ID, Name: p.IAMName}, q)
 	if err != nil {
 		return l, err
 	}
 	if l.Checked.IsZero() {
 		l.Checked = started
 	}
-	// Tags that came with the directory came by UserId, and are young enough
-	// for everybody but somebody at the door.
-	if r.Keys.TagPrefix != "" && (login || p.tags == nil) {
-		verify = true
-		tags, err := source.Tags(ctx, p.IAMName)
-		if errors.Is(err, ErrNoSuchUser) {
-			return l, gone
-		}
-		if err != nil {
-			return l, err
-		}
-		l.Tags = map[string]string{}
-		for name, value := range tags {
-			if strings.HasPrefix(strings.ToLower(name), strings.ToLower(r.Keys.TagPrefix)) {
-				l.Tags[name] = value
-			}
-		}
-	}
-	if verify {
-		switch id, err := source.UserID(ctx, p.IAMName); {
-		case errors.Is(err, ErrNoSuchUser):
-			return l, gone
-		case err != nil:
-			return l, err
-		case id != p.ID:
-			return l, gone
-		}
-	}
 	slices.SortFunc(l.Keys, func(a, b directory.Key) int { return cmp.Compare(a.ID, b.ID) })
 	return l, nil
 }
 
 // learn remembers listings, and that keys.db is behind if they say anything new.
-func (r *Refresher) learn(listings map[string]state.Listing) error {
+func (r *Refresher) learn(listings map[string]directory.KeyListing) error {
 	news := false
 	for id, l := range listings {
 		before, ok, err := r.State.Listing(id)

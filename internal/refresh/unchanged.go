@@ -8,6 +8,7 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 // settled says under which circumstances an answer, should it come again, has
@@ -31,7 +32,7 @@ func (r *Refresher) settle(a answer, o Outcome, past accounts.History, host acco
 	}
 	s := settled{until: a.computed.Add(settledFor), host: host, file: r.stamp(cache.NSSFile)}
 	for _, record := range a.result.History.Entries {
-		if record.Missed > 0 && a.origin == (Origin{}) {
+		if record.Missed > 0 && a.origin == (directory.Origin{}) {
 			return settled{} // the next answer counts; the same one again does not
 		}
 		if record.Former() {

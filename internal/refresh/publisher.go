@@ -8,14 +8,13 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/directory"
-	"github.com/nss-iam/nss-iam/internal/state"
 )
 
 // leavers is what a publisher remembers of the account as a whole, whoever may
 // log in on its own host.
 type leavers struct {
-	Former []Former // ascending by ID
-	Since  int      // answers since one that lacked somebody, or a membership
+	Former []directory.Former // ascending by ID
+	Since  int                // answers since one that lacked somebody, or a membership
 }
 
 // manyAnswers is more than removal.confirm can be.
@@ -43,9 +42,9 @@ func (l leavers) leave(before, now directory.Directory, policy accounts.Policy, 
 		}
 	}
 	for _, u := range d.RemovedUsers {
-		next.Former = append(next.Former, Former{u.ID, u.Name, at.UTC().Truncate(time.Second)})
+		next.Former = append(next.Former, directory.Former{ID: u.ID, Name: u.Name, Left: at.UTC().Truncate(time.Second)})
 	}
-	slices.SortFunc(next.Former, func(a, b Former) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(next.Former, func(a, b directory.Former) int { return cmp.Compare(a.ID, b.ID) })
 	return next
 }
 
@@ -62,23 +61,28 @@ func (r *Refresher) before() (directory.Directory, error) {
 // Everybody. repeat says that the answer confirms an earlier one in which
 // somebody was missing, so that it is worth publishing although nothing
 // changed: hosts count confirmations by generations.
-func (r *Refresher) All() (all Said, repeat bool, err error) {
+func (r *Refresher) All() (all directory.Answer, repeat bool, err error) {
 	r.State.Publish.Lock()
 	defer r.State.Publish.Unlock()
 	a := r.last()
 	if !a.known {
-		return Said{}, false, errors.New("nothing was read from IAM yet")
+		return directory.Answer{}, false, errors.New("nothing was read from IAM yet")
 	}
 	var l leavers
 	listings, err := r.State.Listings()
 	if err := errors.Join(err, r.State.Load(savedLeavers, &l)); err != nil {
-		return Said{}, false, err
+		return directory.Answer{}, false, err
 	}
-	all = Said{Directory: a.directory, AsOf: a.at, Pins: r.Policy.Pins, Former: l.Former, Listings: listings}
+	all = directory.Answer{Directory: a.directory, AsOf: a.at, Pins: r.Policy.Pins, Former: l.Former, Listings: map[string]directory.KeyListing{}}
 	all.Directory.Users = slices.Clone(a.directory.Users)
 	for i := range all.Directory.Users {
-		if u := &all.Directory.Users[i]; u.Tags == nil {
-			u.Tags = listings[u.ID].Tags
+		u := &all.Directory.Users[i]
+		l := listings[u.ID]
+		if u.Tags == nil {
+			u.Tags = l.Tags
+		}
+		if !l.Checked.IsZero() {
+			all.Listings[u.ID] = l
 		}
 	}
 	return all, l.Since > 0 && l.Since < r.Policy.Confirm, nil
@@ -101,7 +105,7 @@ func (a answer) everybody() []person {
 
 // takeListings remembers the listings of those served that are newer than
 // what is known of them.
-func (r *Refresher) takeListings(a answer, said map[string]state.Listing) error {
+func (r *Refresher) takeListings(a answer, said map[string]directory.KeyListing) error {
 	if len(said) == 0 {
 		return nil
 	}
@@ -109,7 +113,7 @@ func (r *Refresher) takeListings(a answer, said map[string]state.Listing) error 
 	if err != nil {
 		return err
 	}
-	newer := map[string]state.Listing{}
+	newer := map[string]directory.KeyListing{}
 	for _, p := range a.allowed {
 		if l, ok := said[p.ID]; ok && l.Checked.After(checked[p.ID]) {
 			newer[p.ID] = l

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/keys"
-	"github.com/nss-iam/nss-iam/internal/state"
 )
 
 // PublishKeys writes keys.db if what is known differs from what it holds, and
@@ -28,7 +28,7 @@ func (r *Refresher) PublishKeys() error {
 	r.rights = false
 	r.mu.Unlock()
 	if rights && a.known {
-		_, err := r.apply(a, Said{}, Options{}, true)
+		_, err := r.apply(a, directory.Answer{}, Options{}, true)
 		return err
 	}
 	return r.publishKeys()
@@ -141,7 +141,7 @@ func (r *Refresher) selectKeys(a answer, denied map[string]time.Time) ([]selecte
 			for i, p := range people {
 				ids[i] = p.ID
 			}
-			return r.State.Each(ids, func(i int, saved []byte, read func() (state.Listing, error)) (err error) {
+			return r.State.Each(ids, func(i int, saved []byte, read func() (directory.KeyListing, error)) (err error) {
 				if saved == nil {
 					return nil // never listed: nothing is known, so nothing opens
 				}
@@ -154,7 +154,7 @@ func (r *Refresher) selectKeys(a answer, denied map[string]time.Time) ([]selecte
 	return all, group.Wait()
 }
 
-func (r *Refresher) selectFor(p person, asked time.Time, denied bool, served map[string][]keys.Key, saved []byte, read func() (state.Listing, error)) (selected, error) {
+func (r *Refresher) selectFor(p person, asked time.Time, denied bool, served map[string][]keys.Key, saved []byte, read func() (directory.KeyListing, error)) (selected, error) {
 	s := selected{listed: true, denied: denied, user: cache.UserKeys{Name: p.Name, UID: p.UID, Login: p.Login}}
 	now, sum := r.Now(), sha256.Sum256(saved)
 	before, known := r.chosen[p.ID]

@@ -1,4 +1,4 @@
-package source_test
+package snapshot_test
 
 import (
 	"context"
@@ -13,9 +13,9 @@ import (
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/directory"
+	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
-	"github.com/nss-iam/nss-iam/internal/source"
 )
 
 func TestAHostServesBySnapshotWhatItWouldServeByIAM(t *testing.T) {
@@ -41,7 +41,9 @@ func TestAHostServesBySnapshotWhatItWouldServeByIAM(t *testing.T) {
 			}
 
 			direct := f.refresher(t.TempDir(), c)
-			direct.Source = source.NewIAM(f.direct(), c.Source.PathPrefix, false)
+			o := f.direct()
+			o.PathPrefix = c.Source.PathPrefix
+			f.asks(direct, iam.NewSource(o))
 			if _, err := direct.Refresh(t.Context(), refresh.Options{}); err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +105,7 @@ func TestAnAbsenceIsConfirmedByGenerationsAndNotByPolls(t *testing.T) {
 	if got := h.users(); got != "alice bob carol" {
 		t.Errorf("polls of one snapshot: got %s, want bob leaving and not gone", got)
 	}
-	h = h.restart(func(*source.SnapshotOptions) {})
+	h = h.restart(func(*snapshot.SourceOptions) {})
 	h.poll()
 	if got := h.users(); got != "alice bob carol" {
 		t.Errorf("a restart: got %s, want bob leaving and not gone", got)
@@ -150,7 +152,7 @@ func TestPinsComeWithTheSnapshot(t *testing.T) {
 	if got := uid(h); got != 2001000007 {
 		t.Errorf("got uid %d", got)
 	}
-	h = h.restart(func(*source.SnapshotOptions) {})
+	h = h.restart(func(*snapshot.SourceOptions) {})
 	if _, err := h.Rebuild(); err != nil || uid(h) != 2001000007 {
 		t.Errorf("after a restart, before a poll: got uid %d, %v", uid(h), err)
 	}
@@ -176,7 +178,7 @@ func TestARestartAcceptsNoOlderGeneration(t *testing.T) {
 	h.poll()
 	before := servedIn(t, h.Dir)
 	f.replace(old)
-	h = h.restart(func(*source.SnapshotOptions) {})
+	h = h.restart(func(*snapshot.SourceOptions) {})
 	if _, err := h.tryPoll(t.Context()); !errors.Is(err, snapshot.ErrOlder) {
 		t.Errorf("got %v, want %v", err, snapshot.ErrOlder)
 	}
@@ -228,7 +230,7 @@ func TestOneGenerationHasOneContent(t *testing.T) {
 		if servedIn(t, h.Dir) != before {
 			t.Errorf("%s: what is served changed", name)
 		}
-		h = h.restart(func(*source.SnapshotOptions) {})
+		h = h.restart(func(*snapshot.SourceOptions) {})
 	}
 	if r := f.publish(); !errors.Is(r.Replaced, snapshot.ErrTwice) || r.Generation <= generation {
 		t.Errorf("the publisher: got %+v", r)
@@ -243,7 +245,7 @@ func TestAHostWithoutADigestGoesOn(t *testing.T) {
 	f.publish()
 	h := f.host(usual())
 	h.poll()
-	h = h.restart(func(o *source.SnapshotOptions) { o.Held.Digest = "" })
+	h = h.restart(func(o *snapshot.SourceOptions) { o.Held.Digest = "" })
 	h.poll()
 	f.publish()
 	f.does(f.e.AddMember("developers", "dave"))
@@ -260,8 +262,8 @@ func TestKeysAreRotatedWithoutAGap(t *testing.T) {
 	young := newSigner(t)
 	h := f.host(usual())
 	h.poll()
-	trust := func(signers ...*snapshot.Signer) func(*source.SnapshotOptions) {
-		return func(o *source.SnapshotOptions) {
+	trust := func(signers ...*snapshot.Signer) func(*snapshot.SourceOptions) {
+		return func(o *snapshot.SourceOptions) {
 			o.Trusted = nil
 			for _, s := range signers {
 				o.Trusted = append(o.Trusted, s.PublicKey(""))
@@ -323,7 +325,7 @@ func TestALoginsAnswerIsNotUndoneByAnOlderSnapshot(t *testing.T) {
 	f := newFleet(t)
 	f.publish()
 	h := f.host(usual())
-	h.Online = f.iam()
+	h.Users = f.iam()
 	h.poll()
 	f.does(f.e.RemoveMember("developers", "bob"))
 	if u, _, err := h.Ask(t.Context(), "bob"); err != nil || u.Login || len(u.Keys) > 0 {
@@ -335,7 +337,7 @@ func TestALoginsAnswerIsNotUndoneByAnOlderSnapshot(t *testing.T) {
 	if got := servedIn(t, h.Dir).keys; strings.Contains(got, "bob") {
 		t.Errorf("an older snapshot let bob in again: %s", got)
 	}
-	h = h.restart(func(*source.SnapshotOptions) {})
+	h = h.restart(func(*snapshot.SourceOptions) {})
 	h.poll()
 	if got := servedIn(t, h.Dir).keys; strings.Contains(got, "bob") {
 		t.Errorf("an older snapshot, read anew after a restart, let bob in again: %s", got)
@@ -403,7 +405,7 @@ func TestASnapshotThatAHostDoesNotBelieveIsReadOnce(t *testing.T) {
 	f := newFleet(t)
 	f.publish()
 	var store wholeReads
-	h := f.hostIn(t.TempDir(), usual(), func(o *source.SnapshotOptions) {
+	h := f.hostIn(t.TempDir(), usual(), func(o *snapshot.SourceOptions) {
 		open := o.Open
 		o.Open = func(ctx context.Context) (s snapshot.Store, err error) {
 			store.Store, err = open(ctx)

@@ -1,4 +1,4 @@
-package source_test
+package snapshot_test
 
 import (
 	"bytes"
@@ -19,12 +19,12 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/keys"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
-	"github.com/nss-iam/nss-iam/internal/source"
 	"github.com/nss-iam/nss-iam/internal/state"
 )
 
@@ -73,7 +73,7 @@ func newFleet(t *testing.T) *fleet {
 	t.Cleanup(func() { _ = e.Close() })
 	f := &fleet{t: t, e: e, now: time.Now().Truncate(time.Second), path: filepath.Join(t.TempDir(), "snapshot"), signer: newSigner(t)}
 	f.publisher = f.refresher(t.TempDir(), config.Default())
-	f.publisher.Source = f.iam()
+	f.asks(f.publisher, f.iam())
 	f.publisher.Everybody, f.publisher.Mute = true, true
 	f.writer = f.newWriter(f.signer)
 	return f
@@ -94,13 +94,17 @@ func (f *fleet) newWriter(signer *snapshot.Signer) *snapshot.Publisher {
 
 func (f *fleet) clock() time.Time { return f.now }
 
-func (f *fleet) iam() *source.IAM {
-	s := source.NewIAM(iam.Options{
+func (f *fleet) iam() *iam.Source {
+	return iam.NewSource(iam.Options{
 		Region: "eu-west-1", Endpoint: f.e.URL, MetadataEndpoint: f.e.URL, Rate: 1e6, Burst: 1e6,
 		Attempts: 2, Backoff: time.Millisecond, AttemptTimeout: 30 * time.Second, CallTimeout: time.Minute,
-	}, "", true)
-	s.Tagged = true
-	return s
+		Bulk: true, BulkTags: true,
+	})
+}
+
+// asks makes a refresher ask IAM for everything.
+func (f *fleet) asks(r *refresh.Refresher, s *iam.Source) {
+	r.Source, r.Users, r.InstanceTag = s, s, s.InstanceTag
 }
 
 // refresher makes one in dir, with nobody to ask.
@@ -136,35 +140,35 @@ type host struct {
 	*refresh.Refresher
 	f   *fleet
 	c   config.Config
-	src *source.Snapshot
+	src *snapshot.Source
 }
 
 func (f *fleet) host(c config.Config) *host {
 	f.t.Helper()
-	return f.hostIn(f.t.TempDir(), c, func(o *source.SnapshotOptions) {})
+	return f.hostIn(f.t.TempDir(), c, func(o *snapshot.SourceOptions) {})
 }
 
-func (f *fleet) hostIn(dir string, c config.Config, change func(*source.SnapshotOptions)) *host {
+func (f *fleet) hostIn(dir string, c config.Config, change func(*snapshot.SourceOptions)) *host {
 	f.t.Helper()
 	h := &host{Refresher: f.refresher(dir, c), f: f, c: c}
 	held, err := refresh.LastOrigin(h.State)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	o := source.SnapshotOptions{
+	o := snapshot.SourceOptions{
 		Address: "file://" + f.path,
 		Open:    func(context.Context) (snapshot.Store, error) { return snapshot.NewFileStore(f.path), nil },
 		Trusted: []snapshot.PublicKey{f.signer.PublicKey("")}, Held: held, Prefix: c.Source.PathPrefix,
 		Now: f.clock, Log: h.Log,
 	}
 	change(&o)
-	h.src = source.NewSnapshot(o)
+	h.src = snapshot.NewSource(o)
 	h.Source = h.src
 	return h
 }
 
 // restart is the same host with a new process.
-func (h *host) restart(change func(*source.SnapshotOptions)) *host {
+func (h *host) restart(change func(*snapshot.SourceOptions)) *host {
 	h.f.t.Helper()
 	if err := h.State.Close(); err != nil {
 		h.f.t.Fatal(err)
@@ -199,7 +203,7 @@ func (f *fleet) write(writer *snapshot.Publisher) snapshot.Result {
 	if repeat {
 		writer.Renewal = time.Nanosecond
 	}
-	result, err := writer.Publish(f.t.Context(), source.ContentOf(all))
+	result, err := writer.Publish(f.t.Context(), all)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -207,13 +211,13 @@ func (f *fleet) write(writer *snapshot.Publisher) snapshot.Result {
 }
 
 // content is what a publication now would hold.
-func (f *fleet) content() snapshot.Content {
+func (f *fleet) content() directory.Answer {
 	f.t.Helper()
 	all, _, err := f.publisher.All()
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return source.ContentOf(all)
+	return all
 }
 
 // poll is a refresh of a host 45 seconds later, which must succeed.

@@ -1,0 +1,148 @@
+package iam
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
+)
+
+// A Source is IAM as a directory.Source and a directory.UserSource. It opens
+// its client at the first question, and tries again at the next one if that
+// failed: at boot the network may come after the refresher.
+type Source struct {
+	options Options
+
+	mu     sync.Mutex // guards client
+	client *Client
+}
+
+// NewSource returns a source that has asked nobody yet.
+func NewSource(o Options) *Source { return &Source{options: o} }
+
+func (s *Source) open(ctx context.Context) (*Client, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client != nil {
+		return s.client, nil
+	}
+	c, err := Open(ctx, s.options)
+	if err != nil {
+		return nil, err
+	}
+	s.client = c
+	return c, nil
+}
+
+// Stats are the calls since the first question.
+func (s *Source) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client == nil {
+		return Stats{}
+	}
+	return s.client.Stats()
+}
+
+// Directory implements directory.Source.
+func (s *Source) Directory(ctx context.Context, q directory.Query) (directory.Answer, error) {
+	c, err := s.open(ctx)
+	if err != nil {
+		return directory.Answer{}, err
+	}
+	d, err := c.Directory(ctx, q)
+	return directory.Answer{Directory: d}, err
+}
+
+// Keys implements directory.UserSource. IAM lists keys by the user's name, and
+// names move: a key that this user was not seen with before may be somebody
+// else's, who has the name by now. Then the user behind the name is asked for.
+func (s *Source) Keys(ctx context.Context, u directory.User, q directory.KeyQuery) (l directory.KeyListing, err error) {
+	c, err := s.open(ctx)
+	if err != nil {
+		return l, err
+	}
+	verify := q.AllUsers && c.options.PathPrefix != "/"
+	l.Keys, err = c.Keys(ctx, u.Name, func(id string) (string, bool) {
+		verify = verify || !q.Own[id]
+		return q.Body(id)
+	})
+	if err != nil {
+		return l, err
+	}
+	if q.TagPrefix != "" {
+		verify = true
+		if l.Tags, err = c.tagsWith(ctx, u.Name, q.TagPrefix); err != nil {
+			return l, err
+		}
+	}
+	if verify {
+		err = c.exists(ctx, u, q.AllUsers)
+	}
+	return l, err
+}
+
+// Exists implements directory.UserSource.
+func (s *Source) Exists(ctx context.Context, u directory.User, allUsers bool) error {
+	c, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	return c.exists(ctx, u, allUsers)
+}
+
+func (c *Client) exists(ctx context.Context, u directory.User, allUsers bool) error {
+	now, err := c.User(ctx, u.Name)
+	switch {
+	case err != nil:
+		return err
+	case now.ID != u.ID:
+		return fmt.Errorf("user %q: %w: the name belongs to %s and no longer to %s", u.Name, directory.ErrNoSuchUser, now.ID, u.ID)
+	case allUsers && !strings.HasPrefix(now.Path, c.options.PathPrefix):
+		return fmt.Errorf("user %q: %w: its path is %q, outside of %q", u.Name, directory.ErrNoSuchUser, now.Path, c.options.PathPrefix)
+	}
+	return nil
+}
+
+// tagsWith reads those of a user's tags whose keys begin with prefix in any case.
+func (c *Client) tagsWith(ctx context.Context, userName, prefix string) (map[string]string, error) {
+	tags, err := c.Tags(ctx, userName)
+	if err != nil {
+		return nil, err
+	}
+	prefix = strings.ToLower(prefix)
+	for key := range tags {
+		if !strings.HasPrefix(strings.ToLower(key), prefix) {
+			delete(tags, key)
+		}
+	}
+	return tags, nil
+}
+
+// Groups implements directory.UserSource.
+func (s *Source) Groups(ctx context.Context, u directory.User) ([]string, error) {
+	c, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := c.GroupsOf(ctx, u.Name)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(groups))
+	for i, g := range groups {
+		names[i] = g.Name
+	}
+	return names, nil
+}
+
+// InstanceTag returns the value of a tag of the machine itself, as Client does.
+func (s *Source) InstanceTag(ctx context.Context, key string) (string, error) {
+	c, err := s.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	return c.InstanceTag(ctx, key)
+}
