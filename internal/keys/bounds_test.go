@@ -33,6 +33,7 @@ func TestTheFormOfStoredKeysIsCheckedToTheLastByte(t *testing.T) {
 	}{
 		{"a type alone", "t", wire("t"), nil},
 		{"strings that end with the bytes", "t", wire("t", "ab", "", "c"), nil},
+		{"an empty string at the end", "t", wire("t", ""), nil},
 		{"a type of 64 bytes", longType, wire(longType), nil},
 		{"a type of 65 bytes", longType + "t", wire(longType + "t"), ErrBlob},
 		{"no bytes", "", nil, ErrBlob},
