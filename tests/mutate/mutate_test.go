@@ -64,7 +64,7 @@ func TestTheStandInSaysWhatBecameOfAChange(t *testing.T) {
 
 func TestTestsThatDoNotEndAreEndedAndCalledHung(t *testing.T) {
 	start := time.Now()
-	if _, err := runTests("/bin/sh", ".", "", time.Minute); err == nil {
+	if _, err := runTests("/bin/sh", ".", time.Minute); err == nil {
 		t.Error("a program that knows no test flags passed")
 	}
 	script := filepath.Join(t.TempDir(), "endless")
@@ -72,7 +72,7 @@ func TestTestsThatDoNotEndAreEndedAndCalledHung(t *testing.T) {
 	if err := os.Chmod(script, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := runTests(script, ".", "", 100*time.Millisecond); err != errHung {
+	if _, err := runTests(script, ".", 100*time.Millisecond); err != errHung {
 		t.Errorf("got %v, want %v", err, errHung)
 	}
 	if took := time.Since(start); took > time.Minute {
@@ -87,6 +87,16 @@ func TestOnlyTheTestsThatFailedRunAgain(t *testing.T) {
 	}
 	if got := onlyFailed([]byte("panic: in an init function")); got != "" {
 		t.Errorf("without a name: got %q, want all tests", got)
+	}
+}
+
+func TestSlowTestsRunLast(t *testing.T) {
+	out := "--- PASS: TestQuick (0.09s)\n    --- PASS: TestQuick/part (5.00s)\n--- PASS: TestSlow (0.60s)\n--- PASS: TestSlower (0.80s)\n"
+	if got, want := slowTests([]byte(out), 2*time.Second), "^(TestSlow|TestSlower)$"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := slowTests([]byte("--- PASS: TestQuick (0.00s)\n"), time.Second); got != "" {
+		t.Errorf("got %q where none is slow", got)
 	}
 }
 

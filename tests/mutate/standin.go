@@ -29,8 +29,8 @@ import (
 //   - kills go test after its time limit, and not the test;
 //   - believes one failure, of a test that is late on a busy machine too.
 //
-// So the stand-in builds the tests, runs them with a limit of its own, runs
-// those that failed once more, and calls everything covered.
+// So the stand-in builds the tests, runs them with a limit of its own and the
+// slow ones last, runs those that failed once more, and calls everything covered.
 
 // What the runner says to the stand-in.
 const (
@@ -90,11 +90,13 @@ func baseline(profile, dir string) error {
 	}
 	defer os.Remove(program)
 	start := time.Now()
-	if out, err := runTests(program, dir, "", 20*time.Minute); err != nil {
+	out, err := runTests(program, dir, 20*time.Minute, "-test.v")
+	if err != nil {
 		return fmt.Errorf("the tests of %s fail without any change: %w\n%s", dir, err, out)
 	}
-	took := strconv.FormatInt(int64(time.Since(start)), 10)
-	if err := os.WriteFile(filepath.Join(os.Getenv(workDir), "took"), []byte(took), 0o600); err != nil {
+	took := time.Since(start)
+	err = errors.Join(note("took", strconv.FormatInt(int64(took), 10)), note("slow", slowTests(out, took)))
+	if err != nil {
 		return err
 	}
 	const files = `{{$p := .ImportPath}}{{range .GoFiles}}{{$p}}/{{.}} {{end}}`
@@ -116,11 +118,15 @@ func judge() int {
 		return unbuilt
 	}
 	defer os.Remove(program)
-	out, err := runTests(program, ".", "", limit())
+	slow := noted("slow")
+	out, err := runTests(program, ".", limit(), "-test.skip="+slow)
+	if err == nil && slow != "" {
+		out, err = runTests(program, ".", limit(), "-test.run="+slow)
+	}
 	if err == nil {
 		return survived
 	}
-	_, err = runTests(program, ".", onlyFailed(out), limit())
+	_, err = runTests(program, ".", limit(), "-test.run="+onlyFailed(out))
 	if err == nil {
 		return survived
 	}
@@ -128,6 +134,28 @@ func judge() int {
 		noteHang()
 	}
 	return noticed
+}
+
+var passed = regexp.MustCompile(`(?m)^--- PASS: (\w+) \(([0-9.]+)s\)`)
+
+// slowTests returns the pattern of the tests that take a tenth of the whole
+// time each, by the output of go test -v: they run last, and seldom.
+func slowTests(out []byte, whole time.Duration) string {
+	var names []string
+	for _, m := range passed.FindAllSubmatch(out, -1) {
+		if took, err := time.ParseDuration(string(m[2]) + "s"); err == nil && took > whole/10 {
+			names = append(names, string(m[1]))
+		}
+	}
+	return pattern(names)
+}
+
+// pattern matches exactly the tests of these names; it is "" for none.
+func pattern(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return "^(" + strings.Join(names, "|") + ")$"
 }
 
 // build compiles the tests of the package in dir.
@@ -147,10 +175,10 @@ func build(dir string) (string, error) {
 }
 
 // runTests runs a built test program until its first failure, and ends what it started.
-func runTests(program, dir, only string, limit time.Duration) ([]byte, error) {
+func runTests(program, dir string, limit time.Duration, flags ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-test.short", "-test.failfast", "-test.run="+only)
+	cmd := exec.CommandContext(ctx, program, append([]string{"-test.short", "-test.failfast"}, flags...)...)
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -192,20 +220,26 @@ func onlyFailed(out []byte) string {
 	for _, m := range failed.FindAllSubmatch(out, -1) {
 		names = append(names, string(m[1]))
 	}
-	if len(names) == 0 {
-		return ""
-	}
-	return "^(" + strings.Join(names, "|") + ")$"
+	return pattern(names)
 }
 
 // limit is far beyond what the tests need, on a busy machine too.
 func limit() time.Duration {
-	body, _ := os.ReadFile(filepath.Join(os.Getenv(workDir), "took"))
-	took, err := strconv.ParseInt(string(body), 10, 64)
+	took, err := strconv.ParseInt(noted("took"), 10, 64)
 	if err != nil {
 		return 10 * time.Minute
 	}
 	return 30*time.Second + 5*time.Duration(took)
+}
+
+// note keeps what the baseline found for the runs after it, under a name.
+func note(name, text string) error {
+	return os.WriteFile(filepath.Join(os.Getenv(workDir), name), []byte(text), 0o600)
+}
+
+func noted(name string) string {
+	text, _ := os.ReadFile(filepath.Join(os.Getenv(workDir), name)) // "" where nothing was noted
+	return string(text)
 }
 
 func noteHang() {
