@@ -13,6 +13,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
@@ -42,6 +43,7 @@ type report struct {
 	Calls     map[string]int64 `json:",omitempty"` // AWS requests by action since the program started
 	Throttles map[string]int64 `json:",omitempty"`
 	Rate      float64          // AWS calls a second at most just now
+	Logins    control.Counts   // questions of logins that were refused for rate since the daemon started
 
 	Snapshot  *snapshot.Status `json:",omitempty"` // the one in use
 	Published *publication     `json:",omitempty"` // the last publication

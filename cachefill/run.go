@@ -18,7 +18,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/hostfiles"
+	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/schedule"
 	"github.com/nss-iam/nss-iam/internal/state"
@@ -70,11 +72,12 @@ type daemon struct {
 	sources   sources
 	publisher *publisher // nil without [publish]
 
-	kick      chan struct{}   // asks for a refresh soon
-	newcomers chan struct{}   // asks for a sweep soon: a refresh may have let people in
-	lastError string          // of a refresh, so that the same is said once
-	told      map[string]bool // findings of the last refresh
-	tried     chan struct{}   // closed after the first refresh, good or not
+	server    atomic.Pointer[control.Server] // nil until it listens
+	kick      chan struct{}                  // asks for a refresh soon
+	newcomers chan struct{}                  // asks for a sweep soon: a refresh may have let people in
+	lastError string                         // of a refresh, so that the same is said once
+	told      map[string]bool                // findings of the last refresh
+	tried     chan struct{}                  // closed after the first refresh, good or not
 	tryOnce   sync.Once
 	since     atomic.Int64    // when the refresh of the schedule that is under way began, Unix nanoseconds; 0: none
 	reporting sync.Mutex      // held while a refresh is reported: each report goes on from the one before
@@ -315,6 +318,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	}
 	d.reporting.Lock()
 	report := newReport(started, outcome, err, a, c)
+	report.Logins = d.logins()
 	if err == nil && writer != nil {
 		d.publish(ctx, r, writer, &report)
 	}
@@ -440,7 +444,7 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 		case <-sweep.C:
 			next := sweepEvery
 			if r := d.current(); r != nil {
-				swept, err := r.Sweep(ctx, sweepAtOnce)
+				swept, err := r.Sweep(iam.Background(ctx), sweepAtOnce)
 				note(err)
 				if err == nil && swept.Left > 0 {
 					next = publishEvery // the first keys of a new host: go on at the rate's pace

@@ -29,6 +29,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	server := control.NewServer(control.Options{
 		Lookup: d.lookup,
+		Listed: d.listed,
 		Admit:  d.admit,
 		Recent: d.recent,
 		Patience: func() time.Duration {
@@ -37,7 +38,12 @@ func (d *daemon) serve(ctx context.Context) error {
 			}
 			return 0
 		},
-		Status: func(context.Context) (any, error) { return readReport() },
+		Strangers: func() float64 { return strangersShare * d.settings().Source.Rate / callsOfALookup },
+		Status: func(context.Context) (any, error) {
+			r, err := readReport()
+			r.Logins = d.logins()
+			return r, err
+		},
 		Refresh: func(ctx context.Context, ask control.RefreshRequest) (any, error) {
 			return d.refresh(ctx, refresh.Options{DryRun: ask.DryRun, AcceptRemovals: ask.Confirm, AcceptGroups: ask.AcceptGroups})
 		},
@@ -50,7 +56,37 @@ func (d *daemon) serve(ctx context.Context) error {
 		},
 		Peers: peers, Log: d.log,
 	})
+	d.server.Store(server)
 	return server.Serve(ctx, listener)
+}
+
+const (
+	// strangersShare is the share of source.rate that questions with unknown keys
+	// may cost, so that a person's new key is found and nobody else spends much.
+	strangersShare = 0.1
+	// callsOfALookup is what one of them costs: the groups and the keys.
+	callsOfALookup = 2
+)
+
+// logins counts what was refused for rate since the daemon started.
+func (d *daemon) logins() control.Counts {
+	if server := d.server.Load(); server != nil {
+		return server.Counts()
+	}
+	return control.Counts{}
+}
+
+// listed says what is known of a login name without asking IAM.
+func (d *daemon) listed(name string) (control.Answer, control.Standing) {
+	r := d.current()
+	if r == nil {
+		return control.Answer{}, control.Unlisted
+	}
+	user, shared, ok := r.Listed(name)
+	if !ok {
+		return control.Answer{}, control.Unlisted
+	}
+	return control.Answer{User: user, Shared: shared}, control.Listed
 }
 
 // admit answers one question of the account helper.

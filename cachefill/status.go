@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,11 +28,16 @@ func statusCommand(o *options) *cobra.Command {
 				return err
 			}
 			s := status{served: readServed(c.Cache.Dir)}
-			if _, err := (control.Client{Path: socketPath}).Status(cmd.Context()); err == nil {
+			var live report
+			if b, err := (control.Client{Path: socketPath}).Status(cmd.Context()); err == nil {
 				s.Daemon = true
+				_ = json.Unmarshal(b, &live) // of an older daemon, which counts nothing
 			}
 			switch r, err := readReport(); {
 			case err == nil:
+				if s.Daemon {
+					r.Logins = live.Logins
+				}
 				s.Last = &r
 			case !errors.Is(err, fs.ErrNotExist):
 				return err
@@ -106,6 +112,9 @@ func (s status) print(w io.Writer, now time.Time) error {
 			row("published", "failed: %s", r.Unwritten)
 		}
 		row("AWS calls", "%d, %d throttled", sum(r.Calls), sum(r.Throttles))
+		if n := r.Logins; n != (control.Counts{}) {
+			row("logins", "%d questions with unknown keys refused for rate, %d given an answer up to a minute old, %d without a turn", n.Limited, n.Older, n.Busy)
+		}
 	}
 	if err := t.Flush(); err != nil || s.Last == nil {
 		return err

@@ -32,8 +32,6 @@ func (r *Refresher) Ask(ctx context.Context, name string) (cache.UserKeys, []str
 	if i < 0 {
 		return nobody, nil, nil
 	}
-	r.login(1)
-	defer r.login(-1)
 	p := a.allowed[i]
 	had := p
 	// Side by side: somebody waits, nearly everybody is a member still, and where
@@ -72,13 +70,6 @@ func (r *Refresher) Ask(ctx context.Context, name string) (cache.UserKeys, []str
 	}
 	u, _ := r.userKeys(p, l, a.at)
 	return u, p.Shared, nil
-}
-
-// login counts the questions of Ask under way.
-func (r *Refresher) login(n int) {
-	r.mu.Lock()
-	r.logins += n
-	r.mu.Unlock()
 }
 
 // membership asks for a person's groups, and takes from p what they no longer

@@ -66,7 +66,6 @@ type Refresher struct {
 	rights  bool                 // nss.db gives groups to somebody who is denied, or the other way round
 	aged    time.Time            // since when only the times in keys.db are behind; zero: they are not
 	news    int                  // see News
-	logins  int                  // questions of Ask under way: the sweep waits for them
 	noticed map[string]bool      // findings that were logged
 }
 

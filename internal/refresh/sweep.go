@@ -117,7 +117,6 @@ func (r *Refresher) listAll(ctx context.Context, people []person, keep func(pers
 	for range sweepWorkers {
 		workers.Go(func() {
 			for p := range next {
-				r.giveWay(ctx)
 				l, err := r.list(ctx, p, false, false)
 				keeping.Lock()
 				err = keep(p, l, err)
@@ -131,21 +130,4 @@ func (r *Refresher) listAll(ctx context.Context, people []person, keep func(pers
 	}
 	workers.Wait()
 	return context.Cause(ctx)
-}
-
-// giveWay waits while somebody is at the door: the sweep must not take the
-// rate from logins.
-func (r *Refresher) giveWay(ctx context.Context) {
-	for ctx.Err() == nil {
-		r.mu.Lock()
-		logins := r.logins
-		r.mu.Unlock()
-		if logins == 0 {
-			return
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }
