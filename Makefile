@@ -11,7 +11,7 @@ LIBDIR  ?= $(PREFIX)/lib/$(shell $(CC) -print-multiarch 2>/dev/null)
 DESTDIR ?=
 
 # Where the programs look at run time: compiled in, because neither the module
-# nor the key helper reads the environment.
+# nor the helpers read the environment.
 CACHEDIR ?= /var/lib/nss-iam
 SOCKET   ?= /run/nss-iam/cachefill.sock
 
@@ -28,6 +28,7 @@ programs:
 	@mkdir -p $(BUILD)
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/iam-cachefill ./cachefill
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/authkeys ./authkeys
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/account ./authkeys/account
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/iam-emulator ./tests/emulator
 
 include nss/build.mk
@@ -58,6 +59,7 @@ install: build install-system
 	install -D -m 0644 $(BUILD)/libnss_iam.so.2 $(DESTDIR)$(LIBDIR)/libnss_iam.so.2
 	install -D -m 0755 $(BUILD)/iam-cachefill $(DESTDIR)$(PREFIX)/sbin/iam-cachefill
 	install -D -m 0755 $(BUILD)/authkeys $(DESTDIR)$(PREFIX)/libexec/nss-iam/authkeys
+	install -D -m 0755 $(BUILD)/account $(DESTDIR)$(PREFIX)/libexec/nss-iam/account
 	test -e $(DESTDIR)/etc/nss-iam/config.toml || install -D -m 0644 packaging/config.toml $(DESTDIR)/etc/nss-iam/config.toml
 	install -d -m 0755 $(DESTDIR)$(CACHEDIR)
 

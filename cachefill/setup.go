@@ -21,8 +21,8 @@ func setupCommand(opts *options) *cobra.Command {
 		Use:   "setup",
 		Short: "Edit nsswitch.conf, sshd, sudoers and PAM, or undo it",
 		Long: `Edit this host's configuration so that IAM users exist and can log in:
-nsswitch.conf, sshd's AuthorizedKeysCommand, sudo for group iam-sudo, and what
-makes homes. The programs concerned check the result; if they object, all is
+nsswitch.conf, sshd's AuthorizedKeysCommand, sudo for group iam-sudo, PAM's
+question whether somebody may come in now, and what makes homes. The programs concerned check the result; if they object, all is
 put back. May be repeated.`,
 		Args: cobra.NoArgs,
 	}
@@ -47,7 +47,8 @@ put back. May be repeated.`,
 		}
 		o := hostsetup.Options{
 			Sudo: len(c.Sudo.Groups) > 0 || c.Sudo.GroupsTag != "", HomesByPAM: c.Accounts.Homes == "pam",
-			HomesFolder: homesFolder(c), EndSessions: c.Removal.EndSessions || c.Sudo.EndSessions, Chain: c.Keys.Chain, Offline: offline,
+			HomesFolder: homesFolder(c), EndSessions: c.Removal.EndSessions || c.Sudo.EndSessions,
+			OwnKeys: c.Keys.OwnFile == "allow", Chain: c.Keys.Chain, Offline: offline,
 		}
 		if dryRun {
 			return s.show(cmd.Context(), o)

@@ -49,6 +49,7 @@ install-system:
 	for d in nameservice.d nameservice-strict.d; do \
 		install -D -m 0644 packaging/apparmor/nss-iam $(DESTDIR)$(SYSCONFDIR)/apparmor.d/abstractions/$$d/nss-iam || exit 1; done
 	install -D -m 0644 packaging/pam/nss-iam $(DESTDIR)$(PAMCONFDIR)/nss-iam
+	install -D -m 0644 packaging/pam/nss-iam-account $(DESTDIR)$(PAMCONFDIR)/nss-iam-account
 	for f in $(MAN_PAGES); do \
 		install -D -m 0644 $$f $(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/} || exit 1; done
 	install -D -m 0644 $(BUILD)/completion/iam-cachefill.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/iam-cachefill

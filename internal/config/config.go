@@ -122,6 +122,7 @@ type Keys struct {
 	TagPrefix  string   // "": no keys from tags
 	Options    []string // authorized_keys options of every key, of KeyOptions, or nil
 	Chain      []string // a command and its arguments, or nil
+	OwnFile    string   // "ignore" or "allow": served users' own authorized_keys
 }
 
 // Removal says when a user who is missing in IAM's answers is gone.
@@ -165,7 +166,7 @@ func Default() Config {
 		Accounts: Accounts{Shell: "/bin/bash", Home: "/home/%u", Homes: "pam"},
 		IDs:      IDs{Low: 2001000000, High: 2146999999},
 		Keys: Keys{
-			Online: "prefer", Timeout: 2 * time.Second, MaxStale: day,
+			Online: "prefer", Timeout: 2 * time.Second, MaxStale: day, OwnFile: "ignore",
 			MinRSABits: 2048, Types: append([]string(nil), KeyTypes...),
 		},
 		Removal: Removal{Confirm: 2, MaxFraction: 0.2, KeepNames: 90 * day},

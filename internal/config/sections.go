@@ -100,6 +100,9 @@ func init() {
 			},
 			"options": readKeyOptions,
 			"chain":   readChain,
+			"own_file": func(r *reader, v value) {
+				put(&r.config.Keys.OwnFile)(v.oneOf("ignore", "allow"))
+			},
 		},
 		"removal": {
 			"confirm":      readConfirm,

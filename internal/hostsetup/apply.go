@@ -33,8 +33,7 @@ func (h *Host) Setup(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return r, err
 	}
-	r.Notes = p.Notes
-	if len(p.Changes) == 0 && len(p.Commands) == 0 {
+	if r.Notes = p.Notes; len(p.Changes) == 0 && len(p.Commands) == 0 {
 		return r, nil
 	}
 	j := new(journal)
@@ -45,6 +44,7 @@ func (h *Host) Setup(ctx context.Context, o Options) (*Result, error) {
 		r.Changed = nil
 		return r, fmt.Errorf("%w; the host is as it was", err)
 	}
+	r.Notes = p.Notes // with what was seen only afterwards
 	if !o.Offline {
 		r.Notes = append(r.Notes, h.reload(ctx, p.units, p.daemon)...)
 	}
@@ -206,8 +206,15 @@ func (h *Host) verify(ctx context.Context, p *Plan) error {
 		}
 	}
 	for _, c := range p.Commands {
-		if c.Argv[0] == "pam-auth-update" && !h.makesHomes() {
-			p.note("pam-auth-update left PAM alone, because its files were edited by hand; add to /etc/pam.d/common-session: session optional pam_mkhomedir.so umask=0077")
+		if c.Argv[0] != "pam-auth-update" {
+			continue
+		}
+		const left = "pam-auth-update left PAM alone, because its files were edited by hand; "
+		if slices.Contains(c.Argv, homesProfile) && !h.makesHomes() {
+			p.note(left + "add to /etc/pam.d/common-session: session optional pam_mkhomedir.so umask=0077")
+		}
+		if slices.Contains(c.Argv, accountProfile) && !accountAsked(h.pamText("common-account")) {
+			p.note(left+"add to the end of /etc/pam.d/common-account:\n%s", accountLines)
 		}
 	}
 	if !p.sshd {

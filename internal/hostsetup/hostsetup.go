@@ -43,6 +43,7 @@ type Options struct {
 	HomesByPAM  bool     // pam_mkhomedir makes homes
 	HomesFolder string   // where the daemon makes homes, or ""
 	EndSessions bool     // the daemon ends processes
+	OwnKeys     bool     // sshd reads served users' own authorized_keys
 	Chain       []string // the other AuthorizedKeysCommand that the helper runs, or nil
 	Offline     bool     // an image or a chroot: no service is reloaded, and no systemd needed
 }

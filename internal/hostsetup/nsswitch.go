@@ -11,6 +11,11 @@ import (
 // service is our word in nsswitch.conf(5).
 const service = "iam"
 
+// goOn stands before our service on an initgroups line. There, unlike on a
+// group line, glibc asks no further service once one has found something, and
+// a person in one local group would be in none of ours.
+const goOn = "[SUCCESS=continue]"
+
 var (
 	nsswitchDatabase = regexp.MustCompile(`^([ \t]*)([A-Za-z_]+)[ \t]*:`)
 	nsswitchToken    = regexp.MustCompile(`\[[^\[\]\n]*\]|[^\s\[\]]+`)
@@ -20,7 +25,8 @@ var (
 // AddService returns nsswitch.conf with our service in the lines passwd and
 // group, and initgroups where there is one, after all that is there. Nothing
 // else changes, spacing and comments included. A file that names it already
-// comes back as it is; a broken one is an error.
+// comes back as it is, but for what an initgroups line lacks before it; a
+// broken one is an error.
 func AddService(content string) (string, error) {
 	lines, seen, err := nsswitchLines(content)
 	if err != nil {
@@ -33,6 +39,9 @@ func AddService(content string) (string, error) {
 		}
 		if lines[n], err = addTo(lines[n]); err != nil {
 			return "", fmt.Errorf("line %d, %s: %w", n+1, database, err)
+		}
+		if database == "initgroups" {
+			lines[n] = goingOn(lines[n])
 		}
 	}
 	text := strings.Join(lines, "")
@@ -60,10 +69,11 @@ func RemoveService(content string) (string, error) {
 		tokens := nsswitchToken.FindAllStringIndex(rule[start:], -1)
 		slices.Reverse(tokens)
 		for _, at := range tokens {
-			if rule[start+at[0]:start+at[1]] != service {
-				continue
+			if start+at[1] > len(rule) || rule[start+at[0]:start+at[1]] != service {
+				continue // goOn went with our service
 			}
-			before := strings.TrimRight(rule[:start+at[0]], " \t")
+			before := rule[:start+at[0]]
+			before = strings.TrimRight(before[:len(before)-goOnBefore(before)], " \t")
 			after := rule[start+at[1]:]
 			if before == rule[:start] {
 				after = " " + strings.TrimLeft(after, " \t")
@@ -91,6 +101,45 @@ func HasService(content string) (passwd, group bool, err error) {
 		return slices.Contains(services, service)
 	}
 	return has("passwd"), has("group"), nil
+}
+
+// initgroupsEnds reports whether an initgroups line names our service behind
+// another whose success ends the lookup.
+func initgroupsEnds(content string) bool {
+	lines, seen, err := nsswitchLines(content)
+	if err != nil {
+		return false
+	}
+	n, there := seen["initgroups"]
+	return there && goingOn(lines[n]) != lines[n]
+}
+
+var continues = regexp.MustCompile(`(?i)\bSUCCESS[ \t]*=[ \t]*(?:continue|merge)\b`)
+
+// goingOn returns an initgroups line with goOn before our service, unless it
+// is first, or an action there has the same effect.
+func goingOn(line string) string {
+	rule, rest := splitComment(line)
+	start := strings.Index(rule, ":") + 1
+	before := ""
+	for _, at := range nsswitchToken.FindAllStringIndex(rule[start:], -1) {
+		token := rule[start+at[0] : start+at[1]]
+		if token == service && before != "" && !continues.MatchString(before) {
+			return rule[:start+at[0]] + goOn + " " + rule[start+at[0]:] + rest
+		}
+		before = token
+	}
+	return line
+}
+
+// goOnBefore returns how many bytes goOn and the space behind it take at the
+// end of text.
+func goOnBefore(text string) int {
+	kept := strings.TrimSuffix(strings.TrimRight(text, " \t"), goOn)
+	if kept == strings.TrimRight(text, " \t") {
+		return 0
+	}
+	return len(text) - len(kept)
 }
 
 // nsswitchLines splits content into lines with their ends, and finds the line

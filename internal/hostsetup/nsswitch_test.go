@@ -12,7 +12,9 @@ func TestOurServiceComesAfterAllOthersAndNothingElseChanges(t *testing.T) {
 		{"tabs, trailing space and a comment stay", "passwd:\tfiles  # local first\ngroup: files \t\n", "passwd:\tfiles iam  # local first\ngroup: files iam \t\n"},
 		{"no newline at the end", "group: files\npasswd: files", "group: files iam\npasswd: files iam"},
 		{"merging of groups stays", "passwd: compat\ngroup: files [SUCCESS=merge] systemd\n", "passwd: compat iam\ngroup: files [SUCCESS=merge] systemd iam\n"},
-		{"initgroups is asked too, where it is told apart", "passwd: files\ngroup: files\ninitgroups: files\n", "passwd: files iam\ngroup: files iam\ninitgroups: files iam\n"},
+		{"initgroups is asked too, where it is told apart", "passwd: files\ngroup: files\ninitgroups: files\n", "passwd: files iam\ngroup: files iam\ninitgroups: files [SUCCESS=continue] iam\n"},
+		{"initgroups is asked after others that have an action", "passwd: files\ngroup: files\ninitgroups: files [SUCCESS=continue] sss # x\n", "passwd: files iam\ngroup: files iam\ninitgroups: files [SUCCESS=continue] sss [SUCCESS=continue] iam # x\n"},
+		{"initgroups goes on by an action of the host's", "passwd: files\ngroup: files\ninitgroups: files [SUCCESS=merge]\n", "passwd: files iam\ngroup: files iam\ninitgroups: files [SUCCESS=merge] iam\n"},
 		{"before a service that ends the lookup", "passwd: files sss [NOTFOUND=return] nis\ngroup: files\n", "passwd: files iam sss [NOTFOUND=return] nis\ngroup: files iam\n"},
 		{"before a service that ends the lookup by a negation", "passwd: files sss [!UNAVAIL=return]\ngroup: files\n", "passwd: files iam sss [!UNAVAIL=return]\ngroup: files iam\n"},
 		{"Windows line ends", "passwd: files\r\ngroup: files\r\n", "passwd: files iam\r\ngroup: files iam\r\n"},
@@ -35,6 +37,31 @@ func TestOurServiceComesAfterAllOthersAndNothingElseChanges(t *testing.T) {
 				if back, err := RemoveService(got); err != nil || back != c.before {
 					t.Errorf("RemoveService = %q, %v, want %q", back, err, c.before)
 				}
+			}
+		})
+	}
+}
+
+func TestAnInitgroupsLineThatEndsBeforeOursIsSeenAndRepaired(t *testing.T) {
+	const head = "passwd: files iam\ngroup: files iam\n"
+	for _, c := range []struct{ name, line, repaired string }{
+		{"as earlier versions wrote it", "initgroups: files iam\n", "initgroups: files [SUCCESS=continue] iam\n"},
+		{"with an action for another result", "initgroups: files [NOTFOUND=continue] iam", "initgroups: files [NOTFOUND=continue] [SUCCESS=continue] iam"},
+		{"with the action", "initgroups: files [SUCCESS=continue] iam\n", ""},
+		{"with the action among others, in other letters", "initgroups: files [notfound=continue success=CONTINUE] iam\n", ""},
+		{"with ours first", "initgroups: iam files\n", ""},
+		{"no such line", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := initgroupsEnds(head + c.line); got != (c.repaired != "") {
+				t.Errorf("initgroupsEnds = %v", got)
+			}
+			want := head + c.line
+			if c.repaired != "" {
+				want = head + c.repaired
+			}
+			if got, err := AddService(head + c.line); err != nil || got != want {
+				t.Errorf("AddService = %q, %v, want %q", got, err, want)
 			}
 		})
 	}

@@ -56,7 +56,7 @@ func (h *Host) Plan(ctx context.Context, o Options) (*Plan, error) {
 	}
 	h.image = o.Offline
 	p := new(Plan)
-	for _, part := range []func(context.Context, Options, *journal) error{p.of(h.planSudo), p.of(h.planUnit), p.of(h.planNsswitch), p.of(h.planHomes), p.of(h.planSSHD)} {
+	for _, part := range []func(context.Context, Options, *journal) error{p.of(h.planSudo), p.of(h.planSudoGroups), p.of(h.planUnit), p.of(h.planNsswitch), p.of(h.planPAM), p.of(h.planSSHD)} {
 		if err := part(ctx, o, j); err != nil {
 			return nil, err
 		}
@@ -208,39 +208,6 @@ func (h *Host) planNsswitch(_ context.Context, p *Plan, _ Options, _ *journal) e
 		p.Commands = append(p.Commands, Command{
 			Argv: []string{"authselect", "apply-changes"}, Watches: authselectFiles, Undo: []string{"authselect", "apply-changes"},
 		})
-	}
-	return nil
-}
-
-var mkhomedir = regexp.MustCompile(`(?m)^[ \t]*-?session\b[^#\n]*\bpam_(?:oddjob_)?mkhomedir\.so\b`)
-
-// makesHomes reports whether PAM makes homes at a login already.
-func (h *Host) makesHomes() bool {
-	for _, name := range []string{"/etc/pam.d/common-session", "/etc/pam.d/password-auth", "/etc/pam.d/sshd"} {
-		if content, err := os.ReadFile(h.at(name)); err == nil && mkhomedir.Match(content) {
-			return true
-		}
-	}
-	return false
-}
-
-func (h *Host) planHomes(_ context.Context, p *Plan, o Options, _ *journal) error {
-	switch {
-	case !o.HomesByPAM || h.makesHomes():
-	case h.authselected():
-		p.Commands = append(p.Commands, Command{
-			Argv:    []string{"authselect", "enable-feature", "with-mkhomedir"},
-			Watches: authselectFiles,
-			Undo:    []string{"authselect", "disable-feature", "with-mkhomedir"},
-		})
-	case h.find("pam-auth-update") != "" && h.exists("/usr/share/pam-configs/nss-iam"):
-		p.Commands = append(p.Commands, Command{
-			Argv:    []string{"pam-auth-update", "--package", "--enable", "nss-iam"},
-			Watches: []string{"/etc/pam.d/common-*", "/var/lib/pam/*"},
-			Undo:    []string{"pam-auth-update", "--package", "--remove", "nss-iam"},
-		})
-	default:
-		p.note("homes are not made at login; add to /etc/pam.d/sshd: session optional pam_mkhomedir.so umask=0077; or set accounts.homes = \"create\"")
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func (h *Host) planSSHD(ctx context.Context, p *Plan, o Options, j *journal) err
 	if err := h.planOverrides(p, o, j); err != nil {
 		return err
 	}
-	return h.planKeysCommand(ctx, p, j, main)
+	return h.planKeysCommand(ctx, p, o, j, main)
 }
 
 // conflict refuses to take the place of another command, unless ours asks it.
@@ -85,18 +85,26 @@ func (h *Host) planOverrides(p *Plan, o Options, j *journal) error {
 	return nil
 }
 
-func (h *Host) planKeysCommand(ctx context.Context, p *Plan, j *journal, main *file) error {
+func (h *Host) planKeysCommand(ctx context.Context, p *Plan, o Options, j *journal, main *file) error {
+	match := ownKeys
+	if o.OwnKeys {
+		match = ""
+	}
 	if words := p.effective.keysCommand(); len(words) > 0 && words[0] == Helper && j.find(sshdDropInPath) == nil && j.find(sshdConfigPath) == nil {
-		return nil // written there by somebody else, as cloud-init
+		// Written there by somebody else, as cloud-init.
+		if !o.OwnKeys {
+			p.note("sshd asks the key helper already, by lines that setup has not written; see that this follows them: %s", strings.Join(strings.Fields(ownKeys), " "))
+		}
+		return nil
 	}
 	major, minor := h.sshdVersion(ctx)
 	lines := keysCommand(major, minor)
 	plain := RemoveBlock(main.content)
 	info, err := os.Stat(h.at(filepath.Dir(sshdDropInPath)))
 	if err == nil && info.IsDir() && includesDropIns(plain) {
-		return h.own(p, j, sshdDropInPath, "# Made by \"iam-cachefill setup\": public keys of IAM users, see authkeys(8).\n"+lines)
+		return h.own(p, j, sshdDropInPath, "# Made by \"iam-cachefill setup\": public keys of IAM users, see authkeys(8).\n"+lines+match)
 	}
-	if after := AddBlock(main.content, lines); after != main.content {
+	if after := AddBlock(main.content, lines, match); after != main.content {
 		p.Changes = append(p.Changes, Change{Path: sshdConfigPath, Kind: kindEdit, Before: main.content, After: after})
 	}
 	return nil

@@ -376,7 +376,12 @@ func TestWhatPAMWouldBeIsShownBeforeItIs(t *testing.T) {
 			t.Errorf("%s: %q, shown was %q", c.Path, got, c.After)
 		}
 	}
-	if len(shown) != 2 || shown[0].Path != "/etc/pam.d/common-session" || shown[1].Path != "/var/lib/pam/session" || !shown[1].New {
+	var paths []string
+	for _, c := range shown {
+		paths = append(paths, c.Path)
+	}
+	slices.Sort(paths)
+	if got := strings.Join(paths, " "); got != "/etc/pam.d/common-account /etc/pam.d/common-session /var/lib/pam/account /var/lib/pam/session" || !shown[3].New {
 		t.Errorf("shown: %+v", shown)
 	}
 	d.Run = func(context.Context, ...string) (string, error) { return "", errors.New("no namespaces") }

@@ -23,24 +23,41 @@ func keysCommand(major, minor int) string {
 	return "AuthorizedKeysCommand " + Helper + " " + arguments + "\nAuthorizedKeysCommandUser " + HelperUser + "\n"
 }
 
+// ownKeys is the Match that has sshd ignore the keys that served users put into
+// files of their own. Group iam-users has every served user, those who are
+// about to go included. sshd takes the first value that a connection matches,
+// so nothing below changes it.
+const ownKeys = "Match Group iam-users\n\tAuthorizedKeysFile none\n"
+
 // AddBlock puts directives into a marked block at the head of sshd_config:
 // before any Match, and before any other value, because sshd takes the first.
-// A block that is there already is replaced.
-func AddBlock(content, directives string) string {
-	return blockBegin + directives + blockEnd + RemoveBlock(content)
+// A match goes into a block at its end, where it holds nothing else, and ends
+// there, whatever is appended later. Blocks that are there already are replaced.
+func AddBlock(content, directives, match string) string {
+	content = RemoveBlock(content)
+	if match != "" {
+		if content != "" && !strings.HasSuffix(content, "\n") {
+			content += "\n"
+		}
+		content += blockBegin + match + "Match all\n" + blockEnd
+	}
+	return blockBegin + directives + blockEnd + content
 }
 
-// RemoveBlock returns sshd_config without our block.
+// RemoveBlock returns a file without our marked blocks.
 func RemoveBlock(content string) string {
-	begin := strings.Index(content, blockBegin)
-	if begin < 0 || begin > 0 && content[begin-1] != '\n' {
-		return content
+	kept := ""
+	for {
+		begin := strings.Index(content, blockBegin)
+		if begin < 0 || begin > 0 && content[begin-1] != '\n' {
+			return kept + content
+		}
+		end := strings.Index(content[begin:], blockEnd)
+		if end < 0 {
+			return kept + content
+		}
+		kept, content = kept+content[:begin], content[begin+end+len(blockEnd):]
 	}
-	end := strings.Index(content[begin:], blockEnd)
-	if end < 0 {
-		return content
-	}
-	return content[:begin] + content[begin+end+len(blockEnd):]
 }
 
 // A directive is one line of sshd_config.

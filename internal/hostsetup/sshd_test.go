@@ -34,17 +34,44 @@ func TestTheBlockIsPutFirstAndTakenOutByteForByte(t *testing.T) {
 		"an empty file": "",
 	} {
 		t.Run(name, func(t *testing.T) {
-			with := AddBlock(config, keysCommand(9, 2))
+			with := AddBlock(config, keysCommand(9, 2), "")
 			if !strings.HasPrefix(with, blockBegin+"AuthorizedKeysCommand "+Helper+" %u %U %f %k %t\n") {
 				t.Errorf("the block is not first: %q", with)
 			}
-			if again := AddBlock(with, keysCommand(9, 2)); again != with {
+			if again := AddBlock(with, keysCommand(9, 2), ""); again != with {
 				t.Errorf("a second block: %q", again)
 			}
 			if got := RemoveBlock(with); got != config {
 				t.Errorf("RemoveBlock = %q, want %q", got, config)
 			}
 		})
+	}
+}
+
+func TestAMatchIsPutLastAndHoldsNothingElse(t *testing.T) {
+	for name, config := range map[string]string{
+		"a plain file":              "UsePAM yes\n",
+		"a file that ends in Match": "Match User git\n  ForceCommand x\n",
+		"an empty file":             "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			with := AddBlock(config, keysCommand(9, 2), ownKeys)
+			if want := config + blockBegin + ownKeys + "Match all\n" + blockEnd; !strings.HasSuffix(with, want) {
+				t.Errorf("got %q, want it to end with %q", with, want)
+			}
+			if again := AddBlock(with, keysCommand(9, 2), ownKeys); again != with {
+				t.Errorf("a second time: %q", again)
+			}
+			if without := AddBlock(with, keysCommand(9, 2), ""); without != AddBlock(config, keysCommand(9, 2), "") {
+				t.Errorf("without the Match: %q", without)
+			}
+			if got := RemoveBlock(with); got != config {
+				t.Errorf("RemoveBlock = %q, want %q", got, config)
+			}
+		})
+	}
+	if got := RemoveBlock(AddBlock("UsePAM yes", "", ownKeys)); got != "UsePAM yes\n" {
+		t.Errorf("a file without a last newline: %q", got)
 	}
 }
 

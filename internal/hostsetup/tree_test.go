@@ -24,22 +24,26 @@ type tree struct {
 
 // debian is what a fresh Debian has of the files that setup looks at.
 var debian = map[string]string{
-	"/etc/debian_version":                 "12.1\n",
-	"/etc/nsswitch.conf":                  "# GNU Name Service Switch\npasswd:         files systemd\ngroup:          files systemd\nshadow:         files\n",
-	"/etc/passwd":                         "root:x:0:0:root:/root:/bin/bash\nnss-iam:x:998:998::/nonexistent:/usr/sbin/nologin\n",
-	"/etc/ssh/sshd_config":                "# sshd\nInclude /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\nMatch User git\n\tForceCommand x",
-	"/etc/ssh/sshd_config.d/50-a.conf":    "X11Forwarding no\n",
-	"/etc/sudoers":                        "root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n",
-	"/etc/sudoers.d/README":               "#\n",
-	"/etc/pam.d/common-session":           "session required pam_unix.so\n",
-	"/etc/pam.d/common-auth":              "auth required pam_unix.so\n",
-	"/var/lib/pam/seen":                   "unix\n",
-	"/usr/share/pam-configs/nss-iam":      "Name: x\n",
-	"/usr/lib/systemd/system/ssh.service": "[Service]\nExecStart=/usr/sbin/sshd -D $SSHD_OPTS\n",
-	Helper:                                "",
-	"/usr/sbin/sshd":                      "",
-	"/usr/sbin/visudo":                    "",
-	"/usr/sbin/pam-auth-update":           "",
+	"/etc/debian_version":                    "12.1\n",
+	"/etc/nsswitch.conf":                     "# GNU Name Service Switch\npasswd:         files systemd\ngroup:          files systemd\nshadow:         files\n",
+	"/etc/passwd":                            "root:x:0:0:root:/root:/bin/bash\nnss-iam:x:998:998::/nonexistent:/usr/sbin/nologin\n",
+	"/etc/ssh/sshd_config":                   "# sshd\nInclude /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\nMatch User git\n\tForceCommand x",
+	"/etc/ssh/sshd_config.d/50-a.conf":       "X11Forwarding no\n",
+	"/etc/sudoers":                           "root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n",
+	"/etc/sudoers.d/README":                  "#\n",
+	"/etc/pam.d/common-session":              "session required pam_unix.so\n",
+	"/etc/pam.d/common-auth":                 "auth required pam_unix.so\n",
+	"/var/lib/pam/seen":                      "unix\n",
+	"/etc/pam.d/common-account":              "account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so\naccount requisite pam_deny.so\naccount required pam_permit.so\n",
+	"/etc/sudo.conf":                         "# Set group_source static\n",
+	"/usr/bin/sudo":                          "",
+	"/usr/share/pam-configs/nss-iam":         "Name: x\n",
+	"/usr/share/pam-configs/nss-iam-account": "Name: y\n",
+	"/usr/lib/systemd/system/ssh.service":    "[Service]\nExecStart=/usr/sbin/sshd -D $SSHD_OPTS\n",
+	Helper:                                   "",
+	"/usr/sbin/sshd":                         "",
+	"/usr/sbin/visudo":                       "",
+	"/usr/sbin/pam-auth-update":              "",
 }
 
 func newTree(t *testing.T) tree {
@@ -53,7 +57,7 @@ func newTree(t *testing.T) tree {
 	if err := os.MkdirAll(d.at("/run/systemd/system"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, program := range []string{Helper, "/usr/sbin/sshd", "/usr/sbin/visudo", "/usr/sbin/pam-auth-update"} {
+	for _, program := range []string{Helper, "/usr/sbin/sshd", "/usr/sbin/visudo", "/usr/bin/sudo", "/usr/sbin/pam-auth-update"} {
 		if err := os.Chmod(d.at(program), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -85,17 +89,24 @@ func (d tree) run(_ context.Context, argv ...string) (string, error) {
 	switch filepath.Base(argv[0]) {
 	case "sshd":
 		all := d.sshdConfig()
-		if strings.Contains(all, "BROKEN") {
+		if slices.ContainsFunc(all, func(l directive) bool { return l.name == "broken" }) {
 			return "", errors.New("sshd: Bad configuration option")
 		}
 		if argv[1] == "-t" {
 			return "", nil
 		}
-		e := map[string]string{"usepam": "no", "authorizedkeyscommand": "none", "authorizedkeyscommanduser": "none"}
+		e := map[string]string{"usepam": "no", "authorizedkeyscommand": "none", "authorizedkeyscommanduser": "none", "authorizedkeysfile": ".ssh/authorized_keys"}
 		seen := map[string]bool{}
-		for _, l := range directives(all) {
-			if !seen[l.name] && !l.match && l.name != "include" {
-				e[l.name], seen[l.name] = l.value, true
+		within := ""                                  // the Match that a line is in
+		for _, inMatch := range []bool{true, false} { // a Match that fits goes before what is outside
+			for _, l := range all {
+				if l.name == "match" {
+					within = l.value
+				}
+				fits := within == "all" || strings.Contains(argv[3], "user=served,") && within == "Group iam-users"
+				if l.match == inMatch && (!l.match || fits) && !seen[l.name] && l.name != "include" && l.name != "match" {
+					e[l.name], seen[l.name] = l.value, true
+				}
 			}
 		}
 		var out strings.Builder
@@ -115,15 +126,20 @@ func (d tree) run(_ context.Context, argv ...string) (string, error) {
 	case "unshare":
 		return d.unshare(argv)
 	case "pam-auth-update":
-		line := "session optional pam_mkhomedir.so umask=0077\n"
-		text := strings.ReplaceAll(d.text("/etc/pam.d/common-session"), line, "")
-		if argv[2] == "--enable" {
-			text += line
-			d.write("/var/lib/pam/session", "nss-iam\n")
-		} else {
-			_ = os.Remove(d.at("/var/lib/pam/session"))
+		for _, profile := range argv[3:] {
+			file, record, lines := "/etc/pam.d/common-session", "/var/lib/pam/session", "session optional pam_mkhomedir.so umask=0077\n"
+			if profile == accountProfile {
+				file, record, lines = "/etc/pam.d/common-account", "/var/lib/pam/account", accountLines
+			}
+			text := strings.ReplaceAll(d.text(file), lines, "")
+			if argv[2] == "--enable" {
+				text += lines
+				d.write(record, profile+"\n")
+			} else {
+				_ = os.Remove(d.at(record))
+			}
+			d.write(file, text)
 		}
-		d.write("/etc/pam.d/common-session", text)
 		return "", nil
 	case "systemctl", "sh":
 		return "", nil
@@ -163,21 +179,21 @@ func (d tree) unshare(argv []string) (string, error) {
 	return out.String(), archive.Close()
 }
 
-// sshdConfig is sshd_config with its drop-ins in the place of Include.
-func (d tree) sshdConfig() string {
-	var out strings.Builder
-	for line := range strings.Lines(d.text(sshdConfigPath)) {
-		if !strings.HasPrefix(line, "Include") {
-			out.WriteString(line)
+// sshdConfig is sshd_config with its drop-ins in the place of Include. A Match
+// of theirs ends with their file.
+func (d tree) sshdConfig() (all []directive) {
+	for _, l := range directives(d.text(sshdConfigPath)) {
+		if l.name != "include" {
+			all = append(all, l)
 			continue
 		}
 		found, _ := filepath.Glob(d.at("/etc/ssh/sshd_config.d/*.conf"))
 		for _, name := range found {
 			content, _ := os.ReadFile(name)
-			out.Write(content)
+			all = append(all, directives(string(content))...)
 		}
 	}
-	return out.String()
+	return all
 }
 
 // snapshot is every file of the host but what setup keeps for itself.

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 1
 here=tests/demo
 build=${NSS_IAM_BUILD:-build}
 
-for artefact in libnss_iam.so.2 iam-cachefill authkeys iam-emulator; do
+for artefact in libnss_iam.so.2 iam-cachefill authkeys account iam-emulator; do
 	[ -e "$build/$artefact" ] || {
 		echo "demo: no $build/$artefact; the command that makes it: make build" >&2
 		exit 1

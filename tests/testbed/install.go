@@ -14,6 +14,7 @@ const (
 	Config   = "/etc/nss-iam/config.toml"
 	CacheDir = "/var/lib/nss-iam"
 	Helper   = "/usr/libexec/nss-iam/authkeys"
+	Account  = "/usr/libexec/nss-iam/account"
 	Refresh  = "/usr/sbin/iam-cachefill"
 )
 

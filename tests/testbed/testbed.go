@@ -37,7 +37,7 @@ func Build() string {
 }
 
 // Artefacts are the files of Build that hosts need.
-var Artefacts = []string{"libnss_iam.so.2", "iam-cachefill", "authkeys", "iam-emulator"}
+var Artefacts = []string{"libnss_iam.so.2", "iam-cachefill", "authkeys", "account", "iam-emulator"}
 
 // Require ends a test that cannot run here. In CI (CI=true) that is a failure;
 // elsewhere the test is skipped, and says which command supplies what it

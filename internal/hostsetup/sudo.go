@@ -1,0 +1,57 @@
+package hostsetup
+
+import (
+	"context"
+	"regexp"
+	"strings"
+)
+
+const sudoConfPath = "/etc/sudo.conf"
+
+// groupSource is the setting that has sudo look at the group database: by
+// default it takes the groups of the process that calls it, and whoever lost
+// iam-sudo keeps root in every session that is open. See sudo.conf(5).
+const groupSource = "Set group_source dynamic\n"
+
+var groupSourceSet = regexp.MustCompile(`(?mi)^[ \t]*set[ \t]+group_source[ \t]+(\S+)`)
+
+// GroupSource returns where the text of sudo.conf says that sudo takes a
+// user's groups from, or "".
+func GroupSource(content string) string {
+	all := groupSourceSet.FindAllStringSubmatch(content, -1)
+	if len(all) == 0 {
+		return ""
+	}
+	return strings.ToLower(all[len(all)-1][1])
+}
+
+// planSudoGroups leaves a host's own choice alone, and says what follows of it.
+func (h *Host) planSudoGroups(_ context.Context, p *Plan, o Options, _ *journal) error {
+	if !o.Sudo || h.find("sudo") == "" {
+		return nil
+	}
+	now, err := h.read(sudoConfPath)
+	if err != nil {
+		return err
+	}
+	c := Change{Path: sudoConfPath, Kind: kindEdit, New: now == nil}
+	if now != nil {
+		c.Before = now.content
+	}
+	switch source := GroupSource(c.Before); source {
+	case "dynamic":
+		return nil
+	case "":
+	default:
+		p.note("%s has \"group_source %s\": in a session that is open, whoever lost %s goes on being root; for the group database write: %s",
+			sudoConfPath, source, SudoGroup, strings.TrimSpace(groupSource))
+		return nil
+	}
+	c.After = c.Before
+	if c.After != "" && !strings.HasSuffix(c.After, "\n") {
+		c.After += "\n"
+	}
+	c.After += blockBegin + groupSource + blockEnd
+	p.Changes = append(p.Changes, c)
+	return nil
+}
