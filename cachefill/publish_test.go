@@ -52,9 +52,9 @@ func newTerminal(t *testing.T) *terminal {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = e.Close() })
-	before := socketPath
-	socketPath = filepath.Join(dir, "run", "cachefill.sock")
-	t.Cleanup(func() { socketPath = before })
+	before, nscdBefore := socketPath, nscdSocket
+	socketPath, nscdSocket = filepath.Join(dir, "run", "cachefill.sock"), filepath.Join(dir, "nscd")
+	t.Cleanup(func() { socketPath, nscdSocket = before, nscdBefore })
 	if err := os.Mkdir(filepath.Dir(socketPath), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -98,6 +98,11 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 	for _, fault := range makeHomes(cmd.Context(), c, log) {
 		log.Error("homes are missing", "error", fault)
 	}
+	if outcome.Published {
+		if _, err := invalidateNscd(cmd.Context(), log); err != nil {
+			log.Warn(`nscd answers what is no longer served; run "nscd -i passwd" and "nscd -i group"`, "error", err)
+		}
+	}
 	endSessions(cmd.Context(), c, r, log)
 	swept, err := r.Sweep(cmd.Context(), 0)
 	if swept.Users > 0 && !o.json {

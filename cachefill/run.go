@@ -74,6 +74,7 @@ type daemon struct {
 
 	server    atomic.Pointer[control.Server] // nil until it listens
 	kick      chan struct{}                  // asks for a refresh soon
+	changed   chan struct{}                  // nss.db is another: nscd is to forget
 	newcomers chan struct{}                  // asks for a sweep soon: a refresh may have let people in
 	lastError string                         // of a refresh, so that the same is said once
 	told      map[string]bool                // findings of the last refresh
@@ -88,7 +89,7 @@ type daemon struct {
 // run is the daemon: it returns when ctx ends, or when it cannot begin.
 func run(ctx context.Context, configFile string, log *slog.Logger) error {
 	limitMemory()
-	d := &daemon{configFile: configFile, log: log, kick: make(chan struct{}, 1), newcomers: make(chan struct{}, 1), tried: make(chan struct{})}
+	d := &daemon{configFile: configFile, log: log, kick: make(chan struct{}, 1), newcomers: make(chan struct{}, 1), changed: make(chan struct{}, 1), tried: make(chan struct{})}
 	c, err := loadConfig(configFile)
 	if err != nil && !errors.Is(err, config.ErrNotConfigured) {
 		return err
@@ -122,6 +123,7 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 	background(d.refreshForEver)
 	background(d.sweepForEver)
 	background(d.watchHost)
+	background(d.nscdForEver)
 	tried := d.tried
 	patience := time.After(readyPatience)
 	if d.current() == nil || readServed(c.Cache.Dir).NSS != nil {
@@ -191,6 +193,7 @@ func (d *daemon) load() error {
 	if err != nil {
 		return err
 	}
+	r.Changed = d.noteChange
 	d.replace(c, r, a, writer)
 	return nil
 }

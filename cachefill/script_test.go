@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 func program() {
 	work := os.Getenv("WORK")
 	cacheDir, socketPath = filepath.Join(work, "cache"), filepath.Join(work, "run", "sock")
+	nscdSocket = filepath.Join(work, "nscd")
 	configPath = filepath.Join(work, "config.toml")
 	maker = func() homes.Maker { return homes.Maker{Root: work, Skel: "/skel", Mode: 0o700, Host: "test"} }
 	main()

@@ -39,6 +39,7 @@ type Refresher struct {
 	Host        func() (accounts.Host, error)
 	KeysGID     int           // who may read keys.db; -1: root alone
 	SweepAge    time.Duration // how old a listing of keys becomes before the sweep repeats it
+	Changed     func()        // called after nss.db may have become another; must not wait; may be nil
 	Now         func() time.Time
 	Log         *slog.Logger
 
@@ -317,7 +318,11 @@ func (r *Refresher) apply(a answer, said directory.Answer, o Options, rebuild bo
 		return Outcome{}, fmt.Errorf("remember the directory: %w, keeping the previous cache", err)
 	}
 	if !r.Mute {
-		if outcome.Published, err = cache.PublishNSS(r.Dir, served.Tables, r.Now()); err != nil {
+		outcome.Published, err = cache.PublishNSS(r.Dir, served.Tables, r.Now())
+		if (outcome.Published || err != nil) && r.Changed != nil {
+			r.Changed()
+		}
+		if err != nil {
 			return Outcome{}, err
 		}
 	}
