@@ -64,8 +64,21 @@ func TestABadUserIsRefusedAloneWithAReason(t *testing.T) {
 		{name: "a name with a NUL is none of IAM's", iam: "bob\x00", want: BadDirectoryName},
 		{name: "no name at all is none of IAM's", iam: "", want: BadDirectoryName},
 		{name: "a name of which nothing is left without its domain is skipped", iam: "@example.com", want: NameInvalid},
-		{name: "a younger user does not take an older one's Unix name", iam: "bob@example.com", want: NameTaken},
-		{name: "a younger user does not take an older one's Unix name in capitals", iam: "BOB@EXAMPLE.COM", want: NameTaken},
+		{name: "an IAM user called root.root is not given root's files by chown", iam: "root.root", want: NameReserved},
+		{name: "an IAM user called www-data.www-data is not served", iam: "www-data.www-data", want: NameReserved},
+		{name: "an IAM user called Root.Adm is not served", iam: "Root.Adm", want: NameReserved},
+		{name: "an IAM user called like an account with its login group is not served", iam: "root.", want: NameReserved},
+		{name: "an IAM user called like a local account with a local group is not served", iam: "alice.engine", want: HostName},
+		{name: "an IAM user called like a local account with a system group is not served", iam: "alice.users", want: HostName},
+		{name: "an IAM user called like a daemon of Debian is not served", iam: "prometheus", want: NameReserved},
+		{name: "an IAM user called like a daemon of RHEL is not served", iam: "radiusd", want: NameReserved},
+		{name: "an IAM user called like an agent of AWS is not served", iam: "cwagent", want: NameReserved},
+		{name: "an IAM user called as accounts.reserve says is not served", iam: "Backup-Robot", want: NameReserved, change: func(p *Policy, _ *directory.User) {
+			p.Reserve = []string{"backup-robot"}
+		}},
+		{name: "an IAM user called like a reserved account with a group is not served", iam: "robot.users", want: NameReserved, change: func(p *Policy, _ *directory.User) {
+			p.Reserve = []string{"robot"}
+		}},
 		{name: "a pin below the range is refused", iam: "mallory", want: PinRefused, change: func(p *Policy, _ *directory.User) { p.Pins[id] = 65536 }},
 		{name: "a pin to 0 is refused", iam: "mallory", want: PinRefused, change: func(p *Policy, _ *directory.User) { p.Pins[id] = 0 }},
 		{name: "a pin above the range is refused", iam: "mallory", want: PinRefused, change: func(p *Policy, _ *directory.User) { p.Pins[id] = 4294967295 }},

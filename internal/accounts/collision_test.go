@@ -119,15 +119,3 @@ func TestAUserAndAGroupShareOneSpaceOfNumbers(t *testing.T) {
 		}
 	}
 }
-
-func TestTheOlderOfTwoKeepsTheUnixName(t *testing.T) {
-	p := everybody()
-	p.StripDomains = []string{"example.com"}
-	for _, names := range [][]string{{"alice", "alice@example.com"}, {"alice@example.com", "alice"}, {"a+b", "a.plus.b"}, {"Ann@example.com", "ann"}} {
-		d := company(names)
-		r := build(t, Input{Directory: d, Policy: p})
-		if len(r.Tables.Users) != 1 || r.Tables.Users[0].Gecos != names[0] {
-			t.Errorf("%q: got users %+v, want the first, who is older", names, r.Tables.Users)
-		}
-	}
-}

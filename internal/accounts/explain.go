@@ -78,10 +78,37 @@ func Explain(in Input, query string) ([]Explanation, error) {
 		}
 	}
 	if whose := p.host.named(query); whose != "" {
-		all = append(all, Explanation{Kind: strings.Fields(whose)[0], UnixName: query, State: StateLocal,
-			Steps: []Step{{Rule: "host files", OK: true, Detail: "the host's files have the " + quoted(whose) + "; they always win"}}})
+		all = append(all, e.local(query, whose))
 	}
 	return all, nil
+}
+
+// local explains an account or group of the host's own files.
+func (e explainer) local(query, whose string) Explanation {
+	x := Explanation{Kind: strings.Fields(whose)[0], UnixName: query, State: StateLocal,
+		Steps: []Step{{Rule: "host files", OK: true, Detail: "the host's files have the " + quoted(whose) + "; they always win"}}}
+	for _, f := range e.result.Findings {
+		if f.Reason == LocalUse && fold(f.ID) == fold(query) {
+			x.add("primary group", verdict{f.Reason, f.Detail, f.Remedy})
+		}
+	}
+	e.plan.every(func(c *principal) {
+		if c.name != "" && fold(c.name) == fold(query) {
+			if found := checkHost(e.plan, c); found.reason != "" {
+				x.add("directory", verdict{found.reason, fmt.Sprintf("the directory's %s %s (%s) is not served here: %s", c.kind, quoted(c.directoryName), c.id, found.detail), found.remedy})
+			}
+		}
+	})
+	return x
+}
+
+// uses names the local accounts that have a principal's group as primary group.
+func (e explainer) uses(x *Explanation) {
+	for _, f := range e.result.Findings {
+		if f.Reason == LocalUse && f.UnixID == x.UnixID {
+			x.Steps = append(x.Steps, Step{Rule: "local use", OK: true, Detail: f.Detail, Remedy: f.Remedy})
+		}
+	}
 }
 
 type explainer struct {
@@ -123,6 +150,7 @@ func (e explainer) principal(c *principal) Explanation {
 		}
 	}
 	e.entry(&x)
+	e.uses(&x)
 	return x
 }
 
@@ -173,7 +201,10 @@ func (e explainer) remembered(x *Explanation, r Entry) {
 	x.State = StatePending
 	step := Step{Rule: "removal", Remedy: fmt.Sprintf("to confirm by hand, run %q", e.plan.acceptCommand()),
 		Detail: fmt.Sprintf("served before as %q, missing in %d of %d answers; has no rights, and becomes former when it is confirmed", r.UnixName, r.Missed, max(pol.Confirm, 1))}
-	if e.plan.heldBack != nil {
+	if r.Missed == 0 {
+		step.Detail = fmt.Sprintf("served before as %q; keeps name and id, and has no rights until what stands above is put right", r.UnixName)
+		step.Remedy = ""
+	} else if e.plan.heldBack != nil {
 		step.Detail = fmt.Sprintf("served before as %q, missing in %d answers; has no rights, and keeps name and uid until a person confirms: too many are pending removal at once", r.UnixName, r.Missed)
 	}
 	x.Steps = append(x.Steps, step)

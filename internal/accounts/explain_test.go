@@ -40,7 +40,7 @@ IAM name [ok] IAM has the user "alice", created 2026-01-01 00:00:00 UTC
 login rule [ok] may log in as a member of dev
 expiry [ok] no expiry tag is configured
 Unix name [ok] the Unix name is alice
-name owner [ok] nobody older has the name alice
+name owner [ok] no other user has the login name alice
 number [ok] the number %d follows from %s
 number owner [ok] nobody older has the number %[1]d
 host files [ok] the host has neither the name nor the number

@@ -81,6 +81,10 @@ func (p *plan) localGroups(result *Result) map[int32]uint32 {
 			refuse(fmt.Sprintf("the local group %q (gid %d) is as good as root (%s)", name, local.GID, quoted(privileged)), fmt.Sprintf("if that is meant, name %q in accounts.allow_privileged_groups", name))
 			continue
 		}
+		if p.in.Host.system(local.GID) && !allowed[name] {
+			refuse(fmt.Sprintf("the local group %q (gid %d) is a system group", name, local.GID), fmt.Sprintf("if that is meant, name %q in accounts.allow_privileged_groups", name))
+			continue
+		}
 		if local.GID == 0 {
 			refuse(fmt.Sprintf("the local group %q has the gid 0, which is never given", name), "correct accounts.map_groups")
 			continue

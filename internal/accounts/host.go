@@ -1,13 +1,22 @@
 package accounts
 
-import "sort"
+import (
+	"cmp"
+	"fmt"
+	"sort"
+	"strings"
+)
 
-// A Host is what a host's own files hold. It always wins, by name and by
-// number. Package hostfiles reads it.
+// A Host is what a host's own files hold. What they define always wins: names,
+// uids, and the gids of /etc/group. The gid field of a passwd line defines
+// nothing, it only refers to a group. Package hostfiles reads a Host.
 type Host struct {
 	Users  []HostUser  // /etc/passwd
 	Groups []HostGroup // /etc/group
 	SubIDs []HostRange // /etc/subuid and /etc/subgid
+
+	// SysGIDMax is the greatest gid of system groups, from login.defs(5); 0: 999.
+	SysGIDMax uint32
 }
 
 // A HostUser is a local account.
@@ -58,11 +67,6 @@ func newHostIndex(h Host) *hostIndex {
 		x.byGID[g.GID] = append(x.byGID[g.GID], g.Name)
 	}
 	for _, u := range h.Users {
-		if _, known := x.numbers[u.GID]; !known {
-			x.numbers[u.GID] = "the primary gid of the account " + u.Name
-		}
-	}
-	for _, u := range h.Users {
 		x.names[fold(u.Name)] = "account " + u.Name
 		x.numbers[u.UID] = "the uid of the account " + u.Name
 		if _, known := x.users[u.Name]; !known {
@@ -79,6 +83,32 @@ func newHostIndex(h Host) *hostIndex {
 	}
 	return x
 }
+
+func (x *hostIndex) isAccount(name string) bool { _, found := x.users[name]; return found }
+func (x *hostIndex) isGroup(name string) bool   { _, found := x.groups[name]; return found }
+
+// copyOf returns "account NAME" or "group NAME" where the host's files hold an
+// exact copy of a principal, and "" else.
+func (x *hostIndex) copyOf(c *principal) string {
+	if u, found := x.users[c.name]; found && c.kind == iamUser && u.UID == c.unixID {
+		return "account " + c.name
+	}
+	if g, found := x.groups[c.name]; found && g.GID == c.unixID {
+		return "group " + c.name
+	}
+	return ""
+}
+
+// removeCommand is how a person removes a local account or group and keeps its files.
+func (x *hostIndex) removeCommand(what string) string {
+	if name, isGroup := strings.CutPrefix(what, "group "); isGroup {
+		return fmt.Sprintf("remove the line with \"groupdel %s\"", name)
+	}
+	return fmt.Sprintf("remove the line with \"userdel %s\" (without -r)", strings.TrimPrefix(what, "account "))
+}
+
+// system reports whether a gid is a system group's.
+func (h Host) system(gid uint32) bool { return gid <= cmp.Or(h.SysGIDMax, 999) }
 
 // named says whose name it is on the host, or "".
 func (x *hostIndex) named(name string) string { return x.names[fold(name)] }

@@ -1,8 +1,10 @@
 package accounts
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -18,7 +20,7 @@ func TestWhatTheHostHasWins(t *testing.T) {
 		{"a local user of the name in capitals", Host{Users: []HostUser{{"ALICE", 1000, 1000}}}, HostName},
 		{"a local group of the same name", Host{Groups: []HostGroup{{"alice", 1000, nil}}}, HostName},
 		{"a local user of the same number", Host{Users: []HostUser{{"x", n, 1000}}}, HostNumber},
-		{"a local user's primary group of the same number", Host{Users: []HostUser{{"x", 1000, n}}}, HostNumber},
+		{"a local copy of the person", Host{Users: []HostUser{{"alice", n, n}}}, HostName},
 		{"a local group of the same number", Host{Groups: []HostGroup{{"x", n, nil}}}, HostNumber},
 		{"a sub-id range over the number", Host{SubIDs: []HostRange{{Range{1, 5}, "y", "subuid"}, {Range{n - 10, n}, "x", "subuid"}, {Range{n - 5, n - 4}, "z", "subgid"}}}, HostNumber},
 		{"a sub-gid range of the number alone", Host{SubIDs: []HostRange{{Range{n, n}, "x", "subgid"}}}, HostNumber},
@@ -77,6 +79,7 @@ func TestAFormerUserMakesWayForTheHost(t *testing.T) {
 func TestMappedGroupsGiveLocalGroups(t *testing.T) {
 	d := company([]string{"alice", "bob"}, "dev: alice bob", "tv: alice", "docker-users: alice", "wheels: alice", "engineers: alice")
 	p := policy()
+	p.AllowPrivileged = []string{"video"}
 	p.MapGroups = map[string]string{"tv": "video", "docker-users": "docker", "wheels": "wheel", "engineers": "engine"}
 	r := build(t, Input{Directory: d, Policy: p, Host: localHost})
 	if alice := r.Tables; slices.Contains(alice.user("bob").Groups, 44) {
@@ -105,7 +108,7 @@ func TestMappedGroupsGiveLocalGroups(t *testing.T) {
 			t.Errorf("the group %s is served", g.Name)
 		}
 	}
-	p.AllowPrivileged = []string{"docker"}
+	p.AllowPrivileged = []string{"docker", "video"}
 	r = build(t, Input{Directory: d, Policy: p, Host: host})
 	if !in(r, 999) {
 		t.Error("alice is not in docker although it is allowed")
@@ -151,7 +154,7 @@ func TestAUserHasNoMoreGroupsThanNFSTakes(t *testing.T) {
 	}
 	d := company([]string{"bob", "alice"}, groups...)
 	p := sudoPolicy()
-	p.Publish, p.MapGroups, p.MaxGroups = []string{"team-*"}, map[string]string{"tv": "video"}, 16
+	p.Publish, p.MapGroups, p.MaxGroups, p.AllowPrivileged = []string{"team-*"}, map[string]string{"tv": "video"}, 16, []string{"video"}
 	r := build(t, Input{Directory: d, Policy: p, Host: Host{Groups: []HostGroup{{"video", 44, nil}}}})
 	bob := r.Tables.user("bob")
 	if len(bob.Groups) != 15 {
@@ -187,5 +190,100 @@ func TestSharedAccountsAreOpenToMembersOfTheirGroups(t *testing.T) {
 	r = build(t, Input{Directory: d, Policy: p, Host: Host{Users: []HostUser{{"root", 0, 0}, {"ubuntu", 0, 0}}}})
 	if want := map[string][]string{"root": ops.Members}; !reflect.DeepEqual(r.Shared, want) {
 		t.Errorf("with allow_root: got %v, want root alone, ubuntu being root by another name", r.Shared)
+	}
+}
+
+func TestALocalAccountMayUseAServedGroupAndTakesNothingFromAnybody(t *testing.T) {
+	d := company(five, "dev: alice bob carol dave erin", "admins: alice")
+	plain := build(t, Input{Directory: d, Policy: sudoPolicy()})
+	bob := plain.Tables.user("bob")
+	for name, gid := range map[string]uint32{
+		"a login group": plain.Tables.group("dev").GID, "a person's own group": bob.UID,
+		SudoGroup: plain.Tables.group(SudoGroup).GID, UsersGroup: plain.Tables.group(UsersGroup).GID,
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := Input{Directory: d, Policy: sudoPolicy(), Now: at(1000), Host: Host{Users: []HostUser{{"x", 1000, gid}}}}
+			r := build(t, in)
+			if !reflect.DeepEqual(r.Tables, plain.Tables) || !reflect.DeepEqual(r.Admitted, plain.Admitted) {
+				t.Errorf("somebody lost something: %+v", Compare(plain.Tables, r.Tables))
+			}
+			f := finding(r.Findings, "x")
+			if f.Reason != LocalUse || f.UnixID != gid || !strings.Contains(f.Remedy, "usermod -g GROUP x") {
+				t.Errorf("got the finding %+v", f)
+			}
+			for _, query := range []string{"x", fmt.Sprint(gid)} {
+				all, err := Explain(in, query)
+				if err != nil || len(all) == 0 || !strings.Contains(told(all[0]), `the local account "x" has the served group`) {
+					t.Errorf("explain %s says %+v, %v", query, all, err)
+				}
+			}
+		})
+	}
+}
+
+func TestAnExactLocalCopyIsToldWithItsRemedy(t *testing.T) {
+	d := company([]string{"alice", "bob"}, "dev: alice bob")
+	plain := build(t, Input{Directory: d, Policy: policy()}).Tables
+	for name, test := range map[string]struct {
+		host        Host
+		query, says string
+	}{
+		"a person": {Host{Users: []HostUser{{"alice", plain.user("alice").UID, 100}}}, "alice", `userdel alice`},
+		"a group":  {Host{Groups: []HostGroup{{"dev", plain.group("dev").GID, nil}}}, "dev", `groupdel dev`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := Input{Directory: d, Policy: policy(), Host: test.host, Now: at(1000)}
+			r := build(t, in)
+			if !slices.ContainsFunc(r.Findings, func(f Finding) bool {
+				return f.Reason == HostName && strings.Contains(f.Detail, "the same name and the same id") && strings.Contains(f.Remedy, test.says)
+			}) {
+				t.Errorf("got findings %v", r.Findings)
+			}
+			all, err := Explain(in, test.query)
+			if err != nil || len(all) != 2 || all[1].State != StateLocal || !slices.ContainsFunc(all[1].Steps, func(s Step) bool { return strings.Contains(s.Remedy, test.says) }) {
+				t.Errorf("explain says %+v, %v", all, err)
+			}
+		})
+	}
+}
+
+func TestASystemGroupIsMappedToOnlyByName(t *testing.T) {
+	d := company([]string{"alice"}, "dev: alice", "tv: alice")
+	p := policy()
+	p.MapGroups = map[string]string{"tv": "dongle"}
+	for _, test := range []struct {
+		name    string
+		gid     uint32
+		max     uint32
+		allowed bool
+		want    bool
+	}{
+		{"the last system gid", 999, 0, false, false},
+		{"the first other gid", 1000, 0, false, true},
+		{"the last system gid, allowed by name", 999, 0, true, true},
+		{"the host's own limit", 499, 499, false, false},
+		{"above the host's own limit", 500, 499, false, true},
+	} {
+		p.AllowPrivileged = nil
+		if test.allowed {
+			p.AllowPrivileged = []string{"dongle"}
+		}
+		r := build(t, Input{Directory: d, Policy: p, Host: Host{Groups: []HostGroup{{"dongle", test.gid, nil}}, SysGIDMax: test.max}})
+		if got := slices.Contains(r.Tables.user("alice").Groups, test.gid); got != test.want {
+			t.Errorf("%s: alice is in it: %v, want %v", test.name, got, test.want)
+		}
+		if got := Count(r.Findings)[LocalGroup]; (got == 1) == test.want {
+			t.Errorf("%s: %d findings: %v", test.name, got, r.Findings)
+		}
+	}
+}
+
+func TestALocalAccountWithAUIDOfTheRangeMayBeShared(t *testing.T) {
+	d := company([]string{"alice"}, "dev: alice")
+	p := policy()
+	p.Shared = map[string][]string{"build": {"dev"}}
+	r := build(t, Input{Directory: d, Policy: p, Host: Host{Users: []HostUser{{"build", 2001000007, 100}}}})
+	if len(r.Shared["build"]) != 1 {
+		t.Errorf("got %v: %v", r.Shared, r.Findings)
 	}
 }

@@ -39,11 +39,11 @@ func (p Policy) groupName(iam string) (name string, bad verdict, ok bool) {
 	}
 	if problem := nameProblem(name); problem != "" {
 		return name, reject(NameInvalid, fmt.Sprintf("the Unix name would be %.80q, which %s", name, problem),
-			"rename it in IAM; the number stays"), false
+			"rename it in the directory; the id stays"), false
 	}
-	if why := reserved(name); why != "" {
+	if why := p.reserved(name); why != "" {
 		return name, reject(NameReserved, fmt.Sprintf("the Unix name %q is reserved: %s", name, why),
-			"rename it in IAM; the number stays"), false
+			"rename it in the directory; the id stays"), false
 	}
 	return name, verdict{}, true
 }
@@ -78,63 +78,8 @@ func nameProblem(name string) string {
 	return ""
 }
 
-// formerName is what the number of somebody gone is called when the name
-// belongs to another by now.
-func formerName(number uint32) string { return "former-" + strconv.FormatUint(uint64(number), 10) }
-
-// reserved says why no IAM user or group may have a name, or "".
-func reserved(name string) string {
-	name = fold(name)
-	if why := reservedNames[name]; why != "" {
-		return why
-	}
-	if digits, found := strings.CutPrefix(name, "former-"); found && digits != "" && strings.Trim(digits, "0123456789") == "" {
-		return "numbers of former users are shown so"
-	}
-	if strings.HasPrefix(name, "systemd-") {
-		return "systemd makes accounts that begin so"
-	}
-	return ""
-}
-
-// reservedNames are names that mean something on some host of a fleet, be it
-// not on this one: a sudoers rule for %wheel or for ubuntu outlives the
-// account, and the same IAM must give the same names everywhere.
-var reservedNames = func() map[string]string {
-	all := map[string]string{}
-	// The first reason that holds is the one given.
-	for _, r := range []struct{ why, names string }{
-		{"a system account has it on common distributions", `root toor daemon bin sys sync games man lp mail news uucp proxy www-data
-			backup list irc gnats nobody nogroup nfsnobody adm shutdown halt operator ftp sshd dbus messagebus polkitd polkituser
-			chrony ntp rpc rpcuser rpcbind statd syslog tss uuidd tcpdump landscape pollinate fwupd-refresh apt avahi
-			rtkit usbmux dnsmasq libvirt-qemu libvirt-dbus postfix dovecot bind named unbound mysql mariadb postgres redis
-			nginx apache httpd tomcat jenkins gitlab elasticsearch docker-registry munge slurm nslcd sssd nscd nss-iam
-			rngd pcp stapusr stapsys stapdev sapadm hacluster squid systemd amazon-ssm-agent ssm-agent`},
-		{"machine images have an account of that name, often with sudo rights", `ec2-user ssm-user ubuntu debian admin centos fedora rocky almalinux
-			cloud-user cloud-init opc core bitnami arch alpine freebsd vagrant suse opensuse maintuser`},
-		{"the group is as good as root, or common sudoers rules name it", strings.Join(privilegedNames, " ")},
-		{"it is a group of common distributions", `users tty dialout fax voice cdrom floppy tape audio dip video plugdev netdev input render sgx src utmp sasl crontab ssh ssh_keys nopasswdlogin rdma pipewire lpadmin scanner bluetooth games lock cgred`},
-		{"nss-iam serves a group of that name", UsersGroup + " " + SudoGroup},
-		{"it is a word with a meaning in sudoers, PAM or sshd settings", `all defaults none any nobody4 noaccess everyone local`},
-	} {
-		for _, name := range strings.Fields(r.names) {
-			if all[name] == "" {
-				all[name] = r.why
-			}
-		}
-	}
-	return all
-}()
-
-// privilegedNames are local groups whose members are root or can become root
-// without more ado: by rules of their own, by a socket, by devices, by reading
-// what authenticates root, or by writing what root runs.
-var privilegedNames = []string{
-	"root", "sudo", "wheel", "admin", "adm", "docker", "podman", "containerd", "lxd", "lxc", "incus", "incus-admin",
-	"microk8s", "snap_microk8s", "libvirt", "libvirtd", "kvm", "disk", "shadow", "kmem", "mem", "staff", "sys", "bin",
-	"daemon", "operator", "backup", "systemd-journal", "systemd-network", "ssl-cert", "google-sudoers", "vboxusers",
-	"qubes", "wireshark", "nss-iam",
-}
+// formerName is the name of a former id whose last name belongs to another now.
+func formerName(id uint32) string { return "former-" + strconv.FormatUint(uint64(id), 10) }
 
 // fold lowers ASCII letters and nothing else.
 func fold(s string) string {

@@ -29,6 +29,7 @@ type Policy struct {
 	Home         string // %u, %U and %% as in the configuration
 	StripDomains []string
 	Lowercase    bool
+	Reserve      []string // further names that no user or group is served under
 
 	Publish         []string          // patterns (path.Match) of further IAM groups to serve
 	MapGroups       map[string]string // IAM group → local group

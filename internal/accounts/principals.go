@@ -23,6 +23,7 @@ type principal struct {
 
 	idOwner   *principal // who has the id: itself, in the end, or a senior
 	nameOwner *principal
+	rival     *principal // users: another who maps to the same login name
 
 	login    string    // the login group it is in, or "every user"; "" for none
 	memberOf []int32   // users: the indices of relevant groups, ascending
@@ -198,26 +199,23 @@ func (p *plan) relevantGroups() {
 	}
 }
 
-// claimNames decides names among all users, whether or not they may log in:
-// a change of groups must not hand a name from one person to another. A name
-// of a served group is never a user's, for sudoers rules name groups.
+// claimNames decides names among all users, whether or not they may log in: a
+// change of groups must not hand a name from one person to another. A login
+// name that two people map to is nobody's: neither is let in by what was meant
+// for the other. A name of a served group is never a user's, because sudoers
+// rules name groups.
 func (p *plan) claimNames() {
 	p.groupNames = make(map[string]*principal, len(p.fixed)+len(p.groups))
 	for i := range p.fixed {
 		p.groupNames[p.fixed[i].name] = &p.fixed[i]
 		p.fixed[i].nameOwner = &p.fixed[i]
 	}
-	claim := func(names map[string]*principal, key string, c *principal) {
-		if holder := names[key]; holder == nil || senior(c, holder) {
-			names[key] = c
-		}
-	}
 	for i := range p.groups {
 		if g := &p.groups[i]; g.wanted {
 			name, bad, ok := p.in.Policy.groupName(g.directoryName)
 			g.name, g.badName = name, bad
-			if ok {
-				claim(p.groupNames, name, g)
+			if holder := p.groupNames[name]; ok && (holder == nil || senior(g, holder)) {
+				p.groupNames[name] = g
 			}
 		}
 	}
@@ -227,7 +225,7 @@ func (p *plan) claimNames() {
 			name, bad, ok := p.in.Policy.userName(u.directoryName)
 			u.name, u.badName = name, bad
 			if ok {
-				claim(p.userNames, fold(name), u)
+				p.claimLogin(fold(name), u)
 			}
 		}
 	}
@@ -238,10 +236,25 @@ func (p *plan) claimNames() {
 	}
 	for i := range p.users {
 		if u := &p.users[i]; u.foreign == "" && u.badName.reason == "" {
-			u.nameOwner = p.userNames[fold(u.name)]
+			u.nameOwner = u
+			if u.rival != nil {
+				u.nameOwner = u.rival
+			}
 			if g := p.groupNames[u.name]; g != nil {
 				u.nameOwner = g
 			}
 		}
+	}
+}
+
+func (p *plan) claimLogin(key string, u *principal) {
+	other := p.userNames[key]
+	if other == nil {
+		p.userNames[key] = u
+		return
+	}
+	u.rival = other
+	if other.rival == nil {
+		other.rival = u
 	}
 }

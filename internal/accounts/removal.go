@@ -132,6 +132,9 @@ func (p *plan) remove(active int) {
 			if moved {
 				e.FormerSince = p.in.Now
 			}
+		case found && p.stays(&p.users[i], reason) && !p.in.AcceptRemovals:
+			e.Missed = 0
+			p.keepPending(e)
 		default:
 			lost = append(lost, e)
 		}
@@ -146,9 +149,26 @@ func (p *plan) remove(active int) {
 			p.makeFormer(e)
 			continue
 		}
-		p.pending = append(p.pending, e)
-		p.pendingNames[fold(e.UnixName)] = e
+		p.keepPending(e)
 	}
+}
+
+// stays reports whether a user whom a rule refuses keeps the identity for as
+// long as the directory gives a login: only the name or a tag is in the way, and
+// the next change there puts it right. Nobody can make another former by a name.
+func (p *plan) stays(u *principal, reason Reason) bool {
+	switch reason {
+	case NameTaken:
+		return u.login != "" && u.rival != nil && u.nameOwner == u.rival
+	case NameReserved, NameInvalid, ExpiresTag:
+		return u.login != ""
+	}
+	return false
+}
+
+func (p *plan) keepPending(e *Entry) {
+	p.pending = append(p.pending, e)
+	p.pendingNames[fold(e.UnixName)] = e
 }
 
 func (p *plan) makeFormer(e *Entry) {

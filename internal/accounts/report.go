@@ -29,6 +29,7 @@ const (
 
 	GroupMissing   Reason = "group-missing"   // the policy names a known group that does not exist any more
 	GroupRecreated Reason = "group-recreated" // a known group's name belongs to another GroupId
+	LocalUse       Reason = "local-use"       // a local account has a served group as its primary group
 	RemovalsHeld   Reason = "removals-held"   // too many are pending removal to make them former
 )
 
@@ -71,4 +72,12 @@ func quoted(s string) string {
 		return fmt.Sprintf("%+q…", s[:most])
 	}
 	return fmt.Sprintf("%+q", s)
+}
+
+// ascii is a name as part of a command to type, or NAME if it is no plain name.
+func ascii(name string) string {
+	if nameProblem(name) != "" {
+		return "NAME"
+	}
+	return name
 }

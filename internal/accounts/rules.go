@@ -26,7 +26,7 @@ type rule struct {
 var (
 	nameRule        = rule{"IAM name", checkIAMName, tellIAMName}
 	unixNameRule    = rule{"Unix name", checkName, func(_ *plan, c *principal) string { return "the Unix name is " + c.name }}
-	nameOwnerRule   = rule{"name owner", checkNameOwner, func(_ *plan, c *principal) string { return "nobody older has the name " + c.name }}
+	nameOwnerRule   = rule{"name owner", checkNameOwner, tellNameOwner}
 	numberRule      = rule{"number", checkPin, tellNumber}
 	numberOwnerRule = rule{"number owner", checkNumberOwner, func(_ *plan, c *principal) string { return fmt.Sprintf("nobody older has the number %d", c.unixID) }}
 	hostRule        = rule{"host files", checkHost, func(*plan, *principal) string { return "the host has neither the name nor the number" }}
@@ -114,11 +114,21 @@ func checkNameOwner(_ *plan, c *principal) verdict {
 	case owner == nil || owner == c:
 		return verdict{}
 	case c.kind == iamUser && owner.kind != iamUser:
-		return reject(NameTaken, fmt.Sprintf("the name %q is a served group's (%s), and a private group of that name would pass for it", c.name, owner.id), "rename the user or the group in IAM; numbers stay")
+		return reject(NameTaken, fmt.Sprintf("the name %q is a served group's (%s), and a private group of that name would pass for it", c.name, owner.id), "rename the user or the group in the directory; ids stay")
+	case c.kind == iamUser:
+		return reject(NameTaken, fmt.Sprintf("the login name %q is nobody's, because the user %s (%s) maps to it as well", c.name, quoted(owner.directoryName), owner.id),
+			"rename one of the two in the directory; ids stay")
 	default:
 		return reject(NameTaken, fmt.Sprintf("the name %q belongs to the older %s %s (%s, created %s)", c.name, owner.kind, quoted(owner.directoryName), owner.id, moment(owner.created)),
-			"rename one of the two in IAM; numbers stay")
+			"rename one of the two in the directory; ids stay")
 	}
+}
+
+func tellNameOwner(_ *plan, c *principal) string {
+	if c.kind == iamUser {
+		return "no other user has the login name " + c.name
+	}
+	return "no older group has the name " + c.name
 }
 
 func checkPin(_ *plan, c *principal) verdict { return c.badPin }
@@ -143,12 +153,22 @@ func checkNumberOwner(_ *plan, c *principal) verdict {
 		fmt.Sprintf("pin a number for the younger on every host, as in pin = { %q = N } under [ids]", c.id))
 }
 
+// checkHost lets everything win that the host's own files define.
 func checkHost(p *plan, c *principal) verdict {
+	if copied := p.host.copyOf(c); copied != "" {
+		return reject(HostName, fmt.Sprintf("the host's own %s has the same name and the same id %d: it takes this %s's place, and what the directory says opens nothing for it",
+			quoted(copied), c.unixID, c.kind), p.host.removeCommand(copied)+"; files stay, and the next refresh serves the "+c.kind.String())
+	}
 	if whose := p.host.named(c.name); whose != "" {
-		return reject(HostName, fmt.Sprintf("the name %q is that of the local %s", c.name, quoted(whose)), "rename the IAM "+c.kind.String()+", or remove the local one")
+		return reject(HostName, fmt.Sprintf("the name %q is that of the local %s", c.name, quoted(whose)), "rename the "+c.kind.String()+" in the directory, or remove the local one")
 	}
 	if what := p.host.numbered(c.unixID); what != "" {
-		return reject(HostNumber, fmt.Sprintf("the number %d is %s", c.unixID, quoted(what)), "free the number in the host's files, or pin another for "+c.id)
+		return reject(HostNumber, fmt.Sprintf("the id %d is %s", c.unixID, quoted(what)), "free the id in the host's files, or pin another for "+c.id)
+	}
+	account := func(name string) bool { return p.host.isAccount(name) || p.in.Policy.isSystemName(name) }
+	group := func(name string) bool { return p.host.isGroup(name) || p.in.Policy.isSystemName(name) }
+	if owner, of := chown(c.name, account, group); owner != "" && c.kind == iamUser {
+		return reject(HostName, fmt.Sprintf("the login name %q: %s", c.name, chownMeaning(owner, of)), "rename the user in the directory; the id stays")
 	}
 	return verdict{}
 }

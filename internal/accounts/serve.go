@@ -40,6 +40,7 @@ func (p *plan) serve() Result {
 	tables.Groups = append(tables.Groups, p.formerGroups(rows, tables.Groups)...)
 	slices.SortFunc(tables.Groups, func(a, b Group) int { return int(int64(a.GID) - int64(b.GID)) })
 
+	p.localUses(&result)
 	result.Shared = p.shared(&result)
 	result.History = p.history()
 	for _, e := range p.newFormer {

@@ -82,6 +82,7 @@ type Accounts struct {
 	Home                  string // with %u for the login name, %U for the uid, %% for a percent sign
 	Homes                 string // "pam": made by pam_mkhomedir; "create": made by the daemon; "none": they are there, or nobody makes them
 	StripDomains          []string
+	Reserve               []string // further names that nobody is served under
 	Lowercase             bool
 	PublishGroups         []string          // patterns as path.Match reads them
 	MapGroups             map[string]string // IAM group → local group

@@ -73,6 +73,9 @@ func init() {
 			"lowercase":      func(r *reader, v value) { put(&r.config.Accounts.Lowercase)(v.flag()) },
 			"publish_groups": readPatterns,
 			"map_groups":     readMapGroups,
+			"reserve": func(r *reader, v value) {
+				put(&r.config.Accounts.Reserve)(v.list(localNameForm, "a user or group name", `["backup-robot"]`))
+			},
 			"allow_privileged_groups": func(r *reader, v value) {
 				put(&r.config.Accounts.AllowPrivilegedGroups)(v.list(localNameForm, "a group name", `["docker"]`))
 			},

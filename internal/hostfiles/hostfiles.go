@@ -19,16 +19,16 @@ import (
 )
 
 // Paths are the files of one host.
-type Paths struct{ Passwd, Group, SubUID, SubGID string }
+type Paths struct{ Passwd, Group, SubUID, SubGID, LoginDefs string }
 
 // System are the paths of the running host.
-var System = Paths{"/etc/passwd", "/etc/group", "/etc/subuid", "/etc/subgid"}
+var System = Paths{"/etc/passwd", "/etc/group", "/etc/subuid", "/etc/subgid", "/etc/login.defs"}
 
 // maxFile is far above what these files hold anywhere.
 const maxFile = 64 << 20
 
-// Read reads all four files. A line that cannot be understood is left out, as
-// glibc leaves it out, and told in problems. The sub-id files may be missing;
+// Read reads all files. A line that cannot be understood is left out, as
+// glibc leaves it out, and told in problems. The sub-id files and login.defs may be missing;
 // any other file that cannot be read is an error, for without it nobody can
 // know what is local.
 func Read(p Paths) (host accounts.Host, problems []error, err error) {
@@ -57,7 +57,38 @@ func Read(p Paths) (host accounts.Host, problems []error, err error) {
 	if err != nil {
 		return accounts.Host{}, nil, err
 	}
+	host.SysGIDMax = sysGIDMax(p.LoginDefs)
 	return host, problems, nil
+}
+
+// sysGIDMax reads SYS_GID_MAX, or GID_MIN less one, as groupadd(8) does. 0 means
+// that the file says nothing: the default holds.
+func sysGIDMax(path string) uint32 {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer file.Close()
+	var sys, least uint64
+	lines := bufio.NewScanner(io.LimitReader(file, maxFile))
+	for lines.Scan() {
+		f := strings.Fields(lines.Text())
+		if len(f) < 2 {
+			continue
+		}
+		n, err := strconv.ParseUint(f[1], 0, 32)
+		switch {
+		case err != nil:
+		case f[0] == "SYS_GID_MAX":
+			sys = n
+		case f[0] == "GID_MIN" && n > 0:
+			least = n - 1
+		}
+	}
+	if sys == 0 {
+		sys = least
+	}
+	return uint32(sys)
 }
 
 // eachLine calls parse with the fields of every line that holds an entry.
@@ -158,7 +189,7 @@ func number(s string) (uint32, error) {
 // Stamp changes whenever one of the files does, as far as stat(2) can tell.
 func Stamp(p Paths) string {
 	var s strings.Builder
-	for _, path := range []string{p.Passwd, p.Group, p.SubUID, p.SubGID} {
+	for _, path := range []string{p.Passwd, p.Group, p.SubUID, p.SubGID, p.LoginDefs} {
 		info, err := os.Stat(path)
 		if err != nil {
 			s.WriteString("-;")

@@ -13,7 +13,7 @@ import (
 func host(t *testing.T, passwd, group, subuid, subgid string) Paths {
 	t.Helper()
 	dir := t.TempDir()
-	p := Paths{filepath.Join(dir, "passwd"), filepath.Join(dir, "group"), filepath.Join(dir, "subuid"), filepath.Join(dir, "subgid")}
+	p := Paths{filepath.Join(dir, "passwd"), filepath.Join(dir, "group"), filepath.Join(dir, "subuid"), filepath.Join(dir, "subgid"), filepath.Join(dir, "login.defs")}
 	for path, text := range map[string]string{p.Passwd: passwd, p.Group: group, p.SubUID: subuid, p.SubGID: subgid} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -122,5 +122,28 @@ func TestAStampChangesWithAnyOfTheFiles(t *testing.T) {
 		} else {
 			seen[s] = true
 		}
+	}
+}
+
+func TestTheLimitOfSystemGroupsIsReadAsGroupaddReadsIt(t *testing.T) {
+	for text, want := range map[string]uint32{
+		"":                                      0,
+		"SYS_GID_MAX 499\nGID_MIN 1000\n":       499,
+		"# SYS_GID_MAX 5\n\tGID_MIN\t\t500\n":   499,
+		"GID_MIN 0x3e8":                         999,
+		"SYS_GID_MAX x\nSYS_GID_MAX -1\n":       0,
+		"GID_MIN\n\x00\nSYS_GID_MAX 4294967296": 0,
+	} {
+		p := host(t, "", "", "", "")
+		if err := os.WriteFile(p.LoginDefs, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := Read(p)
+		if err != nil || got.SysGIDMax != want {
+			t.Errorf("%q: got %d, %v, want %d", text, got.SysGIDMax, err, want)
+		}
+	}
+	if got, _, err := Read(host(t, "", "", "", "")); err != nil || got.SysGIDMax != 0 {
+		t.Errorf("without the file: got %d, %v", got.SysGIDMax, err)
 	}
 }
