@@ -34,7 +34,7 @@ func TestNamesOfTheProgramsOwnAreReserved(t *testing.T) {
 		"systemd-": true, "systemd-x": true, "Systemd-X": true, "systemdx": false, "root": true, "ROOT": true, "roots": false,
 		UsersGroup: true, SudoGroup: true, "alice": false,
 	} {
-		if got := reserved(name) != ""; got != want {
+		if got := (Policy{}).reserved(name) != ""; got != want {
 			t.Errorf("%q is reserved: %v, want %v", name, got, want)
 		}
 	}
