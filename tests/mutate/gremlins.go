@@ -15,42 +15,43 @@ import (
 // limit of the stand-in counts.
 const never = "10000"
 
-// A report is what gremlins writes about one package.
+// A report is what gremlins writes about the files of one package.
 type report struct {
-	Files []struct {
-		Name      string `json:"file_name"`
-		Mutations []struct {
-			Type   string `json:"type"`
-			Status string `json:"status"`
-			Line   int    `json:"line"`
-			Column int    `json:"column"`
-		} `json:"mutations"`
-	} `json:"files"`
+	Files []fileReport `json:"files"`
 }
 
-// mutate runs gremlins over one package of the copy in tree.
-func mutate(t target, gremlins, out, tree string) (row, error) {
-	r := row{Dir: t.Dir}
+// A fileReport is what became of the changes to one file.
+type fileReport struct {
+	Name      string `json:"file_name"`
+	Hung      int    `json:"hung"` // ours, and not gremlins'
+	Mutations []struct {
+		Type   string `json:"type"`
+		Status string `json:"status"`
+		Line   int    `json:"line"`
+		Column int    `json:"column"`
+	} `json:"mutations"`
+}
+
+// mutate runs gremlins over one package of the copy in tree, and keeps a report
+// of each file in the folder out.
+func mutate(t target, gremlins, out, tree string) error {
 	work, err := os.MkdirTemp("", "mutate-")
 	if err != nil {
-		return r, err
+		return err
 	}
 	defer os.RemoveAll(work)
 	env, err := standInEnvironment(work)
 	if err != nil {
-		return r, err
+		return err
 	}
 	gremlins, err = filepath.Abs(gremlins)
 	if err != nil {
-		return r, err
+		return err
 	}
-	result, err := filepath.Abs(filepath.Join(out, strings.ReplaceAll(t.Dir, "/", "-")+".json"))
+	result := filepath.Join(work, "report.json")
+	rest, err := t.leftOut(filepath.Join(tree, t.Dir))
 	if err != nil {
-		return r, err
-	}
-	rest, err := leftOut(filepath.Join(tree, t.Dir), t.Files)
-	if err != nil {
-		return r, err
+		return err
 	}
 	args := []string{"unleash", "--workers=1", "--invert-logical",
 		"--timeout-coefficient=" + never, "--output=" + result}
@@ -61,26 +62,75 @@ func mutate(t target, gremlins, out, tree string) (row, error) {
 	cmd.Dir, cmd.Env = tree, env
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
-		return r, fmt.Errorf("run gremlins: %w", err)
+		return fmt.Errorf("run gremlins: %w", err)
 	}
-	if err := r.read(result); err != nil {
-		return r, err
+	body, err := os.ReadFile(result)
+	if err != nil {
+		return err
 	}
-	r.Hung, err = countHangs(work)
-	return r, err
+	var rep report
+	if err := json.Unmarshal(body, &rep); err != nil {
+		return fmt.Errorf("read gremlins' report: %w", err)
+	}
+	for _, f := range rep.Files {
+		f.Hung = strings.Count(noted(work, "hangs"), f.Name+"\n")
+		if body, err = json.Marshal(f); err != nil {
+			return err
+		}
+		if err := os.WriteFile(t.report(out, f.Name), body, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// leftOut returns patterns for the files in dir that are not mutated: those
-// of packages below it, and those whose names begin with none of prefixes.
-func leftOut(dir string, prefixes []string) ([]string, error) {
+// report is where the report of a file is kept.
+func (t target) report(out, file string) string {
+	return filepath.Join(out, strings.ReplaceAll(filepath.Join(t.Dir, file), "/", "-")+".json")
+}
+
+// read adds up the reports of the target's files that are in tree.
+func (t target) read(out, tree string) (row, error) {
+	r := row{Dir: t.Dir}
+	files, err := filepath.Glob(filepath.Join(tree, t.Dir, "*.go"))
+	if err != nil {
+		return r, err
+	}
+	for _, path := range files {
+		var f fileReport
+		body, err := os.ReadFile(t.report(out, filepath.Base(path)))
+		if !t.has(filepath.Base(path)) || os.IsNotExist(err) {
+			continue // a test, or nothing in it to change
+		}
+		if err == nil {
+			err = json.Unmarshal(body, &f)
+		}
+		if err != nil {
+			return r, err
+		}
+		r.Hung += f.Hung
+		for _, m := range f.Mutations {
+			r.add(survivor{File: filepath.Join(t.Dir, f.Name), Line: m.Line, Column: m.Column, Change: m.Type}, m.Status)
+		}
+	}
+	return r, nil
+}
+
+// has reports whether a file of the folder is among those that are mutated.
+func (t target) has(file string) bool {
+	return len(t.Files) == 0 || slices.ContainsFunc(t.Files, func(p string) bool { return strings.HasPrefix(file, p) })
+}
+
+// leftOut returns patterns for the files in dir that are not mutated, and for
+// those of packages below it.
+func (t target) leftOut(dir string) ([]string, error) {
 	patterns := []string{"/"}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
-		named := slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(e.Name(), p) })
-		if filepath.Ext(e.Name()) == ".go" && len(prefixes) > 0 && !named {
+		if filepath.Ext(e.Name()) == ".go" && !t.has(e.Name()) {
 			patterns = append(patterns, "^"+regexp.QuoteMeta(e.Name())+"$")
 		}
 	}
@@ -120,21 +170,4 @@ func copyFile(from, to string) error {
 		return err
 	}
 	return os.WriteFile(to, body, info.Mode().Perm())
-}
-
-func (r *row) read(path string) error {
-	body, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	var rep report
-	if err := json.Unmarshal(body, &rep); err != nil {
-		return fmt.Errorf("read %q: %w", path, err)
-	}
-	for _, f := range rep.Files {
-		for _, m := range f.Mutations {
-			r.add(survivor{File: filepath.Join(r.Dir, f.Name), Line: m.Line, Column: m.Column, Change: m.Type}, m.Status)
-		}
-	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // A target is a package whose tests are tested. A file whose name begins with
@@ -42,15 +43,16 @@ func main() {
 	gremlins := flag.String("gremlins", "", "the built `program` gremlins")
 	out := flag.String("out", "", "the `folder` for the reports")
 	least := flag.Float64("least", 0, "fail where a package's share in `percent` is lower")
+	again := flag.Bool("again", false, "print the table of the reports that are in the folder, and change nothing")
 	flag.Parse()
-	if err := run(*gremlins, *out, *least, flag.Args()); err != nil {
+	if err := run(*gremlins, *out, *least, *again, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
 }
 
-// run tests the packages in the folders only, or all where only names none.
-func run(gremlins, out string, least float64, only []string) error {
+// run tests the packages or files that only names, or all where it names none.
+func run(gremlins, out string, least float64, again bool, only []string) error {
 	chosen, err := choose(only)
 	if err != nil {
 		return err
@@ -63,8 +65,13 @@ func run(gremlins, out string, least float64, only []string) error {
 
 	var rows []row
 	for _, t := range chosen {
-		fmt.Fprintf(os.Stderr, "mutate: %s\n", t.Dir)
-		r, err := mutate(t, gremlins, out, tree)
+		fmt.Fprintf(os.Stderr, "mutate: %s %s\n", t.Dir, strings.Join(t.Files, " "))
+		if !again {
+			if err := mutate(t, gremlins, out, tree); err != nil {
+				return fmt.Errorf("%s: %w", t.Dir, err)
+			}
+		}
+		r, err := t.read(out, tree)
 		if err != nil {
 			return fmt.Errorf("%s: %w", t.Dir, err)
 		}
@@ -80,18 +87,30 @@ func run(gremlins, out string, least float64, only []string) error {
 	return err
 }
 
-// choose returns the targets in the folders only.
+// choose returns the targets that only names: a folder, or one file of it.
 func choose(only []string) ([]target, error) {
 	if len(only) == 0 {
 		return targets, nil
 	}
 	var chosen []target
-	for _, dir := range only {
-		i := slices.IndexFunc(targets, func(t target) bool { return t.Dir == filepath.Clean(dir) })
-		if i < 0 {
-			return nil, fmt.Errorf("%q is none of the packages that are mutated", dir)
+	for _, name := range only {
+		dir, file := filepath.Clean(name), ""
+		if filepath.Ext(dir) == ".go" {
+			dir, file = filepath.Dir(dir), filepath.Base(dir)
 		}
-		chosen = append(chosen, targets[i])
+		i := slices.IndexFunc(targets, func(t target) bool { return t.Dir == dir })
+		if i < 0 {
+			return nil, fmt.Errorf("%q is none of the packages that are mutated", name)
+		}
+		t := targets[i]
+		if file != "" {
+			t.Files = []string{file}
+		}
+		if n := len(chosen) - 1; n >= 0 && file != "" && chosen[n].Dir == dir {
+			chosen[n].Files = append(chosen[n].Files, file)
+			continue
+		}
+		chosen = append(chosen, t)
 	}
 	return chosen, nil
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,45 @@ func TestWhatHasNoVerdictCountsAsNotNoticed(t *testing.T) {
 	}
 	if got := r.share(); int(got) != 33 {
 		t.Errorf("share %v, want a third", got)
+	}
+}
+
+func TestAFileOrAPackageIsChosenByItsPath(t *testing.T) {
+	got, err := choose([]string{"./internal/keys/", "internal/accounts/removal.go", "internal/accounts/rules.go"})
+	want := []target{{Dir: "internal/keys"}, {Dir: "internal/accounts", Files: []string{"removal.go", "rules.go"}}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+	if got, err := choose(nil); err != nil || len(got) != len(targets) {
+		t.Errorf("nothing named: got %v, %v; want all", got, err)
+	}
+	if got, err := choose([]string{"internal/iam"}); err == nil {
+		t.Errorf("another package: got %v", got)
+	}
+}
+
+func TestTheTableAddsUpTheReportsOfFilesThatAreThere(t *testing.T) {
+	out, tree, here := t.TempDir(), t.TempDir(), target{Dir: "p"}
+	if err := os.Mkdir(filepath.Join(tree, "p"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, report := range map[string]string{
+		"a.go":    `{"file_name":"a.go","hung":1,"mutations":[{"type":"X","status":"KILLED","line":1},{"type":"X","status":"LIVED","line":2}]}`,
+		"b.go":    `{"file_name":"b.go","mutations":[{"type":"X","status":"KILLED","line":1}]}`,
+		"gone.go": `{"file_name":"gone.go","mutations":[{"type":"X","status":"LIVED","line":1}]}`,
+	} {
+		write(t, here.report(out, name), report)
+		if name != "gone.go" {
+			write(t, filepath.Join(tree, "p", name), "package p\n")
+		}
+	}
+	r, err := here.read(out, tree)
+	if err != nil || r.Noticed != 2 || r.Hung != 1 || len(r.Survivors) != 1 || r.Survivors[0].File != "p/a.go" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	here.Files = []string{"b"}
+	if r, err := here.read(out, tree); err != nil || r.Noticed != 1 || len(r.Survivors) != 0 {
+		t.Errorf("of b alone: got %+v, %v", r, err)
 	}
 }
 

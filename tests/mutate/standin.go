@@ -118,7 +118,7 @@ func judge() int {
 		return unbuilt
 	}
 	defer os.Remove(program)
-	slow := noted("slow")
+	slow := noted(os.Getenv(workDir), "slow")
 	out, err := runTests(program, ".", limit(), "-test.skip="+slow)
 	if err == nil && slow != "" {
 		out, err = runTests(program, ".", limit(), "-test.run="+slow)
@@ -131,7 +131,9 @@ func judge() int {
 		return survived
 	}
 	if errors.Is(err, errHung) {
-		noteHang()
+		if err := noteHang(); err != nil {
+			fmt.Fprintln(os.Stderr, "mutate:", err)
+		}
 	}
 	return noticed
 }
@@ -225,7 +227,7 @@ func onlyFailed(out []byte) string {
 
 // limit is far beyond what the tests need, on a busy machine too.
 func limit() time.Duration {
-	took, err := strconv.ParseInt(noted("took"), 10, 64)
+	took, err := strconv.ParseInt(noted(os.Getenv(workDir), "took"), 10, 64)
 	if err != nil {
 		return 10 * time.Minute
 	}
@@ -237,23 +239,22 @@ func note(name, text string) error {
 	return os.WriteFile(filepath.Join(os.Getenv(workDir), name), []byte(text), 0o600)
 }
 
-func noted(name string) string {
-	text, _ := os.ReadFile(filepath.Join(os.Getenv(workDir), name)) // "" where nothing was noted
+func noted(work, name string) string {
+	text, _ := os.ReadFile(filepath.Join(work, name)) // "" where nothing was noted
 	return string(text)
 }
 
-func noteHang() {
-	f, err := os.OpenFile(filepath.Join(os.Getenv(workDir), "hangs"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err == nil {
-		f.WriteString("x")
-		f.Close()
+// noteHang keeps the name of the file that is changed: the one written last.
+func noteHang() error {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		return err
 	}
-}
-
-func countHangs(work string) (int, error) {
-	body, err := os.ReadFile(filepath.Join(work, "hangs"))
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
+	newest, name := time.Time{}, ""
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil && info.ModTime().After(newest) {
+			newest, name = info.ModTime(), file
+		}
 	}
-	return len(body), err
+	return note("hangs", noted(os.Getenv(workDir), "hangs")+name+"\n")
 }
