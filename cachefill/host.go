@@ -89,7 +89,7 @@ func newRefresher(c config.Config, s *state.Store, log *slog.Logger) (*refresh.R
 // refresherWithout makes a refresher that has nobody to ask.
 func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refresh.Refresher {
 	_, gid := helperIDs()
-	r := &refresh.Refresher{
+	r := refresh.New(refresh.Setup{
 		State: s, Dir: c.Cache.Dir,
 		Policy: policyFrom(c), LoginTag: c.Login.GroupsTag, SudoTag: c.Sudo.GroupsTag,
 		Keys: keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits, MaxAge: c.Keys.MaxAge, TagPrefix: c.Keys.TagPrefix},
@@ -99,9 +99,9 @@ func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refres
 		},
 		Host: func() (accounts.Host, error) { return readHost(log) }, KeysGID: gid,
 		SweepAge: sweepAge(c.Keys), Now: time.Now, Log: log,
-		Everybody: c.Publish.URL != "", Mute: !c.Login.Configured(),
-	}
-	if r.Everybody {
+		WholeAccount: c.Publish.URL != "", ServeNobody: !c.Login.Configured(),
+	})
+	if r.WholeAccount {
 		r.SweepAge = min(r.SweepAge, publisherSweepAge)
 	}
 	return r

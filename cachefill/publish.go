@@ -172,7 +172,7 @@ func sweepAndWrite(ctx context.Context, r *refresh.Refresher, writer *publisher,
 			tell(done)
 		}
 		var swept refresh.Swept
-		if swept, err = r.Sweep(ctx, publishEach); swept.Users > 0 {
+		if swept, err = r.Logins.Sweep(ctx, publishEach); swept.Users > 0 {
 			// What was read before a failure is worth telling too.
 			next, failed := writer.write(ctx, r, false)
 			if failed != nil {

@@ -104,7 +104,7 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 		}
 	}
 	endSessions(cmd.Context(), c, r, log)
-	swept, err := r.Sweep(cmd.Context(), 0)
+	swept, err := r.Logins.Sweep(cmd.Context(), 0)
 	if swept.Users > 0 && !o.json {
 		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "keys: %d of %d users\n", swept.Keys, swept.Users)
 	}

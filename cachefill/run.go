@@ -198,16 +198,16 @@ func (d *daemon) load() error {
 	return nil
 }
 
-// replace puts another refresher in the place of the one at work, which from
-// then on publishes nothing.
+// replace puts another refresher in the place of the one at work. That one
+// first ends what it publishes, and publishes nothing more: two must not write
+// the same files.
 func (d *daemon) replace(c config.Config, r *refresh.Refresher, a sources, writer *publisher) {
-	d.mu.Lock()
-	before := d.refresher
-	d.config, d.refresher, d.sources, d.publisher = c, r, a, writer
-	d.mu.Unlock()
-	if before != nil {
+	if before := d.current(); before != nil {
 		before.Retire()
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.config, d.refresher, d.sources, d.publisher = c, r, a, writer
 }
 
 // reload takes up a changed configuration; a faulty one changes nothing.
@@ -438,7 +438,7 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 			return nil
 		case <-publish.C:
 			if r := d.current(); r != nil {
-				if err := r.PublishKeys(); err != nil {
+				if err := r.PublishChanges(); err != nil {
 					note(err)
 				}
 			}
@@ -447,12 +447,12 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 		case <-sweep.C:
 			next := sweepEvery
 			if r := d.current(); r != nil {
-				swept, err := r.Sweep(iam.Background(ctx), sweepAtOnce)
+				swept, err := r.Logins.Sweep(iam.Background(ctx), sweepAtOnce)
 				note(err)
 				if err == nil && swept.Left > 0 {
 					next = publishEvery // the first keys of a new host: go on at the rate's pace
 				}
-				if n := r.News(); n != news && time.Since(written) >= newsEvery {
+				if n := r.Logins.News(); n != news && time.Since(written) >= newsEvery {
 					news, written = n, time.Now()
 					d.publishNews(ctx, r)
 				}

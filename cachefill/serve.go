@@ -82,7 +82,7 @@ func (d *daemon) listed(name string) (control.Answer, control.Standing) {
 	if r == nil {
 		return control.Answer{}, control.Unlisted
 	}
-	user, shared, ok := r.Listed(name)
+	user, shared, ok := r.Logins.Listed(name)
 	if !ok {
 		return control.Answer{}, control.Unlisted
 	}
@@ -98,7 +98,7 @@ func (d *daemon) admit(ctx context.Context, name string) (cache.UserKeys, error)
 	if c.Keys.Online == "off" {
 		return cache.UserKeys{}, errors.New(`keys.online is "off"`)
 	}
-	return r.Admit(iam.Urgent(ctx), name)
+	return r.Logins.Admit(iam.Urgent(ctx), name)
 }
 
 // recent answers for cron and its like from the last refresh or the one before:
@@ -108,7 +108,7 @@ func (d *daemon) recent(name string) (cache.UserKeys, bool) {
 	if r == nil {
 		return cache.UserKeys{}, false
 	}
-	return r.Recent(name, 2*c.Source.Refresh)
+	return r.Logins.Recent(name, 2*c.Source.Refresh)
 }
 
 // lookup answers one question of authkeys.
@@ -120,7 +120,7 @@ func (d *daemon) lookup(ctx context.Context, name string) (control.Answer, error
 	if c.Keys.Online == "off" {
 		return control.Answer{}, errors.New(`keys.online is "off"`)
 	}
-	user, shared, err := r.Ask(iam.Urgent(ctx), name)
+	user, shared, err := r.Logins.Ask(iam.Urgent(ctx), name)
 	return control.Answer{User: user, Shared: shared}, err
 }
 

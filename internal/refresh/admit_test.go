@@ -16,13 +16,13 @@ func TestWhoMayComeInIsAskedWithoutListingKeys(t *testing.T) {
 	h.sweep()
 	uid := h.users()["alice"].UID
 	h.calls() // those of the refresh
-	u, err := h.Admit(t.Context(), "alice")
+	u, err := h.Logins.Admit(t.Context(), "alice")
 	if err != nil || !u.Login || u.UID != uid || len(u.Keys) != 0 {
 		t.Errorf("alice: %+v, %v; want her let in with uid %d", u, err, uid)
 	}
 	h.same("calls", fmt.Sprint(h.calls()), "map[GetUser:1 ListGroupsForUser:1]")
 	for _, name := range []string{"nobody", "", "dave", "DAVE", "frank"} { // unknown, or without a login of their own
-		if u, err := h.Admit(t.Context(), name); err != nil || u.Login || u.UID != 0 || u.Name != name {
+		if u, err := h.Logins.Admit(t.Context(), name); err != nil || u.Login || u.UID != 0 || u.Name != name {
 			t.Errorf("%q: %+v, %v; want nobody", name, u, err)
 		}
 	}
@@ -43,22 +43,22 @@ func TestWhoIsOutIsRefusedBeforeTheNextRefreshAndStaysSo(t *testing.T) {
 			h := newHost(t)
 			h.refresh()
 			h.sweep()
-			if u, ok := h.Recent("alice", time.Hour); !ok || !u.Login {
+			if u, ok := h.Logins.Recent("alice", time.Hour); !ok || !u.Login {
 				t.Fatalf("before: %+v, %v", u, ok)
 			}
 			h.does(c.out(h))
-			if u, err := h.Admit(t.Context(), "alice"); err != nil || u.Login {
+			if u, err := h.Logins.Admit(t.Context(), "alice"); err != nil || u.Login {
 				t.Fatalf("got %+v, %v; want her refused", u, err)
 			}
-			if u, ok := h.Recent("alice", time.Hour); !ok || u.Login {
+			if u, ok := h.Logins.Recent("alice", time.Hour); !ok || u.Login {
 				t.Errorf("the recent answer is %+v, %v; want her refused", u, ok)
 			}
-			h.does(h.PublishKeys())
+			h.does(h.PublishChanges())
 			if got := h.cached("alice"); got != "" {
 				t.Errorf("the cache has keys %q, want none", got)
 			}
 			h.does(h.e.Close())
-			if u, err := h.Admit(t.Context(), "bob"); !errors.Is(err, iam.ErrUnreachable) {
+			if u, err := h.Logins.Admit(t.Context(), "bob"); !errors.Is(err, iam.ErrUnreachable) {
 				t.Errorf("without IAM: %+v, %v; want that it cannot be reached", u, err)
 			}
 		})
@@ -67,29 +67,29 @@ func TestWhoIsOutIsRefusedBeforeTheNextRefreshAndStaysSo(t *testing.T) {
 
 func TestARecentAnswerIsTheLastRefreshAndNoOlderThanWanted(t *testing.T) {
 	h := newHost(t)
-	if _, ok := h.Recent("alice", time.Hour); ok {
+	if _, ok := h.Logins.Recent("alice", time.Hour); ok {
 		t.Error("an answer before any refresh")
 	}
 	h.refresh()
 	h.calls() // those of the refresh
 	h.clock.pass(time.Hour - time.Minute)
-	if u, ok := h.Recent("alice", time.Hour); !ok || !u.Login || u.UID != h.users()["alice"].UID {
+	if u, ok := h.Logins.Recent("alice", time.Hour); !ok || !u.Login || u.UID != h.users()["alice"].UID {
 		t.Errorf("alice: %+v, %v", u, ok)
 	}
-	if u, ok := h.Recent("nobody", time.Hour); !ok || u.Login {
+	if u, ok := h.Logins.Recent("nobody", time.Hour); !ok || u.Login {
 		t.Errorf("nobody: %+v, %v", u, ok)
 	}
 	h.clock.pass(2 * time.Minute)
-	if u, ok := h.Recent("alice", time.Hour); ok {
+	if u, ok := h.Logins.Recent("alice", time.Hour); ok {
 		t.Errorf("an answer older than wanted: %+v", u)
 	}
 	h.clock.pass(-3 * time.Hour)
-	if u, ok := h.Recent("alice", time.Hour); ok {
+	if u, ok := h.Logins.Recent("alice", time.Hour); ok {
 		t.Errorf("an answer from the future: %+v", u)
 	}
 	h.same("calls", len(h.calls()), 0)
 	if h = h.restart(); h != nil {
-		if u, ok := h.Recent("alice", time.Hour); ok {
+		if u, ok := h.Logins.Recent("alice", time.Hour); ok {
 			t.Errorf("an answer from before the restart, whose age nobody knows: %+v", u)
 		}
 	}

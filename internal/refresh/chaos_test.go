@@ -52,7 +52,7 @@ func TestEveryFaultAtEveryCallLeavesACompleteState(t *testing.T) {
 					h.does(h.e.SetFaults(emulator.Fault{Kind: kind, Call: call, Times: times, Delay: emulator.Duration(time.Millisecond)}))
 					h.clock.pass(2 * time.Hour)
 					_, refreshErr := h.Refresh(t.Context(), refresh.Options{})
-					_, sweepErr := h.Sweep(t.Context(), 0)
+					_, sweepErr := h.Logins.Sweep(t.Context(), 0)
 					now := h.live()
 					if now != with && now != without {
 						t.Fatalf("call %d: served are %q (%v, %v)", call, now, refreshErr, sweepErr)
@@ -114,7 +114,7 @@ func TestAFullDiskLeavesACompleteState(t *testing.T) {
 		before, known := h.users(), h.live()
 		h.clock.pass(2 * time.Hour)
 		_, err := h.Refresh(t.Context(), refresh.Options{})
-		_, sweepErr := h.Sweep(t.Context(), 0)
+		_, sweepErr := h.Logins.Sweep(t.Context(), 0)
 		if err != nil || sweepErr != nil {
 			failed++
 		}

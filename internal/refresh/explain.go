@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
@@ -35,39 +36,41 @@ func (r *Refresher) Explain(query string) ([]Explanation, error) {
 	if err != nil {
 		return nil, err
 	}
-	denied := r.deniedSince(a.at)
+	denied := r.denials.since(a.at)
 	found, err := accounts.Explain(accounts.Input{
 		Directory: a.directory, Policy: a.policy, Host: host, History: a.result.History, Now: r.Now(), Denied: denied,
 	}, query)
 	if err != nil {
 		return nil, err
 	}
-	people := map[string]person{}
-	for _, p := range a.allowed {
-		people[p.ID] = p
-	}
 	all := make([]Explanation, len(found))
 	for i, x := range found {
 		all[i].Explanation = x
-		p, ok := people[x.ID]
-		if !ok {
-			continue
-		}
-		l, _, err := r.State.Listing(x.ID)
-		if err != nil {
+		if err := r.Logins.explain(&all[i]); err != nil {
 			return nil, err
-		}
-		r.mu.Lock()
-		_, all[i].Denied = r.denied[x.ID]
-		r.mu.Unlock()
-		all[i].KeysListed = l.Checked
-		_, selection := r.userKeys(p, l, a.at)
-		for _, k := range selection.Keys {
-			all[i].Keys = append(all[i].Keys, ExplainedKey{ID: k.ID, Type: k.Type, Fingerprint: k.SHA256(), Expires: k.Expires})
-		}
-		for _, k := range selection.Refused {
-			all[i].Keys = append(all[i].Keys, ExplainedKey{ID: k.ID, Refused: k.Err.Error()})
 		}
 	}
 	return all, nil
+}
+
+// explain adds what a person's keys open, if they open anything.
+func (l *Logins) explain(x *Explanation) error {
+	a := l.last()
+	i := slices.IndexFunc(a.people, func(p person) bool { return p.ID == x.ID })
+	if i < 0 {
+		return nil
+	}
+	listing, _, err := l.setup.State.Listing(x.ID)
+	if err != nil {
+		return err
+	}
+	x.Denied, x.KeysListed = l.denials.has(x.ID), listing.Checked
+	_, selection := selectKeys(l.setup.Keys, a.people[i], listing, a.at, l.setup.Now())
+	for _, k := range selection.Keys {
+		x.Keys = append(x.Keys, ExplainedKey{ID: k.ID, Type: k.Type, Fingerprint: k.SHA256(), Expires: k.Expires})
+	}
+	for _, k := range selection.Refused {
+		x.Keys = append(x.Keys, ExplainedKey{ID: k.ID, Refused: k.Err.Error()})
+	}
+	return nil
 }

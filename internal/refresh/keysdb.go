@@ -2,13 +2,10 @@ package refresh
 
 import (
 	"crypto/sha256"
-	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"syscall"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,135 +15,143 @@ import (
 	"github.com/nss-iam/nss-iam/internal/keys"
 )
 
-// PublishKeys writes keys.db if what is known differs from what it holds, and
-// nss.db where somebody was denied since: rights in it end as well.
-func (r *Refresher) PublishKeys() error {
-	r.State.Publish.Lock()
-	defer r.State.Publish.Unlock()
-	r.mu.Lock()
-	a, rights := r.answer, r.rights
-	r.rights = false
-	r.mu.Unlock()
-	if rights && a.known {
-		_, err := r.apply(a, directory.Answer{}, Options{}, true)
-		return err
-	}
-	return r.publishKeys()
+// A keysDB writes keys.db: which keys open what, by what is known now.
+type keysDB struct {
+	setup *Setup
+
+	publishing sync.Mutex // held while the file is written; guards:
+	retired    bool
+	selections map[string]cachedSelection // user id → what the file as written last was made of
+	writtenAt  time.Time                  // when the file was written, or found to be in order first
+	written    string                     // stamp of the file as written last
+	noticed    map[string]bool            // what was logged about keys
+
+	mu    sync.Mutex // guards what follows, and is never held for long
+	stale bool       // the file does not hold all that is known
+	aged  time.Time  // since when only the times in the file are behind; zero: they are not
 }
 
-// publishKeys does what PublishKeys does. The caller holds State.Publish.
-func (r *Refresher) publishKeys() error {
-	if r.retired {
+// changed says that more is known than the file holds.
+func (k *keysDB) changed() {
+	k.mu.Lock()
+	k.stale = true
+	k.mu.Unlock()
+}
+
+// checked says that keys were looked at, and nothing is new.
+func (k *keysDB) checked() {
+	k.mu.Lock()
+	if k.aged.IsZero() {
+		k.aged = k.setup.Now()
+	}
+	k.mu.Unlock()
+}
+
+// retire waits for what is being published and has k publish nothing more.
+func (k *keysDB) retire() {
+	k.publishing.Lock()
+	k.retired = true
+	k.publishing.Unlock()
+}
+
+// publish writes the file if what is known differs from what it holds.
+func (k *keysDB) publish(a admission, denied map[string]bool) error {
+	k.publishing.Lock()
+	defer k.publishing.Unlock()
+	if k.retired {
 		return ErrRetired
 	}
-	r.mu.Lock()
-	a, denied := r.answer, maps.Clone(r.denied)
-	stale := r.stale || r.agedEnough()
-	if stale && a.known {
-		r.stale, r.aged = false, time.Time{}
-	}
-	r.mu.Unlock()
+	due := k.takeDue(a.known)
 	// A file that is not the one written last was damaged or put there by somebody.
-	if !a.known || r.Mute || !stale && r.stamp(cache.KeysFile) == r.written {
+	if !a.known || k.setup.ServeNobody || !due && stampOf(k.setup.Dir, cache.KeysFile) == k.written {
 		return nil
 	}
-	all, err := r.selectKeys(a, denied)
+	all, err := k.selectAll(a, denied)
 	if err == nil {
-		err = r.writeKeys(a, all)
+		err = k.write(a, all)
 	}
 	if err != nil {
-		r.mu.Lock()
-		r.stale = true
-		r.mu.Unlock()
+		k.changed()
 		return err
 	}
-	r.written = r.stamp(cache.KeysFile)
-	r.chosen = make(map[string]chosen, len(all))
+	k.written = stampOf(k.setup.Dir, cache.KeysFile)
+	k.selections = make(map[string]cachedSelection, len(all))
 	for i, s := range all {
-		if s.chosen.name != "" {
-			r.chosen[a.allowed[i].ID] = s.chosen
+		if s.cached.inputs != (fingerprint{}) {
+			k.selections[a.people[i].ID] = s.cached
 		}
 	}
 	return nil
 }
 
-// stamp tells the file that has a name in the cache folder now from any other.
-func (r *Refresher) stamp(name string) string {
-	info, err := os.Lstat(filepath.Join(r.Dir, name))
-	if err != nil {
-		return ""
-	}
-	s := info.Sys().(*syscall.Stat_t)
-	return fmt.Sprint(s.Dev, s.Ino, s.Size, s.Mode, s.Uid, s.Gid, s.Ctim.Nano())
-}
-
 // agedPublish is how long answers that say nothing new wait for others.
 const agedPublish = 15 * time.Second
 
-// agedEnough reports whether package cache would write keys.db anew for the
-// sake of its times alone. The caller holds State.Publish and r.mu.
-func (r *Refresher) agedEnough() bool {
-	now := r.Now()
-	return !r.aged.IsZero() && now.Sub(r.aged) >= agedPublish &&
-		(now.Sub(r.writtenAt) >= cache.CheckedLag(r.Login.MaxStale) || now.Before(r.writtenAt))
+// takeDue reports whether the file is to be written, and counts it as written
+// if taken is set. It is due as well once package cache would write it for its
+// times alone. The caller holds k.publishing.
+func (k *keysDB) takeDue(taken bool) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.setup.Now()
+	due := k.stale || !k.aged.IsZero() && now.Sub(k.aged) >= agedPublish &&
+		(now.Sub(k.writtenAt) >= cache.CheckedLag(k.setup.Login.MaxStale) || now.Before(k.writtenAt))
+	if due && taken {
+		k.stale, k.aged = false, time.Time{}
+	}
+	return due
 }
 
-// A selected is what keys.db is to hold of one person.
-type selected struct {
+// A selection is what keys.db is to hold of one person.
+type selection struct {
 	listed, denied bool
 	user           cache.UserKeys
-	selection      keys.Selection // left out where it is the one of before
-	chosen         chosen
+	keys.Selection                 // left out where the one of before is used
+	cached         cachedSelection // for the next time
 }
 
-// chosen says from what a person's keys in keys.db were selected, so that they
-// are taken from there while nothing of it changes: to parse two keys of 5,000
-// users each takes as long as all else that a publication does.
-type chosen struct {
-	name        string            // the record's; names move from one user to another
-	listing     [sha256.Size]byte // as it is saved; the body of a key id never changes
-	end         time.Time         // the account's
-	checked     time.Time
-	from, until time.Time // when time itself changed nothing; until zero: for ever
-	keys        int
-}
-
-// holds reports whether what was chosen is still right for p.
-func (c chosen) holds(p person, listing [sha256.Size]byte, now time.Time) bool {
-	return c.name == p.Name && c.listing == listing && c.end.Equal(p.End) && p.tags == nil &&
-		!now.Before(c.from) && (c.until.IsZero() || now.Before(c.until))
+// A cachedSelection says while which of a person's keys open something is as
+// keys.db has it: to parse two keys of 5,000 users each takes as long as all
+// else that a publication does.
+type cachedSelection struct {
+	unchanged
+	checked time.Time
+	keys    int
 }
 
 // selectAtOnce is for how many people keys are selected in one go.
 const selectAtOnce = 128
 
-// selectKeys selects the keys of all of a.allowed, in their order, on all
-// processors. The caller holds State.Publish.
-func (r *Refresher) selectKeys(a answer, denied map[string]time.Time) ([]selected, error) {
+// selectAll selects the keys of all people, in their order, on all processors.
+// The caller holds k.publishing.
+func (k *keysDB) selectAll(a admission, denied map[string]bool) ([]selection, error) {
 	served := map[string][]keys.Key{}
-	if len(r.chosen) > 0 && r.stamp(cache.KeysFile) == r.written {
-		if t, _, err := cache.ReadKeys(r.Dir); err == nil { // else all are selected anew
+	if len(k.selections) > 0 && stampOf(k.setup.Dir, cache.KeysFile) == k.written {
+		if t, _, err := cache.ReadKeys(k.setup.Dir); err == nil { // else all are selected again
 			for _, u := range t.Users {
 				served[u.Name] = u.Keys
 			}
 		}
 	}
-	all := make([]selected, len(a.allowed))
+	all := make([]selection, len(a.people))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for from := 0; from < len(all); from += selectAtOnce {
 		group.Go(func() error {
-			people := a.allowed[from:min(from+selectAtOnce, len(all))]
+			people := a.people[from:min(from+selectAtOnce, len(all))]
 			ids := make([]string, len(people))
 			for i, p := range people {
 				ids[i] = p.ID
 			}
-			return r.State.Each(ids, func(i int, saved []byte, read func() (directory.KeyListing, error)) (err error) {
+			return k.setup.State.Each(ids, func(i int, saved []byte, read func() (directory.KeyListing, error)) (err error) {
 				if saved == nil {
 					return nil // never listed: nothing is known, so nothing opens
 				}
-				_, out := denied[ids[i]]
-				all[from+i], err = r.selectFor(people[i], a.at, out, served, saved, read)
+				if denied[ids[i]] {
+					all[from+i], err = k.selectNone(people[i], read)
+				} else {
+					all[from+i], err = k.selectFor(people[i], a.at, served, saved, read)
+				}
 				return err
 			})
 		})
@@ -154,54 +159,61 @@ func (r *Refresher) selectKeys(a answer, denied map[string]time.Time) ([]selecte
 	return all, group.Wait()
 }
 
-func (r *Refresher) selectFor(p person, asked time.Time, denied bool, served map[string][]keys.Key, saved []byte, read func() (directory.KeyListing, error)) (selected, error) {
-	s := selected{listed: true, denied: denied, user: cache.UserKeys{Name: p.Name, UID: p.UID, Login: p.Login}}
-	now, sum := r.Now(), sha256.Sum256(saved)
-	before, known := r.chosen[p.ID]
-	if old, ok := served[p.Name]; known && ok && !denied && before.holds(p, sum, now) && len(old) == before.keys {
-		s.chosen, s.user.Keys, s.user.Checked = before, old, before.checked
+// selectNone is for a person who is denied.
+func (k *keysDB) selectNone(p person, read func() (directory.KeyListing, error)) (selection, error) {
+	l, err := read()
+	return selection{listed: true, denied: true, user: cache.UserKeys{Name: p.Name, Checked: l.Checked}}, err
+}
+
+func (k *keysDB) selectFor(p person, asked time.Time, served map[string][]keys.Key, saved []byte, read func() (directory.KeyListing, error)) (selection, error) {
+	s := selection{listed: true, user: cache.UserKeys{Name: p.Name, UID: p.UID, Login: p.Login}}
+	now, sum := k.setup.Now(), sha256.Sum256(saved)
+	inputs, err := fingerprintOf(p.Name, p.End, sum[:])
+	if err != nil {
+		return s, err
+	}
+	before, known := k.selections[p.ID]
+	if old, ok := served[p.Name]; known && ok && before.holds(inputs, now) && len(old) == before.keys {
+		s.cached, s.user.Keys, s.user.Checked = before, old, before.checked
 		return s, nil
 	}
 	l, err := read()
 	if err != nil {
 		return s, err
 	}
-	s.user, s.selection = r.userKeys(p, l, asked)
-	if denied {
-		s.user.UID, s.user.Login, s.user.Keys = 0, false, nil
-		s.selection = keys.Selection{}
-		return s, nil
+	s.user, s.Selection = selectKeys(k.setup.Keys, p, l, asked, now)
+	s.cached = cachedSelection{checked: l.Checked, keys: len(s.user.Keys)}
+	if p.tags != nil {
+		return s, nil // which tags count depends on when they were read as well
 	}
-	s.chosen = chosen{name: p.Name, listing: sum, end: p.End, from: now, checked: l.Checked, keys: len(s.user.Keys)}
-	for _, k := range s.user.Keys {
-		if k.Expires.IsZero() {
+	s.cached.inputs, s.cached.from = inputs, now
+	for _, key := range s.user.Keys {
+		if key.Expires.IsZero() {
 			continue
 		}
-		next := k.Expires
-		if warn := next.Add(-keys.WarnBefore); now.Before(warn) {
-			next = warn
+		if warn := key.Expires.Add(-keys.WarnBefore); now.Before(warn) {
+			s.cached.earlier(warn)
 		}
-		if s.chosen.until.IsZero() || next.Before(s.chosen.until) {
-			s.chosen.until = next
-		}
+		s.cached.earlier(key.Expires)
 	}
 	return s, nil
 }
 
-func (r *Refresher) writeKeys(a answer, all []selected) error {
-	t := cache.KeyTables{Policy: r.Login, Users: make([]cache.UserKeys, 0, len(all))}
+// write publishes what was selected. The caller holds k.publishing.
+func (k *keysDB) write(a admission, all []selection) error {
+	t := cache.KeyTables{Policy: k.setup.Login, Users: make([]cache.UserKeys, 0, len(all))}
 	shared := map[string][]string{}
-	for i, p := range a.allowed {
+	for i, p := range a.people {
 		s := all[i]
 		if !s.listed {
 			continue
 		}
 		t.Users = append(t.Users, s.user)
-		for _, k := range s.selection.Expiring {
-			r.notice("key-expiring "+k.ID, "a key ends soon", "user", p.Name, "key", k.ID, "fingerprint", k.SHA256(), "ends", k.Expires)
+		for _, key := range s.Expiring {
+			k.notice("key-expiring "+key.ID, "a key ends soon", "user", p.Name, "key", key.ID, "fingerprint", key.SHA256(), "ends", key.Expires)
 		}
-		for _, refused := range s.selection.Refused {
-			r.notice("key-refused "+refused.ID+" "+refused.Err.Error(), "a key opens nothing", "user", p.Name, "key", refused.ID, "reason", refused.Err)
+		for _, refused := range s.Refused {
+			k.notice("key-refused "+refused.ID+" "+refused.Err.Error(), "a key opens nothing", "user", p.Name, "key", refused.ID, "reason", refused.Err)
 		}
 		if !s.denied {
 			for _, account := range p.Shared {
@@ -215,9 +227,21 @@ func (r *Refresher) writeKeys(a answer, all []selected) error {
 			Name: account, Members: shared[account], AllowRoot: account == "root" && a.policy.AllowRoot,
 		})
 	}
-	changed, err := cache.PublishKeys(r.Dir, t, r.KeysGID, r.Now())
-	if changed || err == nil && r.writtenAt.IsZero() {
-		r.writtenAt = r.Now()
+	changed, err := cache.PublishKeys(k.setup.Dir, t, k.setup.KeysGID, k.setup.Now())
+	if changed || err == nil && k.writtenAt.IsZero() {
+		k.writtenAt = k.setup.Now()
 	}
 	return err
+}
+
+// notice logs, once, something about which a person may want to do something.
+// The caller holds k.publishing.
+func (k *keysDB) notice(what, message string, args ...any) {
+	if k.noticed == nil {
+		k.noticed = map[string]bool{}
+	}
+	if !k.noticed[what] {
+		k.noticed[what] = true
+		k.setup.Log.Warn(message, args...)
+	}
 }

@@ -53,7 +53,7 @@ func keysAreThoseSelectedAnew(t *testing.T, seed uint64) {
 		case 6:
 			_ = h.e.AddMember([]string{"developers", "ops"}[random.IntN(2)], name)
 		case 7:
-			_, _, _ = h.Ask(t.Context(), name)
+			_, _, _ = h.Logins.Ask(t.Context(), name)
 		case 8:
 			h.clock.pass(time.Duration(random.Float64() * 60 * 24 * float64(time.Hour)))
 		}
@@ -62,11 +62,11 @@ func keysAreThoseSelectedAnew(t *testing.T, seed uint64) {
 		h.sweep()
 		got, _, err := cache.ReadKeys(h.Dir)
 		h.does(err)
-		anew := &refresh.Refresher{
+		anew := refresh.New(refresh.Setup{
 			State: h.State, Dir: t.TempDir(), Policy: h.Policy, Keys: h.Keys, Login: h.Login, Host: h.Host,
 			KeysGID: -1, Now: h.Now, Log: slog.New(slog.DiscardHandler),
-		}
-		h.does(anew.Restore(), anew.PublishKeys())
+		})
+		h.does(anew.Restore(), anew.PublishChanges())
 		want, _, err := cache.ReadKeys(anew.Dir)
 		h.does(err)
 		for _, table := range []*cache.KeyTables{&got, &want} { // times alone are written now and then

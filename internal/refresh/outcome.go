@@ -25,7 +25,7 @@ type Outcome struct {
 
 // outcome compares a result with what is served: with what is in the file, not
 // with what is remembered, so that a damaged file shows as what it serves, nothing.
-func (r *Refresher) outcome(at time.Time, past accounts.History, result accounts.Result) Outcome {
+func (s *Setup) outcome(at time.Time, past accounts.History, result accounts.Result) Outcome {
 	o := Outcome{At: at, Users: len(result.Tables.Users), Admitted: len(result.Admitted), Findings: result.Findings, Gone: result.NewFormer,
 		Pending: result.Pending, HeldBack: result.HeldBack}
 	for _, g := range result.Tables.Groups {
@@ -33,7 +33,7 @@ func (r *Refresher) outcome(at time.Time, past accounts.History, result accounts
 			o.Groups++
 		}
 	}
-	before, _, err := cache.ReadNSS(r.Dir)
+	before, _, err := cache.ReadNSS(s.Dir)
 	if err != nil {
 		before = accounts.Tables{}
 	}
@@ -45,6 +45,8 @@ func (r *Refresher) outcome(at time.Time, past accounts.History, result accounts
 	for i := range before.Users {
 		before.Users[i].ID = ids[before.Users[i].UID]
 	}
-	o.Changes = accounts.Compare(before, result.Tables)
+	if !s.ServeNobody {
+		o.Changes = accounts.Compare(before, result.Tables)
+	}
 	return o
 }

@@ -24,6 +24,18 @@ type person struct {
 	tags    map[string]string
 }
 
+// opens reports whether the person's keys open anything.
+func (p person) opens() bool { return p.Login || len(p.Shared) > 0 }
+
+// admission is what an answer says about logins.
+func (a answer) admission(wholeAccount bool) admission {
+	m := admission{known: a.known, at: a.at, policy: a.policy, people: a.people(), keysCome: a.keysCome}
+	if wholeAccount {
+		m.others = a.others(m.people)
+	}
+	return m
+}
+
 // people returns everybody whose keys open something, ascending by UserId.
 func (a answer) people() []person {
 	byID := map[string]*person{}
@@ -54,7 +66,7 @@ func (a answer) people() []person {
 		}
 		p.IAMName, p.tags = u.Name, u.Tags
 		if !p.Login {
-			if p.Name = mark(u, names); p.Name == "" {
+			if p.Name = keysName(u, names); p.Name == "" {
 				continue
 			}
 			names[p.Name] = true
@@ -64,11 +76,45 @@ func (a answer) people() []person {
 	return all
 }
 
-// mark names somebody who has no login of the own: the IAM name where it can
-// be mistaken for nobody else's, else the UserId, and should somebody be named
-// after that as well, the UserId with an addition. "" is returned only where
-// many were.
-func mark(u directory.User, taken map[string]bool) string {
+// others are the users of the directory who are not among people.
+func (a answer) others(people []person) (others []person) {
+	here := make(map[string]bool, len(people))
+	for _, p := range people {
+		here[p.ID] = true
+	}
+	for _, u := range a.directory.Users {
+		if !here[u.ID] {
+			others = append(others, person{ID: u.ID, IAMName: u.Name, Name: u.Name, tags: u.Tags})
+		}
+	}
+	return others
+}
+
+// users are the ids of the users whose key listings are kept.
+func (a answer) users(wholeAccount bool) map[string]bool {
+	ids := map[string]bool{}
+	for _, u := range a.result.Tables.Users {
+		if !u.Former {
+			ids[u.ID] = true
+		}
+	}
+	for _, members := range a.result.Shared {
+		for _, id := range members {
+			ids[id] = true
+		}
+	}
+	if wholeAccount {
+		for _, u := range a.directory.Users {
+			ids[u.ID] = true
+		}
+	}
+	return ids
+}
+
+// keysName returns the name in keys.db of a user who may only enter shared
+// accounts: the directory name if it is unambiguous, else the user id, with "_"
+// appended until it is unique. It is "" if that gets too long.
+func keysName(u directory.User, taken map[string]bool) string {
 	m := u.ID
 	if !strings.HasPrefix(u.Name, "AIDA") {
 		m = u.Name
@@ -84,29 +130,15 @@ func mark(u directory.User, taken map[string]bool) string {
 	return m
 }
 
-// userKeys makes of a listing what keys.db holds of a person. The directory
+// selectKeys makes of a listing what keys.db holds of a person. The directory
 // that the person's tags may have come with was asked for at the time given.
-func (r *Refresher) userKeys(p person, l directory.KeyListing, asked time.Time) (cache.UserKeys, keys.Selection) {
+func selectKeys(policy keys.Policy, p person, l directory.KeyListing, asked, now time.Time) (cache.UserKeys, keys.Selection) {
 	u := cache.UserKeys{Name: p.Name, UID: p.UID, Login: p.Login, Checked: l.Checked}
 	tags := l.Tags
 	if p.tags != nil && (tags == nil || asked.After(l.Checked)) {
 		tags = p.tags
 	}
-	selection := r.Keys.Select(keys.Source{Keys: l.Keys, Tags: tags, End: p.End}, r.Now())
+	selection := policy.Select(keys.Source{Keys: l.Keys, Tags: tags, End: p.End}, now)
 	u.Keys = selection.Keys
 	return u, selection
-}
-
-// notice logs something about which a person may want to do something, once.
-func (r *Refresher) notice(what, message string, args ...any) {
-	r.mu.Lock()
-	known := r.noticed[what]
-	if r.noticed == nil {
-		r.noticed = map[string]bool{}
-	}
-	r.noticed[what] = true
-	r.mu.Unlock()
-	if !known {
-		r.Log.Warn(message, args...)
-	}
 }

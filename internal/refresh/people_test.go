@@ -199,13 +199,13 @@ func TestADeniedUserLosesRightsWithTheNextPublication(t *testing.T) {
 	h.sweep()
 	h.does(h.e.RemoveMember("developers", "bob"))
 	h.same("bob's keys, asked", h.asked("bob"), "")
-	h.does(h.PublishKeys())
+	h.does(h.PublishChanges())
 	h.same("rights", h.rights(), "alice carol erin")
 	h.same("served", h.live(), "alice bob carol erin")
 	h.does(h.e.AddMember("developers", "bob"))
 	h.clock.pass(time.Second)
 	h.same("bob's keys, asked again", h.asked("bob"), bobsKey)
-	h.does(h.PublishKeys())
+	h.does(h.PublishChanges())
 	h.same("rights", h.rights(), "alice bob carol erin")
 }
 
@@ -242,7 +242,7 @@ func TestKeysFollowIAM(t *testing.T) {
 
 	h.same("alice, asked", h.asked("alice"), "APKAALICE00000000002")
 	h.same("bob, asked", h.asked("bob"), "")
-	h.does(h.PublishKeys())
+	h.does(h.PublishChanges())
 	h.same("alice, cached", h.cached("alice"), "APKAALICE00000000002")
 	h.same("bob, cached", h.cached("bob"), "")
 	h.same("carol, cached: not asked, not yet due", h.cached("carol"), carolsKey)
@@ -268,7 +268,7 @@ func TestARenamedUserKeepsNumberAndKeys(t *testing.T) {
 	uid := h.users()["bob"].UID
 	h.does(h.e.UpdateUser("bob", "robert", ""))
 	h.same("the old name's keys, asked before the refresh", h.asked("bob"), "")
-	h.does(h.PublishKeys())
+	h.does(h.PublishChanges())
 	h.same("the old name's cached keys", h.cached("bob"), "")
 	h.refresh()
 	h.same("served", h.live(), "alice carol erin robert")
@@ -327,7 +327,7 @@ func TestAnOldNumberIsNeverOpenedByAnotherPersonsKeys(t *testing.T) {
 					t.Fatal(err)
 				}
 				look(h)
-				h.does(h.PublishKeys())
+				h.does(h.PublishChanges())
 				h.same("bob's cached keys", h.cached("bob"), "")
 				for range 3 {
 					h.refresh()
@@ -404,7 +404,7 @@ func TestADenialOutlivesARestartWithoutIAM(t *testing.T) {
 	h.does(h.e.Close())
 	h = h.restart()
 	_, err := h.Rebuild()
-	h.does(err, h.PublishKeys())
+	h.does(err, h.PublishChanges())
 	h.same("bob's cached keys", h.cached("bob"), "")
 	h.same("alice's cached keys", h.cached("alice"), alicesKeys)
 	h.same("served", h.live(), "alice bob carol erin")
@@ -415,7 +415,7 @@ func TestADenialOutlivesARestartWithoutIAM(t *testing.T) {
 
 func TestADenialEndsWhenTheGroupsLetThePersonInAgain(t *testing.T) {
 	for name, again := range map[string]func(h *host){
-		"at the next login": func(h *host) { h.same("asked", h.asked("bob"), bobsKey); h.does(h.PublishKeys()) },
+		"at the next login": func(h *host) { h.same("asked", h.asked("bob"), bobsKey); h.does(h.PublishChanges()) },
 		"at a refresh":      func(h *host) { h.refresh() },
 		"at a refresh after the clock went back a year": func(h *host) {
 			h.clock.pass(-365 * 24 * time.Hour)
@@ -429,7 +429,7 @@ func TestADenialEndsWhenTheGroupsLetThePersonInAgain(t *testing.T) {
 			h.sweep()
 			h.does(h.e.RemoveMember("developers", "bob"))
 			h.same("bob's keys, asked", h.asked("bob"), "")
-			h.does(h.PublishKeys())
+			h.does(h.PublishChanges())
 			h.same("bob's cached keys", h.cached("bob"), "")
 			h.does(h.e.AddMember("developers", "bob"))
 			again(h)
@@ -455,12 +455,12 @@ func TestWhoLosesOneRightOpensNothingFromTheCacheAndTheRestByIAMsWord(t *testing
 	h.refresh()
 	h.sweep()
 	h.does(h.e.RemoveMember("developers", "carol"))
-	u, shared, err := h.Ask(t.Context(), "carol")
+	u, shared, err := h.Logins.Ask(t.Context(), "carol")
 	h.does(err)
 	if u.Login || u.UID != 0 || !slices.Equal(shared, []string{"ec2-user"}) || ids(u) != carolsKey {
 		t.Errorf("got %+v for %v, want her key for ec2-user alone", u, shared)
 	}
-	h.does(h.PublishKeys())
+	h.does(h.PublishChanges())
 	h.same("carol's cached keys", h.cached("carol"), "")
 	h.same("who enters ec2-user from the cache", h.shared("ec2-user"), "dave")
 	h.refresh()
@@ -476,11 +476,11 @@ func TestTheGroupOfASharedAccountCountsAtLogin(t *testing.T) {
 	h := newHost(t)
 	h.refresh()
 	h.sweep()
-	_, shared, err := h.Ask(t.Context(), "dave")
+	_, shared, err := h.Logins.Ask(t.Context(), "dave")
 	h.does(err)
 	h.same("dave's accounts", strings.Join(shared, " "), "ec2-user")
 	h.does(h.e.RemoveMember("ops", "dave"))
-	u, shared, err := h.Ask(t.Context(), "dave")
+	u, shared, err := h.Logins.Ask(t.Context(), "dave")
 	h.does(err)
 	if len(shared) != 0 || len(u.Keys) != 0 {
 		t.Errorf("got %+v for %v, want nothing", u, shared)
@@ -522,14 +522,14 @@ func TestASweepTakesTheLongestWaitingFirstAndGoesOnAfterAnError(t *testing.T) {
 	h.refresh()
 	one := func() refresh.Swept {
 		t.Helper()
-		s, err := h.Sweep(t.Context(), 1)
+		s, err := h.Logins.Sweep(t.Context(), 1)
 		h.does(err)
 		return s
 	}
 	h.same("left after one", one().Left, 4)
 	h.same("left after two", one().Left, 3)
 	h.does(h.e.SetFaults(emulator.Fault{Kind: emulator.Deny, Action: "ListSSHPublicKeys", Times: -1}))
-	if s, err := h.Sweep(t.Context(), 0); !errors.Is(err, iam.ErrAccessDenied) || s.Users != 0 {
+	if s, err := h.Logins.Sweep(t.Context(), 0); !errors.Is(err, iam.ErrAccessDenied) || s.Users != 0 {
 		t.Errorf("got %+v, %v, want access denied", s, err)
 	}
 	h.does(h.e.SetFaults())
@@ -569,7 +569,7 @@ func TestARestartedHostAnswersWhileIAMIsDown(t *testing.T) {
 	if x := h.explain("alice"); x.State != accounts.StateServed || len(x.Keys) != 2 {
 		t.Errorf("got %+v, want alice with two keys", x)
 	}
-	if _, _, err := h.Ask(t.Context(), "alice"); !errors.Is(err, iam.ErrUnreachable) {
+	if _, _, err := h.Logins.Ask(t.Context(), "alice"); !errors.Is(err, iam.ErrUnreachable) {
 		t.Errorf("got %v, want that nobody knows", err)
 	}
 	// What was lost meanwhile comes back from what is remembered.
@@ -610,7 +610,7 @@ func TestKeysStandInTags(t *testing.T) {
 	h.same("erin's cached keys", len(strings.Fields(h.cached("erin"))), 2)
 	h.does(h.e.DeleteTag("erin", "SSH-Key-1"))
 	h.same("erin's keys, asked", h.asked("erin"), "tag:ssh-key")
-	h.does(h.PublishKeys())
+	h.does(h.PublishChanges())
 	h.same("erin's cached keys", h.cached("erin"), "tag:ssh-key")
 	h.does(h.e.UpdateUser("erin", "erin.old", ""), recreate(h, emulator.User{Name: "erin", Groups: []string{"developers"}, Tags: map[string]string{"ssh-key": tagKey2}}))
 	h.same("erin's keys by somebody else's tags", h.asked("erin"), "")
@@ -642,13 +642,13 @@ func TestLoginsSweepsRefreshesAndRebuildsGoTogether(t *testing.T) {
 	var all sync.WaitGroup
 	for _, job := range []func() error{
 		func() error { _, err := h.Refresh(ctx, refresh.Options{}); return err },
-		func() error { h.clock.pass(time.Hour); _, err := h.Sweep(ctx, 3); return err },
+		func() error { h.clock.pass(time.Hour); _, err := h.Logins.Sweep(ctx, 3); return err },
 		func() error { _, err := h.Rebuild(); return err },
-		func() error { _, _, err := h.Ask(ctx, "alice"); return err },
-		func() error { _, _, err := h.Ask(ctx, "dave"); return err },
+		func() error { _, _, err := h.Logins.Ask(ctx, "alice"); return err },
+		func() error { _, _, err := h.Logins.Ask(ctx, "dave"); return err },
 		func() error { _, err := h.Explain("bob"); return err },
 		func() error {
-			return errors.Join(h.e.RemoveMember("developers", "bob"), h.e.AddMember("developers", "bob"), h.PublishKeys())
+			return errors.Join(h.e.RemoveMember("developers", "bob"), h.e.AddMember("developers", "bob"), h.PublishChanges())
 		},
 	} {
 		all.Go(func() {

@@ -10,9 +10,9 @@ import (
 )
 
 // query is what to ask the directory for a policy.
-func (r *Refresher) query(p accounts.Policy) directory.Query {
+func (s *Setup) query(p accounts.Policy) directory.Query {
 	q := p.Query()
-	if r.Everybody {
+	if s.WholeAccount {
 		q.AllUsers, q.Publish = true, []string{"*"}
 	}
 	return q
@@ -20,16 +20,16 @@ func (r *Refresher) query(p accounts.Policy) directory.Query {
 
 // readTags reads the groups that the instance's tags name. A tag that is
 // configured and missing is an error: it must neither admit nor remove anybody.
-func (r *Refresher) readTags(ctx context.Context) (tagGroups, error) {
+func (s *Setup) readTags(ctx context.Context) (tagGroups, error) {
 	var groups tagGroups
 	for _, tag := range []struct {
 		key  string
 		into *[]string
-	}{{r.LoginTag, &groups.Login}, {r.SudoTag, &groups.Sudo}} {
+	}{{s.LoginTag, &groups.Login}, {s.SudoTag, &groups.Sudo}} {
 		if tag.key == "" {
 			continue
 		}
-		value, err := r.InstanceTag(ctx, tag.key)
+		value, err := s.InstanceTag(ctx, tag.key)
 		if err != nil {
 			return tagGroups{}, err
 		}

@@ -109,7 +109,7 @@ func newHostOf(t testing.TB, o emulator.Options, change func(*iam.Options)) *hos
 		Groups: []accounts.HostGroup{{Name: "root"}, {Name: "ec2-user", GID: 1000}},
 	}}
 	src := iam.NewSource(options)
-	h.Refresher = &refresh.Refresher{
+	h.Refresher = refresh.New(refresh.Setup{
 		Source: src, Users: src, InstanceTag: src.InstanceTag, Dir: t.TempDir(), Policy: accounts.Policy{
 			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Login: c.Login.Groups, Sudo: c.Sudo.Groups, Shared: c.Shared,
 			Shell: c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,
@@ -119,7 +119,7 @@ func newHostOf(t testing.TB, o emulator.Options, change func(*iam.Options)) *hos
 		Login: cache.LoginPolicy{Online: "prefer", Timeout: time.Second, MaxStale: 24 * time.Hour, Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}},
 		Host:  func() (accounts.Host, error) { return *h.local, nil }, KeysGID: -1,
 		SweepAge: time.Hour, Now: h.clock.Now, Log: slog.New(slog.DiscardHandler),
-	}
+	})
 	h.openState()
 	return h
 }
@@ -141,11 +141,11 @@ func (h *host) restart() *host {
 		h.t.Fatal(err)
 	}
 	old := h.Refresher
-	again := &host{t: h.t, e: h.e, clock: h.clock, local: h.local, Refresher: &refresh.Refresher{
+	again := &host{t: h.t, e: h.e, clock: h.clock, local: h.local, Refresher: refresh.New(refresh.Setup{
 		Source: old.Source, Users: old.Users, InstanceTag: old.InstanceTag, Dir: old.Dir, Policy: old.Policy, LoginTag: old.LoginTag, SudoTag: old.SudoTag,
 		Keys: old.Keys, Login: old.Login, Host: old.Host, KeysGID: old.KeysGID,
 		SweepAge: old.SweepAge, Now: old.Now, Log: old.Log,
-	}}
+	})}
 	again.openState()
 	if err := again.Restore(); err != nil {
 		h.t.Fatal(err)
@@ -174,7 +174,7 @@ func (h *host) refresh() refresh.Outcome {
 
 func (h *host) sweep() refresh.Swept {
 	h.t.Helper()
-	s, err := h.Sweep(h.t.Context(), 0)
+	s, err := h.Logins.Sweep(h.t.Context(), 0)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func (h *host) checked(name string) time.Time {
 // asked are the ids of the keys that open the login by IAM's word.
 func (h *host) asked(name string) string {
 	h.t.Helper()
-	u, _, err := h.Ask(h.t.Context(), name)
+	u, _, err := h.Logins.Ask(h.t.Context(), name)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -471,7 +471,7 @@ func TestAStalledRefreshHoldsUpNothingElse(t *testing.T) {
 	if _, err := h.Explain("alice"); err != nil {
 		t.Error(err)
 	}
-	h.does(h.PublishKeys())
+	h.does(h.PublishChanges())
 	cancel()
 	if err := <-done; err == nil {
 		t.Error("the stalled refresh came to an end")
@@ -598,7 +598,7 @@ func TestARefreshUnderAnOldConfigurationPublishesNothing(t *testing.T) {
 	if _, err := h.Refresh(t.Context(), refresh.Options{}); err == nil {
 		t.Error("it refreshed")
 	}
-	if err := h.PublishKeys(); err == nil {
+	if err := h.PublishChanges(); err == nil {
 		t.Error("it published keys")
 	}
 	h.unchanged(before)

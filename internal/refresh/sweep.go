@@ -3,9 +3,7 @@ package refresh
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/directory"
@@ -30,104 +28,61 @@ type Swept struct {
 // listing is older than SweepAge, the oldest first and at most most users (0:
 // all). What it learns is remembered and published as it goes. It ends at the
 // first error that is not about one user alone.
-func (r *Refresher) Sweep(ctx context.Context, most int) (Swept, error) {
-	due, err := r.due()
-	if err != nil || len(due) == 0 {
+func (l *Logins) Sweep(ctx context.Context, most int) (Swept, error) {
+	checked, err := l.listings.lastChecked()
+	if err != nil || l.setup.Users == nil {
 		return Swept{}, err
+	}
+	due := l.last().due(checked, l.denials.all(), l.setup.Now(), l.setup.SweepAge)
+	if len(due) == 0 {
+		return Swept{}, nil
 	}
 	swept := Swept{Left: len(due)}
 	if most > 0 && len(due) > most {
 		due = due[:most]
 	}
-	batch, published := map[string]directory.KeyListing{}, r.Now()
-	err = r.listAll(ctx, due, func(p person, l directory.KeyListing, err error) error {
+	batch, published := map[string]directory.KeyListing{}, l.setup.Now()
+	err = l.users.listAll(ctx, due, func(p person, listing directory.KeyListing, err error) error {
 		if err != nil && !errors.Is(err, directory.ErrNoSuchUser) {
 			return err
 		}
 		swept.Left--
 		if err != nil {
-			return r.deny(p) // the next refresh knows the name
+			l.decide(p, true, l.setup.Now()) // the next refresh knows the name
+			return nil
 		}
-		batch[p.ID] = l
+		batch[p.ID] = listing
 		swept.Users++
-		swept.Keys += len(l.Keys)
+		swept.Keys += len(listing.Keys)
 		if len(batch) < sweepBatch {
 			return nil
 		}
-		err = r.learn(batch)
+		err = l.learn(batch)
 		clear(batch)
-		if err == nil && r.Now().Sub(published) > sweepPublish {
-			err = r.PublishKeys()
-			published = r.Now()
+		if err == nil && l.setup.Now().Sub(published) > sweepPublish {
+			err = l.PublishKeys()
+			published = l.setup.Now()
 		}
 		return err
 	})
 	if len(batch) > 0 {
-		err = errors.Join(err, r.learn(batch))
+		err = errors.Join(err, l.learn(batch))
 	}
-	return swept, errors.Join(err, r.PublishKeys())
+	return swept, errors.Join(err, l.PublishKeys())
 }
 
 // due returns the people whose turn it is, the longest waiting first.
-func (r *Refresher) due() ([]person, error) {
-	checked, err := r.lastChecked()
-	if err != nil {
-		return nil, err
+func (a admission) due(checked map[string]time.Time, denied []string, now time.Time, age time.Duration) []person {
+	if a.keysCome {
+		return nil
 	}
-	r.mu.Lock()
-	a, denied := r.answer, maps.Clone(r.denied)
-	r.mu.Unlock()
-	if a.keysCome || r.Users == nil {
-		return nil, nil
-	}
-	people := a.allowed
-	if r.Everybody {
-		people = a.everybody()
-	}
-	now := r.Now()
 	var due []person
-	for _, p := range people {
+	for _, p := range slices.Concat(a.people, a.others) {
 		at, ok := checked[p.ID]
-		if _, out := denied[p.ID]; !out && (!ok || at.After(now) || now.Sub(at) >= r.SweepAge) {
+		if _, out := slices.BinarySearch(denied, p.ID); !out && (!ok || at.After(now) || now.Sub(at) >= age) {
 			due = append(due, p)
 		}
 	}
 	slices.SortStableFunc(due, func(a, b person) int { return checked[a.ID].Compare(checked[b.ID]) })
-	return due, nil
-}
-
-// listAll lists the people's keys, some at a time, and hands each answer or
-// error to keep, one at a time. The first error that keep returns ends it.
-func (r *Refresher) listAll(ctx context.Context, people []person, keep func(person, directory.KeyListing, error) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	next := make(chan person)
-	go func() {
-		defer close(next)
-		for _, p := range people {
-			select {
-			case next <- p:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	var workers sync.WaitGroup
-	var keeping sync.Mutex
-	for range sweepWorkers {
-		workers.Go(func() {
-			for p := range next {
-				l, err := r.list(ctx, p, false, false)
-				keeping.Lock()
-				err = keep(p, l, err)
-				keeping.Unlock()
-				if err != nil {
-					cancel(err)
-					return
-				}
-			}
-		})
-	}
-	workers.Wait()
-	return context.Cause(ctx)
+	return due
 }

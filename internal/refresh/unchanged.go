@@ -1,89 +1,72 @@
 package refresh
 
 import (
-	"maps"
-	"reflect"
-	"slices"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
 	"time"
-
-	"github.com/nss-iam/nss-iam/internal/accounts"
-	"github.com/nss-iam/nss-iam/internal/cache"
-	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
-// settled says under which circumstances an answer, should it come again, has
-// nothing new to say: it was computed, and neither the files nor the memory
-// changed by it. Most refreshes are that, and to compute 5,000 users costs more
-// than to ask for them.
-type settled struct {
-	until time.Time // when time itself changes something; zero: compute anew
-	host  accounts.Host
-	file  string // the stamp of nss.db
+// unchanged says when a result can be used again in place of computing it anew:
+// while its inputs are the same, and until time itself changes something. The
+// zero value says never.
+//
+// Two results are kept so: what follows from an answer of the directory, and
+// which of one user's keys open something. Most refreshes bring nothing new, and
+// to compute 5,000 users, or to parse their keys, costs more than to ask for them.
+type unchanged struct {
+	inputs      fingerprint
+	from, until time.Time // until zero: for ever
 }
 
-// settledFor is how long an answer is not computed anew at most: nss.db is then
-// read whole, and found damaged if it is.
-const settledFor = time.Hour
+// holds reports whether the result for these inputs is still right.
+func (u unchanged) holds(inputs fingerprint, now time.Time) bool {
+	return u.inputs != fingerprint{} && u.inputs == inputs && !now.Before(u.from) && (u.until.IsZero() || now.Before(u.until))
+}
 
-// settle returns what holds after a was computed and published.
-func (r *Refresher) settle(a answer, o Outcome, past accounts.History, host accounts.Host) settled {
-	if o.Published || r.Everybody || !slices.EqualFunc(past.Entries, a.result.History.Entries, sameRecord) {
-		return settled{}
+// earlier has the result hold until t at most.
+func (u *unchanged) earlier(t time.Time) {
+	if u.until.IsZero() || t.Before(u.until) {
+		u.until = t
 	}
-	s := settled{until: a.computed.Add(settledFor), host: host, file: r.stamp(cache.NSSFile)}
-	for _, record := range a.result.History.Entries {
-		if record.Missed > 0 && a.origin == (directory.Origin{}) {
-			return settled{} // the next answer counts; the same one again does not
+}
+
+// A fingerprint tells inputs apart. No inputs have the zero fingerprint.
+type fingerprint [sha256.Size]byte
+
+// fingerprintOf returns the fingerprint of values that encoding/json can
+// write, each with its length before it.
+func fingerprintOf(inputs ...any) (f fingerprint, err error) {
+	sum := sha256.New()
+	for _, input := range inputs {
+		var encoded []byte
+		switch v := input.(type) {
+		case []byte:
+			encoded = v
+		case string:
+			encoded = []byte(v)
+		default:
+			if encoded, err = json.Marshal(input); err != nil {
+				return fingerprint{}, err
+			}
 		}
-		if record.Former() {
-			s.until = earlier(s.until, record.FormerSince.Add(r.Policy.KeepNames))
-		}
+		sum.Write(binary.BigEndian.AppendUint64(nil, uint64(len(encoded))))
+		sum.Write(encoded)
 	}
-	for _, u := range a.result.Tables.Users {
-		if !u.Expires.IsZero() && u.Expires.After(a.computed) {
-			s.until = earlier(s.until, u.Expires)
-		}
-	}
-	return s
+	return fingerprint(sum.Sum(nil)), nil
 }
 
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
+// stampOf tells the file that has a name in the folder now from any other that
+// had it. It is "" if there is none.
+func stampOf(dir, name string) string {
+	info, err := os.Lstat(filepath.Join(dir, name))
+	if err != nil {
+		return ""
 	}
-	return a
-}
-
-func sameRecord(a, b accounts.Entry) bool {
-	return a.FormerSince.Equal(b.FormerSince) && a.Group == b.Group && a.ID == b.ID && a.DirectoryName == b.DirectoryName &&
-		a.UnixName == b.UnixName && a.UnixID == b.UnixID && a.Missed == b.Missed
-}
-
-// repeats reports whether a has nothing new to say after last.
-func (r *Refresher) repeats(last, a answer, host accounts.Host) bool {
-	now := r.Now()
-	r.mu.Lock()
-	denied := len(r.denied) > 0
-	r.mu.Unlock()
-	return last.known && !denied && now.Before(last.settled.until) && !now.Before(last.computed) &&
-		(r.Mute || r.stamp(cache.NSSFile) == last.settled.file) &&
-		a.origin == last.origin && a.tags.equal(last.tags) && maps.Equal(a.pins, last.pins) &&
-		reflect.DeepEqual(host, last.settled.host) && a.directory.Equal(last.directory)
-}
-
-// repeat takes an answer from the time at for the one in hand. The caller holds
-// State.Publish.
-func (r *Refresher) repeat(at time.Time) (Outcome, error) {
-	if r.retired {
-		return Outcome{}, ErrRetired
-	}
-	r.mu.Lock()
-	r.answer.at, r.answer.outcome.At = at, at
-	r.admit(at)
-	outcome := r.answer.outcome
-	r.mu.Unlock()
-	if err := r.saveDenied(); err != nil {
-		return outcome, err
-	}
-	return outcome, r.publishKeys()
+	s := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprint(s.Dev, s.Ino, s.Size, s.Mode, s.Uid, s.Gid, s.Ctim.Nano())
 }

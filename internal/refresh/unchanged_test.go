@@ -87,7 +87,7 @@ func TestAnAnswerThatComesAgainEndsADenial(t *testing.T) {
 	}
 	h.does(h.e.RemoveMember("developers", "bob"))
 	h.same("bob at the door", h.asked("bob"), "")
-	h.does(h.e.AddMember("developers", "bob"), h.PublishKeys())
+	h.does(h.e.AddMember("developers", "bob"), h.PublishChanges())
 	h.same("bob's cached keys", h.cached("bob"), "")
 	h.refresh()
 	h.same("bob's cached keys after a refresh", h.cached("bob"), bobsKey)

@@ -74,7 +74,7 @@ func newFleet(t *testing.T) *fleet {
 	f := &fleet{t: t, e: e, now: time.Now().Truncate(time.Second), path: filepath.Join(t.TempDir(), "snapshot"), signer: newSigner(t)}
 	f.publisher = f.refresher(t.TempDir(), config.Default())
 	f.asks(f.publisher, f.iam())
-	f.publisher.Everybody, f.publisher.Mute = true, true
+	f.publisher.WholeAccount, f.publisher.ServeNobody = true, true
 	f.writer = f.newWriter(f.signer)
 	return f
 }
@@ -116,7 +116,7 @@ func (f *fleet) refresher(dir string, c config.Config) *refresh.Refresher {
 	}
 	f.t.Cleanup(func() { _ = s.Close() })
 	low := accounts.Range{Low: c.IDs.Low, High: c.IDs.High}
-	return &refresh.Refresher{
+	return refresh.New(refresh.Setup{
 		State: s, Dir: dir, Policy: accounts.Policy{
 			Range: low, Pins: c.IDs.Pin, AllUsers: c.Login.AllUsers, Login: c.Login.Groups, Sudo: c.Sudo.Groups,
 			Publish: c.Accounts.PublishGroups, Shell: c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,
@@ -126,7 +126,7 @@ func (f *fleet) refresher(dir string, c config.Config) *refresh.Refresher {
 		Login: cache.LoginPolicy{Online: "off", Timeout: time.Second, MaxStale: 24 * time.Hour, Range: low},
 		Host:  func() (accounts.Host, error) { return accounts.Host{}, nil }, KeysGID: -1,
 		SweepAge: time.Hour, Now: f.clock, Log: slog.New(slog.NewTextHandler(&f.log, nil)),
-	}
+	})
 }
 
 func usual() config.Config {
@@ -187,7 +187,7 @@ func (f *fleet) publish() snapshot.Result {
 	if _, err := f.publisher.Refresh(f.t.Context(), refresh.Options{}); err != nil {
 		f.t.Fatal(err)
 	}
-	if _, err := f.publisher.Sweep(f.t.Context(), 0); err != nil {
+	if _, err := f.publisher.Logins.Sweep(f.t.Context(), 0); err != nil {
 		f.t.Fatal(err)
 	}
 	return f.write(f.writer)

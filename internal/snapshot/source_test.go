@@ -33,7 +33,7 @@ func TestAHostServesBySnapshotWhatItWouldServeByIAM(t *testing.T) {
 			f.e.ResetCalls()
 			h := f.host(c)
 			h.poll()
-			if swept, err := h.Sweep(t.Context(), 0); err != nil || swept != (refresh.Swept{}) {
+			if swept, err := h.Logins.Sweep(t.Context(), 0); err != nil || swept != (refresh.Swept{}) {
 				t.Errorf("a host without IAM swept %+v, %v", swept, err)
 			}
 			if calls := f.e.Calls(); len(calls) > 0 {
@@ -47,7 +47,7 @@ func TestAHostServesBySnapshotWhatItWouldServeByIAM(t *testing.T) {
 			if _, err := direct.Refresh(t.Context(), refresh.Options{}); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := direct.Sweep(t.Context(), 0); err != nil {
+			if _, err := direct.Logins.Sweep(t.Context(), 0); err != nil {
 				t.Fatal(err)
 			}
 			if got, want := servedIn(t, h.Dir), servedIn(t, direct.Dir); got != want || len(want.keys) == 0 && name == "groups" {
@@ -328,10 +328,10 @@ func TestALoginsAnswerIsNotUndoneByAnOlderSnapshot(t *testing.T) {
 	h.Users = f.iam()
 	h.poll()
 	f.does(f.e.RemoveMember("developers", "bob"))
-	if u, _, err := h.Ask(t.Context(), "bob"); err != nil || u.Login || len(u.Keys) > 0 {
+	if u, _, err := h.Logins.Ask(t.Context(), "bob"); err != nil || u.Login || len(u.Keys) > 0 {
 		t.Fatalf("got %+v, %v; want nothing opened", u, err)
 	}
-	f.does(h.PublishKeys())
+	f.does(h.PublishChanges())
 	h.poll()
 	h.poll()
 	if got := servedIn(t, h.Dir).keys; strings.Contains(got, "bob") {

@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -44,10 +43,6 @@ var (
 
 // A Store is an open state file.
 type Store struct {
-	// Publish is held by whoever computes from the state what to serve, until
-	// that is published: one at a time, as one process at a time has the state.
-	Publish sync.Mutex
-
 	db *bolt.DB // nil: nothing is saved, and nothing can be
 }
 

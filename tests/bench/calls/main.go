@@ -106,7 +106,7 @@ func count(ctx context.Context, c config.Config, z size, bulk bool, between, age
 	defer func() { err = errors.Join(err, s.Close()) }()
 	now := time.Now()
 	src := iam.NewSource(iam.Options{Endpoint: e.URL, Rate: 1e6, Burst: 1e6, Bulk: bulk})
-	r := &refresh.Refresher{
+	r := refresh.New(refresh.Setup{
 		Source: src, Users: src, State: s, Dir: dir,
 		Policy: accounts.Policy{
 			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Login: []string{"everyone"},
@@ -117,7 +117,7 @@ func count(ctx context.Context, c config.Config, z size, bulk bool, between, age
 		Login: cache.LoginPolicy{Online: c.Keys.Online, Timeout: c.Keys.Timeout, MaxStale: c.Keys.MaxStale, Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}},
 		Host:  func() (accounts.Host, error) { return accounts.Host{}, nil }, KeysGID: -1, SweepAge: age,
 		Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
-	}
+	})
 	for g := 1; g < z.groups; g++ {
 		r.Policy.Publish = append(r.Policy.Publish, fmt.Sprintf("group-%03d", g))
 	}
@@ -133,7 +133,7 @@ func count(ctx context.Context, c config.Config, z size, bulk bool, between, age
 	if err := refreshes(2); err != nil {
 		return h, err
 	}
-	if _, err := r.Sweep(ctx, 0); err != nil {
+	if _, err := r.Logins.Sweep(ctx, 0); err != nil {
 		return h, err
 	}
 	const watched = 6
@@ -145,7 +145,7 @@ func count(ctx context.Context, c config.Config, z size, bulk bool, between, age
 	h.memberships = h.each * float64(time.Hour) / float64(between)
 	now = now.Add(age)
 	e.ResetCalls()
-	if _, err := r.Sweep(ctx, 0); err != nil {
+	if _, err := r.Logins.Sweep(ctx, 0); err != nil {
 		return h, err
 	}
 	h.sweeping = float64(total(e.Calls())) * float64(time.Hour) / float64(age)

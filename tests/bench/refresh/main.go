@@ -160,7 +160,7 @@ func (b *bench) sweep() error {
 	defer s.Close()
 	var host accounts.Host
 	src := iam.NewSource(iam.Options{Endpoint: b.e.URL, Rate: 1e6, Burst: 1e6})
-	r := &refresh.Refresher{
+	r := refresh.New(refresh.Setup{
 		Source: src, Users: src, State: s, Dir: folder,
 		Policy: accounts.Policy{
 			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Login: []string{"everyone"}, Sudo: []string{"group-001"},
@@ -170,13 +170,13 @@ func (b *bench) sweep() error {
 		Keys:  keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits},
 		Login: cache.LoginPolicy{Online: c.Keys.Online, Timeout: c.Keys.Timeout, MaxStale: c.Keys.MaxStale, Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}},
 		Host:  func() (accounts.Host, error) { return host, nil }, KeysGID: -1, SweepAge: c.Keys.MaxStale / 2, Now: time.Now, Log: slog.New(slog.DiscardHandler),
-	}
+	})
 	if _, err := r.Refresh(b.ctx, refresh.Options{}); err != nil {
 		return err
 	}
 	b.e.ResetCalls()
 	started := time.Now()
-	swept, err := r.Sweep(b.ctx, 0)
+	swept, err := r.Logins.Sweep(b.ctx, 0)
 	if err != nil {
 		return err
 	}

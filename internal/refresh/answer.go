@@ -1,0 +1,262 @@
+package refresh
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/directory"
+)
+
+// An answer is what the last good refresh computed, and from what.
+type answer struct {
+	known     bool
+	at        time.Time // when the directory was asked; zero after a restart
+	computed  time.Time
+	policy    accounts.Policy
+	tags      tagGroups
+	directory directory.Directory
+	pins      map[string]uint32 // the source's
+	origin    directory.Origin
+	keysCome  bool            // the source hands over all keys it knows: there is nothing to sweep
+	result    accounts.Result // what the answer gives; users who are denied since have less
+	outcome   Outcome         // for the same answer, should it come again
+	unchanged unchanged       // while it has nothing new to say
+}
+
+// Names under which the state is kept.
+const (
+	savedDirectory = "directory"
+	savedHistory   = "past"
+	savedEmpty     = "empty-answers"
+	savedTags      = "groups-tags"
+	savedPins      = "pins"
+	savedOrigin    = "origin"
+	savedFormer    = "leavers"
+	savedDenied    = "denied"
+)
+
+// emptyAnswers counts answers without anybody, in a row.
+type emptyAnswers struct {
+	Count  int
+	Origin directory.Origin // of the last one
+}
+
+// before is how many came before an answer: the same one is not counted twice.
+func (e emptyAnswers) before(o directory.Origin) int {
+	if o != (directory.Origin{}) && o == e.Origin {
+		return max(e.Count-1, 0)
+	}
+	return e.Count
+}
+
+type tagGroups struct{ Login, Sudo []string }
+
+// Restore takes up what the last refresh before a restart had, so that logins
+// can be answered before the directory is. Having nothing to take up is no error.
+func (r *Refresher) Restore() error {
+	r.publishing.Lock()
+	defer r.publishing.Unlock()
+	var past accounts.History
+	a := answer{known: true, computed: r.Now()}
+	if err := errors.Join(
+		r.State.Load(savedDirectory, &a.directory), r.State.Load(savedHistory, &past), r.State.Load(savedTags, &a.tags),
+		r.State.Load(savedPins, &a.pins), r.State.Load(savedOrigin, &a.origin), r.denials.load(r.Now()),
+	); err != nil {
+		return err
+	}
+	if r.LoginTag == "" {
+		a.tags.Login = nil
+	}
+	if r.SudoTag == "" {
+		a.tags.Sudo = nil
+	}
+	if len(a.directory.Users) == 0 {
+		return nil
+	}
+	host, err := r.Host()
+	if err != nil {
+		return err
+	}
+	a.keysCome = a.origin != directory.Origin{}
+	a.policy, _ = r.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
+	a.result, err = accounts.Build(accounts.Input{Directory: a.directory, Policy: a.policy, Host: host, History: past, Now: r.Now(), Rebuild: true})
+	if err != nil {
+		return err
+	}
+	r.setCurrent(a)
+	return nil
+}
+
+// apply computes what a is to serve, keeps it and publishes it. The caller
+// holds r.publishing.
+func (r *Refresher) apply(a answer, got directory.Answer, o Options, rebuild bool) (Outcome, error) {
+	if r.retired {
+		return Outcome{}, ErrRetired
+	}
+	host, err := r.Host()
+	if err != nil {
+		return Outcome{}, err
+	}
+	var past accounts.History
+	if err := r.State.Load(savedHistory, &past); err != nil {
+		return Outcome{}, err
+	}
+	served, err := r.build(&a, accounts.Input{
+		Directory: a.directory, Host: host, History: past, Now: r.Now(), Denied: r.denials.since(a.at),
+		AcceptRemovals: o.AcceptRemovals, AcceptGroups: o.AcceptGroups, Rebuild: rebuild,
+	}, got.Former, o.DryRun)
+	if err != nil {
+		return Outcome{}, err
+	}
+	outcome := r.outcome(a.at, past, served)
+	values, err := r.saved(a, rebuild)
+	if err != nil || o.DryRun {
+		return outcome, err
+	}
+	// Kept before it is served: a former user must not be forgotten by a
+	// crash in between, and counting an absence twice needs two absences.
+	if err := r.State.Save(values); err != nil {
+		return Outcome{}, fmt.Errorf("remember the directory: %w, keeping the previous cache", err)
+	}
+	if !r.ServeNobody {
+		outcome.Published, err = cache.PublishNSS(r.Dir, served.Tables, r.Now())
+		if (outcome.Published || err != nil) && r.Changed != nil {
+			r.Changed()
+		}
+		if err != nil {
+			return Outcome{}, err
+		}
+		r.written = stampOf(r.Dir, cache.NSSFile)
+	}
+	a.known, a.computed = true, r.Now()
+	if a.unchanged, err = r.unchangedAfter(a, outcome, past, host); err != nil {
+		return outcome, err
+	}
+	a.outcome = outcome
+	a.outcome.Published, a.outcome.Changes, a.outcome.Gone = false, accounts.Changes{}, nil
+	r.setCurrent(a)
+	return outcome, r.Logins.follow(got.Listings, a.users(r.WholeAccount))
+}
+
+// build fills in the policy and the result of a, and returns what is served:
+// the result without the rights of those whom in.Denied names. a.result has
+// them, so that a person who is denied is asked about again.
+func (s *Setup) build(a *answer, in accounts.Input, former []directory.Former, dryRun bool) (served accounts.Result, err error) {
+	var empty emptyAnswers
+	if err := s.State.Load(savedEmpty, &empty); err != nil {
+		return served, err
+	}
+	var findings []accounts.Finding
+	a.policy, findings = s.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
+	denied := in.Denied
+	in.Policy, in.History, in.EmptyAnswers, in.Denied = a.policy, adopt(in.History, former, a.policy), empty.before(a.origin), nil
+	a.result, err = accounts.Build(in)
+	if errors.Is(err, accounts.ErrEmptyAnswer) && !dryRun {
+		err = errors.Join(err, s.State.Save(map[string]any{savedEmpty: emptyAnswers{empty.before(a.origin) + 1, a.origin}}))
+	}
+	if err != nil {
+		return served, err
+	}
+	if served = a.result; len(denied) > 0 {
+		in.Denied = denied
+		if served, err = accounts.Build(in); err != nil {
+			return served, err
+		}
+	}
+	a.result.Findings = append(a.result.Findings, findings...)
+	served.Findings = a.result.Findings
+	return served, nil
+}
+
+// saved is what is kept of an answer.
+func (r *Refresher) saved(a answer, rebuild bool) (map[string]any, error) {
+	values := map[string]any{
+		savedDirectory: a.directory, savedHistory: a.result.History, savedTags: a.tags, savedPins: a.pins,
+		savedEmpty: emptyAnswers{a.result.EmptyAnswers, a.origin},
+	}
+	if a.origin != (directory.Origin{}) { // else what came before stays, should that source be asked again
+		values[savedOrigin] = a.origin
+	}
+	if !r.WholeAccount || rebuild {
+		return values, nil
+	}
+	var before directory.Directory
+	if last := r.last(); last.known {
+		before = last.directory
+	} else if err := r.State.Load(savedDirectory, &before); err != nil {
+		return nil, err
+	}
+	var former formerUsers
+	if err := r.State.Load(savedFormer, &former); err != nil {
+		return nil, err
+	}
+	values[savedFormer] = former.after(before, a.directory, a.policy, a.at)
+	return values, nil
+}
+
+// unchangedFor is how long an answer that comes again is not computed at most:
+// then nss.db is read whole, and found damaged if it is.
+const unchangedFor = time.Hour
+
+// inputs is the fingerprint of everything that an answer's result follows from,
+// and of nss.db as it is.
+func (s *Setup) inputs(a answer, host accounts.Host) (fingerprint, error) {
+	file := ""
+	if !s.ServeNobody {
+		file = stampOf(s.Dir, cache.NSSFile)
+	}
+	return fingerprintOf(a.directory, a.tags, a.pins, a.origin, host, file)
+}
+
+// unchangedAfter returns while an answer, should it come again, has nothing new
+// to say: it was computed, and changed neither the files nor the history.
+func (s *Setup) unchangedAfter(a answer, o Outcome, past accounts.History, host accounts.Host) (u unchanged, err error) {
+	before, err := fingerprintOf(past)
+	after, err2 := fingerprintOf(a.result.History)
+	if err = errors.Join(err, err2); err != nil || o.Published || s.WholeAccount || before != after {
+		return unchanged{}, err
+	}
+	u.from, u.until = a.computed, a.computed.Add(unchangedFor)
+	for _, entry := range a.result.History.Entries {
+		if entry.Missed > 0 && a.origin == (directory.Origin{}) {
+			return unchanged{}, nil // the next answer counts; the same one again does not
+		}
+		if entry.Former() {
+			u.earlier(entry.FormerSince.Add(s.Policy.KeepNames))
+		}
+	}
+	for _, user := range a.result.Tables.Users {
+		if !user.Expires.IsZero() && user.Expires.After(a.computed) {
+			u.earlier(user.Expires)
+		}
+	}
+	u.inputs, err = s.inputs(a, host)
+	return u, err
+}
+
+// repeats reports whether a has nothing new to say after last.
+func (r *Refresher) repeats(last, a answer) (bool, error) {
+	host, err := r.Host()
+	if err != nil || last.unchanged.inputs == (fingerprint{}) || len(r.denials.all()) > 0 {
+		return false, err
+	}
+	inputs, err := r.inputs(a, host)
+	return last.unchanged.holds(inputs, r.Now()), err
+}
+
+// repeat takes an answer from the time at for the one in hand. The caller holds
+// r.publishing.
+func (r *Refresher) repeat(at time.Time) (Outcome, error) {
+	if r.retired {
+		return Outcome{}, ErrRetired
+	}
+	r.mu.Lock()
+	r.answer.at, r.answer.outcome.At = at, at
+	outcome := r.answer.outcome
+	r.mu.Unlock()
+	r.Logins.confirm(at)
+	return outcome, r.Logins.follow(nil, nil)
+}

@@ -1,0 +1,122 @@
+package refresh
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/directory"
+)
+
+// users asks the directory about one user: at a login, where somebody waits, and
+// in the sweep.
+type users struct{ setup *Setup }
+
+// ask asks for a person's groups and keys, side by side: somebody waits,
+// nearly everybody is a member still, and where the rate is short questions are
+// answered one after the other, not all half. An error about the keys of a
+// person who may enter nothing any more is none.
+func (u *users) ask(ctx context.Context, policy accounts.Policy, had person) (p person, listing directory.KeyListing, err error) {
+	var listingErr error
+	var both sync.WaitGroup
+	both.Go(func() { listing, listingErr = u.list(ctx, had, policy.AllUsers, true) })
+	p, err = u.membership(ctx, policy, had)
+	both.Wait()
+	if err == nil && p.opens() {
+		err = listingErr
+	}
+	return p, listing, err
+}
+
+// membership asks for a person's groups, and returns the person without what
+// they no longer give: the login, shared accounts.
+func (u *users) membership(ctx context.Context, policy accounts.Policy, p person) (person, error) {
+	if policy.AllUsers && p.Login && len(p.Shared) == 0 {
+		return p, nil // whatever the groups are; the listing tells whether the user is there
+	}
+	names, err := u.setup.Users.Groups(ctx, directory.User{ID: p.ID, Name: p.IAMName})
+	if errors.Is(err, directory.ErrNoSuchUser) {
+		p.Login, p.UID, p.Shared = false, 0, nil
+		return p, nil
+	}
+	if err != nil {
+		return p, err
+	}
+	in := func(groups []string) bool {
+		return slices.ContainsFunc(groups, func(g string) bool {
+			return slices.ContainsFunc(names, func(n string) bool { return directory.SameName(n, g) })
+		})
+	}
+	if p.Login && !policy.AllUsers && !in(policy.Login) {
+		p.Login, p.UID = false, 0
+	}
+	p.Shared = slices.DeleteFunc(slices.Clone(p.Shared), func(account string) bool { return !in(policy.Shared[account]) })
+	return p, nil
+}
+
+// list asks for one person's keys. Somebody else may have the person's name by
+// now: that is directory.ErrNoSuchUser.
+func (u *users) list(ctx context.Context, p person, allUsers, login bool) (directory.KeyListing, error) {
+	before, _, err := u.setup.State.Listing(p.ID)
+	if err != nil {
+		return directory.KeyListing{}, err
+	}
+	q := directory.KeyQuery{Body: u.setup.State.Body, Own: map[string]bool{}, AllUsers: allUsers}
+	for _, k := range before.Keys {
+		q.Own[k.ID] = true
+	}
+	// Tags that came with the directory are young enough for everybody but
+	// somebody who waits for a login.
+	if login || p.tags == nil {
+		q.TagPrefix = u.setup.Keys.TagPrefix
+	}
+	started := u.setup.Now()
+	listing, err := u.setup.Users.Keys(ctx, directory.User{ID: p.ID, Name: p.IAMName}, q)
+	if err != nil {
+		return listing, err
+	}
+	if listing.Checked.IsZero() {
+		listing.Checked = started
+	}
+	slices.SortFunc(listing.Keys, func(a, b directory.Key) int { return cmp.Compare(a.ID, b.ID) })
+	return listing, nil
+}
+
+// listAll lists the people's keys, some at a time, and hands each answer or
+// error to keep, one at a time. The first error that keep returns ends it.
+func (u *users) listAll(ctx context.Context, people []person, keep func(person, directory.KeyListing, error) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan person)
+	go func() {
+		defer close(next)
+		for _, p := range people {
+			select {
+			case next <- p:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	var workers sync.WaitGroup
+	var keeping sync.Mutex
+	for range sweepWorkers {
+		workers.Go(func() {
+			for p := range next {
+				listing, err := u.list(ctx, p, false, false)
+				keeping.Lock()
+				err = keep(p, listing, err)
+				keeping.Unlock()
+				if err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return context.Cause(ctx)
+}
