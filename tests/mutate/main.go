@@ -28,9 +28,11 @@ var targets = []target{
 	{Dir: "internal/accounts"},
 	{Dir: "internal/keys"},
 	{Dir: "authkeys"},
+	{Dir: "authkeys/account"},
 	{Dir: "internal/admission"},
+	{Dir: "authkeys/account"},
 	{Dir: "internal/admission"},
-	{Dir: "internal/cache", Files: []string{"keys"}}, // keys.db with the login policy; nss/ tests nss.db's reader
+	{Dir: "internal/cache", Files: []string{"keys", "lookup"}}, // keys.db with the login policy; nss/ tests nss.db's reader
 	{Dir: "internal/control"},
 	{Dir: "internal/snapshot"},
 	{Dir: "internal/directory"},
