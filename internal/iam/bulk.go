@@ -22,7 +22,7 @@ func (c *Client) readBulk(ctx context.Context, q directory.Query) (*builder, err
 	memberships := make(map[string][]string)    // group name in lower case → user ids
 	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
 		out, err := c.iam.GetAccountAuthorizationDetails(ctx, &awsiam.GetAccountAuthorizationDetailsInput{
-			Filter: []types.EntityType{types.EntityTypeUser, types.EntityTypeGroup}, Marker: marker, MaxItems: aws.Int32(pageSize)})
+			Filter: []types.EntityType{types.EntityTypeUser, types.EntityTypeGroup}, Marker: marker, MaxItems: c.pages.items()})
 		if err != nil {
 			return page{}, err
 		}

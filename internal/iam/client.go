@@ -62,11 +62,14 @@ type Options struct {
 	Rate  float64
 	Burst int
 
-	// AttemptTimeout bounds one try of a call, and CallTimeout the call with
-	// its retries, but not its wait for the rate. The defaults are
-	// DefaultAttemptTimeout and DefaultCallTimeout.
+	// AttemptTimeout bounds one try of a call for which a person waits (see
+	// Urgent), and CallTimeout the call with its retries, but not its wait for
+	// the rate. PageTimeout bounds one try of any other call: a page of a
+	// thousand users takes seconds, from another continent more. The defaults are
+	// DefaultAttemptTimeout, DefaultCallTimeout and DefaultPageTimeout.
 	AttemptTimeout time.Duration
 	CallTimeout    time.Duration
+	PageTimeout    time.Duration
 
 	// Attempts is how often one call is tried, and Backoff the longest pause
 	// between two tries. The defaults are DefaultAttempts and DefaultBackoff.
@@ -92,6 +95,7 @@ const (
 
 	DefaultAttemptTimeout = 4 * time.Second
 	DefaultCallTimeout    = 12 * time.Second
+	DefaultPageTimeout    = 30 * time.Second
 	DefaultAttempts       = 6
 	DefaultBackoff        = 3 * time.Second
 )
@@ -116,6 +120,7 @@ type Client struct {
 
 	limiter *limiter
 	counter counter
+	pages   pageSize
 	expire  func() // forget cached credentials
 
 	identity sync.Mutex // guards instance
@@ -179,7 +184,11 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	}
 	// What follows applies to the clients below only: the credential chain's own
 	// are made by now.
-	cfg.HTTPClient = plainBodies{cfg.HTTPClient}
+	patient := cfg.HTTPClient
+	if b, ok := patient.(*awshttp.BuildableClient); ok {
+		patient = b.WithTimeout(o.PageTimeout)
+	}
+	cfg.HTTPClient = plainBodies{byLane{urgent: cfg.HTTPClient, other: patient}}
 	cfg.Retryer = func() aws.Retryer {
 		return retry.NewStandard(func(s *retry.StandardOptions) {
 			s.MaxAttempts, s.MaxBackoff = o.Attempts, o.Backoff
@@ -232,6 +241,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CallTimeout == 0 {
 		o.CallTimeout = DefaultCallTimeout
+	}
+	if o.PageTimeout == 0 {
+		o.PageTimeout = DefaultPageTimeout
 	}
 	if o.Attempts == 0 {
 		o.Attempts = DefaultAttempts

@@ -115,7 +115,7 @@ func (c *Client) groupNames(ctx context.Context, q directory.Query) (names []str
 	published = make(map[string]bool)
 	const op = "list groups"
 	err = c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
-		out, err := c.iam.ListGroups(ctx, &awsiam.ListGroupsInput{Marker: marker, MaxItems: aws.Int32(pageSize)})
+		out, err := c.iam.ListGroups(ctx, &awsiam.ListGroupsInput{Marker: marker, MaxItems: c.pages.items()})
 		if err != nil {
 			return page{}, err
 		}
@@ -138,7 +138,7 @@ func (c *Client) groupNames(ctx context.Context, q directory.Query) (names []str
 func (c *Client) listUsers(ctx context.Context, prefix string, into *part) error {
 	const op = "list users"
 	return c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
-		out, err := c.iam.ListUsers(ctx, &awsiam.ListUsersInput{PathPrefix: &prefix, Marker: marker, MaxItems: aws.Int32(pageSize)})
+		out, err := c.iam.ListUsers(ctx, &awsiam.ListUsersInput{PathPrefix: &prefix, Marker: marker, MaxItems: c.pages.items()})
 		if err != nil {
 			return page{}, err
 		}
@@ -155,7 +155,7 @@ func (c *Client) readGroup(ctx context.Context, name string) (*part, error) {
 	p := newPart()
 	p.group = &directory.Group{}
 	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
-		out, err := c.iam.GetGroup(ctx, &awsiam.GetGroupInput{GroupName: &name, Marker: marker, MaxItems: aws.Int32(pageSize)})
+		out, err := c.iam.GetGroup(ctx, &awsiam.GetGroupInput{GroupName: &name, Marker: marker, MaxItems: c.pages.items()})
 		if err != nil {
 			return page{}, missing(err, op, ErrNoSuchGroup, "correct the name in the configuration, or create the group")
 		}

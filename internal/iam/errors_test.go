@@ -93,7 +93,7 @@ func TestEveryFailureIsItsOwnKindAndOneLine(t *testing.T) {
 	ever := func(kind string) func(*testing.T, *emulator.Emulator, *iam.Options) {
 		return func(t *testing.T, e *emulator.Emulator, o *iam.Options) {
 			if kind == emulator.Stall {
-				o.AttemptTimeout, o.CallTimeout = 60*time.Millisecond, 200*time.Millisecond
+				o.CallTimeout, o.PageTimeout = 200*time.Millisecond, 60*time.Millisecond
 			}
 			if err := e.SetFaults(emulator.Fault{Kind: kind, Times: -1}); err != nil {
 				t.Fatal(err)
@@ -108,7 +108,7 @@ func TestEveryFailureIsItsOwnKindAndOneLine(t *testing.T) {
 	}{
 		{"throttled for ever", ever(emulator.Throttle), iam.ErrThrottled, []string{"throttled: Rate exceeded", "source.rate"}},
 		{"a service failure", ever(emulator.Failure), iam.ErrService, []string{"service failure: ServiceFailure"}},
-		{"a stalled endpoint", ever(emulator.Stall), iam.ErrTimeout, []string{"no answer in time", "check the route"}},
+		{"a stalled endpoint", ever(emulator.Stall), iam.ErrTimeout, []string{"no answer in time: the connection is there, and the answer took too long", "is slow", "smaller pages"}},
 		{"an endpoint that hangs up", ever(emulator.Reset), iam.ErrUnreachable, []string{"unreachable", "connect to http://127.0.0.1"}},
 		{"garbage", ever(emulator.Garbage), iam.ErrIncomplete, []string{"incomplete answer"}},
 		{"an empty body", ever(emulator.Empty), iam.ErrIncomplete, []string{"incomplete answer", "after 0 bytes"}},
@@ -190,7 +190,7 @@ func TestAnEndpointThatTakesConnectionsAndSaysNothingEndsInSeconds(t *testing.T)
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	o := iam.Options{Region: "eu-west-1", Endpoint: "http://" + listener.Addr().String(), AttemptTimeout: 100 * time.Millisecond, CallTimeout: 400 * time.Millisecond}
+	o := iam.Options{Region: "eu-west-1", Endpoint: "http://" + listener.Addr().String(), PageTimeout: 100 * time.Millisecond, CallTimeout: 400 * time.Millisecond}
 	_, err = open(t, o).Keys(t.Context(), "alice", nil)
 	if !errors.Is(err, iam.ErrTimeout) {
 		t.Errorf("got %v, want ErrTimeout", err)

@@ -48,7 +48,7 @@ func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 			}
 			o := o
 			if kind == emulator.Stall {
-				o.Attempts, o.AttemptTimeout, o.CallTimeout = 2, 30*time.Millisecond, 100*time.Millisecond
+				o.Attempts, o.CallTimeout, o.PageTimeout = 2, 100*time.Millisecond, 30*time.Millisecond
 			}
 			for _, times := range []int{1, -1} {
 				t.Run(fmt.Sprintf("%s, %s, %d times", name, kind, times), func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestOneStalledCallIsTriedAgain(t *testing.T) {
 	isolate(t)
 	e := start(t, emulator.Options{Company: company})
 	o := quick(e)
-	o.AttemptTimeout = 500 * time.Millisecond
+	o.PageTimeout = 500 * time.Millisecond
 	if err := e.SetFaults(emulator.Fault{Kind: emulator.Stall}); err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,9 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -76,8 +78,9 @@ func (c *Client) counting(stack *middleware.Stack) error {
 
 // tries is what a call knows about its attempts.
 type tries struct {
-	paid bool  // the next attempt's wait for the rate is done
-	last error // of the attempt before
+	paid      bool        // the next attempt's wait for the rate is done
+	last      error       // of the attempt before
+	connected atomic.Bool // an attempt came as far as a connection
 }
 
 type triesKey struct{}
@@ -111,6 +114,23 @@ func (c *Client) limiting(stack *middleware.Stack) error {
 		}), "Retry", middleware.After)
 }
 
+// byLane bounds attempts of calls for which a person waits by a shorter time
+// than others. It notes in a call's tries that there was a connection.
+type byLane struct{ urgent, other aws.HTTPClient }
+
+// Do sends a request by the client of its lane.
+func (b byLane) Do(r *http.Request) (*http.Response, error) {
+	if t, ok := r.Context().Value(triesKey{}).(*tries); ok {
+		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+			GotConn: func(httptrace.GotConnInfo) { t.connected.Store(true) },
+		}))
+	}
+	if laneOf(r.Context()) == loginLane {
+		return b.urgent.Do(r)
+	}
+	return b.other.Do(r)
+}
+
 // plainBodies hides WriteTo of request bodies from net/http. smithy-go's WriteTo
 // fails on a body that is closed, and smithy-go closes a body as soon as the
 // answer's head is there: where the answer is quicker than net/http's look for
@@ -129,20 +149,29 @@ func (p plainBodies) Do(r *http.Request) (*http.Response, error) {
 // for new credentials once if AWS calls them expired. op names the operation
 // in errors.
 func (c *Client) call(ctx context.Context, op string, f func(context.Context) error) error {
-	err := c.try(ctx, op, f)
+	limit := c.options.CallTimeout
+	if laneOf(ctx) != loginLane {
+		limit += c.options.PageTimeout
+	}
+	return c.within(ctx, op, limit, f)
+}
+
+// within is call with a time limit of its own.
+func (c *Client) within(ctx context.Context, op string, limit time.Duration, f func(context.Context) error) error {
+	err := c.try(ctx, op, limit, f)
 	if errors.Is(err, ErrExpired) {
 		c.expire()
-		err = c.try(ctx, op, f)
+		err = c.try(ctx, op, limit, f)
 	}
 	return err
 }
 
-func (c *Client) try(ctx context.Context, op string, f func(context.Context) error) error {
+func (c *Client) try(ctx context.Context, op string, limit time.Duration, f func(context.Context) error) error {
 	if err := c.limiter.wait(ctx); err != nil {
 		return ended(ctx, op, err)
 	}
 	tries := &tries{paid: true}
-	bounded, cancel := context.WithTimeout(context.WithValue(ctx, triesKey{}, tries), c.options.CallTimeout)
+	bounded, cancel := context.WithTimeout(context.WithValue(ctx, triesKey{}, tries), limit)
 	defer cancel()
 	err := f(bounded)
 	if err == nil {
@@ -157,6 +186,13 @@ func (c *Client) try(ctx context.Context, op string, f func(context.Context) err
 		err = tries.last
 	}
 	failed := explain(op, err)
+	if failed.Kind == ErrTimeout && tries.connected.Load() {
+		failed.Detail = "the connection is there, and the answer took too long: " + c.endpoint + " or the way to it is slow"
+		failed.Remedy = "look at the proxy and at lost packets on the way"
+		if laneOf(ctx) != loginLane {
+			failed.Remedy = "smaller pages are asked for next; if that does not help, " + failed.Remedy
+		}
+	}
 	if failed.Kind == ErrUnreachable && failed.Remedy == "" {
 		failed.Remedy = fmt.Sprintf("check that this host can connect to %s", c.endpoint)
 	}

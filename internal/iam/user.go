@@ -52,7 +52,7 @@ func (c *Client) Keys(ctx context.Context, userName string, known func(keyID str
 	}
 	listed := make(map[string]directory.Key)
 	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
-		out, err := c.iam.ListSSHPublicKeys(ctx, &awsiam.ListSSHPublicKeysInput{UserName: &userName, Marker: marker, MaxItems: aws.Int32(pageSize)})
+		out, err := c.iam.ListSSHPublicKeys(ctx, &awsiam.ListSSHPublicKeysInput{UserName: &userName, Marker: marker, MaxItems: c.pages.items()})
 		if err != nil {
 			return page{}, missing(err, op, directory.ErrNoSuchUser, "")
 		}
@@ -135,7 +135,7 @@ func (c *Client) GroupsOf(ctx context.Context, userName string) ([]directory.Gro
 	p := newPart()
 	found := make(map[string]directory.Group)
 	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
-		out, err := c.iam.ListGroupsForUser(ctx, &awsiam.ListGroupsForUserInput{UserName: &userName, Marker: marker, MaxItems: aws.Int32(pageSize)})
+		out, err := c.iam.ListGroupsForUser(ctx, &awsiam.ListGroupsForUserInput{UserName: &userName, Marker: marker, MaxItems: c.pages.items()})
 		if err != nil {
 			return page{}, missing(err, op, directory.ErrNoSuchUser, "")
 		}
@@ -171,7 +171,7 @@ func (c *Client) Tags(ctx context.Context, userName string) (map[string]string, 
 	}
 	tags := make(map[string]string)
 	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
-		out, err := c.iam.ListUserTags(ctx, &awsiam.ListUserTagsInput{UserName: &userName, Marker: marker, MaxItems: aws.Int32(pageSize)})
+		out, err := c.iam.ListUserTags(ctx, &awsiam.ListUserTagsInput{UserName: &userName, Marker: marker, MaxItems: c.pages.items()})
 		if err != nil {
 			return page{}, missing(err, op, directory.ErrNoSuchUser, "")
 		}

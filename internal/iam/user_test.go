@@ -122,7 +122,7 @@ func TestEveryFaultAtEveryCallForKeysIsAnErrorOrTheRightAnswer(t *testing.T) {
 		o := o
 		o.Attempts = 2
 		if kind == emulator.Stall {
-			o.AttemptTimeout, o.CallTimeout = 30*time.Millisecond, 100*time.Millisecond
+			o.CallTimeout, o.PageTimeout = 100*time.Millisecond, 30*time.Millisecond
 		}
 		for call := 1; call <= calls; call++ {
 			for _, times := range []int{1, -1} {

@@ -26,7 +26,7 @@ import (
 func TestEveryFaultAtEveryCallLeavesACompleteState(t *testing.T) {
 	unmet.Long(t, "every fault is made at every call, and each waits for a time limit")
 	impatient := func(o *iam.Options) {
-		o.Attempts, o.AttemptTimeout, o.CallTimeout = 2, 100*time.Millisecond, 250*time.Millisecond
+		o.Attempts, o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 2, 100*time.Millisecond, 250*time.Millisecond, 100*time.Millisecond
 	}
 	for _, kind := range emulator.Faults {
 		for _, times := range []int{1, -1} {
@@ -227,7 +227,7 @@ func TestManyFaultsInALargeDirectoryCostNobodyTheAccount(t *testing.T) {
 				c.Users = append(c.Users, u)
 			}
 			h := newHostOf(t, emulator.Options{Company: c, Settings: emulator.Settings{PageSize: 20}}, func(o *iam.Options) {
-				o.Attempts, o.AttemptTimeout, o.CallTimeout = 2, 250*time.Millisecond, 600*time.Millisecond
+				o.Attempts, o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 2, 250*time.Millisecond, 600*time.Millisecond, 250*time.Millisecond
 			})
 			h.refresh()
 			first := h.users()
@@ -308,7 +308,7 @@ func TestManyFaultsInALargeDirectoryCostNobodyTheAccount(t *testing.T) {
 func TestAMetadataServiceThatFailsInTheMiddleOfAWalkCostsNobodyTheAccount(t *testing.T) {
 	unmet.Long(t, "each round waits for the time limits of the metadata service")
 	h := newHostOf(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 1}, Instance: emulator.Instance{Role: "host"}}, func(o *iam.Options) {
-		o.Attempts, o.AttemptTimeout, o.CallTimeout = 2, 500*time.Millisecond, time.Second
+		o.Attempts, o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 2, 500*time.Millisecond, time.Second, 500*time.Millisecond
 	})
 	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "false"} {
 		t.Setenv(name, value)

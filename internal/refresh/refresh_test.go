@@ -393,7 +393,9 @@ func TestADryRunChangesNothing(t *testing.T) {
 
 func TestAFailureOfIAMLeavesWhatIsServedUntouched(t *testing.T) {
 	unmet.Long(t, "each failure waits for its time limit")
-	short := func(o *iam.Options) { o.AttemptTimeout, o.CallTimeout = 300*time.Millisecond, time.Second }
+	short := func(o *iam.Options) {
+		o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 300*time.Millisecond, time.Second, 300*time.Millisecond
+	}
 	for name, c := range map[string]struct {
 		spoil  func(h *host) error
 		client func(*iam.Options)
