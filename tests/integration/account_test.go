@@ -1,0 +1,148 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nss-iam/nss-iam/tests/testbed"
+)
+
+// setupFiles are what setup edits on Debian for the doors that no listed key opens.
+var setupFiles = []string{"/etc/pam.d/common-account", "/etc/sudo.conf", "/etc/ssh/sshd_config"}
+
+func TestTheAccountPhaseOfPAMDecidesAboutPeopleOfOursOnly(t *testing.T) {
+	for _, release := range testbed.Releases {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			testbed.RequireArtefacts(t, "debootstrap")
+			host := testbed.NewDebianHost(t, release)
+			log := host.Syslog()
+			iam := serving(t, host)
+			host.Run("useradd", "-m", "-s", "/bin/sh", "local")
+			host.Run("useradd", "-m", "-s", "/bin/sh", "other")
+			before := map[string]string{}
+			for _, name := range setupFiles {
+				before[name] = host.Read(name)
+			}
+			host.Run("mkdir", "-p", "/run/sshd")
+			host.Run("iam-cachefill", "setup", "--offline")
+			in := func(user string) bool {
+				r := host.Try("su", user, "-s", "/bin/sh", "-c", "id -un")
+				return r.Code == 0 && r.Stdout == user+"\n"
+			}
+			want := func(when string, users map[string]bool) {
+				t.Helper()
+				for user, want := range users {
+					if got := in(user); got != want {
+						t.Errorf("%s: %s comes in: %v, want %v\n%s", when, user, got, want, strings.Join(log.Lines(user), "\n"))
+					}
+				}
+			}
+			want("from the cache", map[string]bool{"local": true, "root": true, "alice": true, "bob": true})
+
+			host.StartDaemon()
+			host.Eventually("the daemon answers", time.Minute, func() bool { return host.Try("test", "-S", "/run/nss-iam/cachefill.sock").Code == 0 })
+			iam.RemoveMember("developers", "alice")
+			want("before the refresh", map[string]bool{"local": true, "alice": false, "bob": true})
+			if lines := log.Lines(`user "alice" refused at "su": may not log in, says IAM`); len(lines) != 1 {
+				t.Errorf("want one line about the refusal: %q", lines)
+			}
+			host.Run("iam-cachefill", "refresh")
+			want("pending removal", map[string]bool{"local": true, "alice": false, "bob": true})
+
+			// Whatever becomes of the helper costs a local account nothing.
+			for _, helper := range []string{"kill -SEGV $$", "exit 0", "exit 3"} {
+				host.Write(testbed.Account, "#!/bin/sh\n"+helper+"\n", 0o755)
+				want("a helper that does "+helper, map[string]bool{"local": true, "root": true, "bob": helper == "exit 0"})
+			}
+			host.Run("rm", testbed.Account)
+			want("no helper", map[string]bool{"local": true, "root": true, "bob": false})
+
+			host.Run("iam-cachefill", "setup", "--undo", "--offline")
+			for name, was := range before {
+				if now := host.Read(name); now != was {
+					t.Errorf("%s after undo: %q, want %q", name, now, was)
+				}
+			}
+		})
+	}
+}
+
+func TestSSHDIgnoresTheOwnKeysOfServedUsersOnly(t *testing.T) {
+	const own = "authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2"
+	for _, release := range testbed.Releases {
+		for _, config := range []string{"", "UsePAM yes\nX11Forwarding no", "UsePAM yes\nMatch User git\n\tX11Forwarding yes\n"} {
+			t.Run(release+" "+config, func(t *testing.T) {
+				testbed.RequireArtefacts(t, "debootstrap")
+				host := testbed.NewDebianHost(t, release)
+				serving(t, host)
+				host.Run("mkdir", "-p", "/run/sshd")
+				host.Run("ssh-keygen", "-A")
+				host.Run("useradd", "-m", "-s", "/bin/sh", "local")
+				if config != "" {
+					host.Write("/etc/ssh/sshd_config", config, 0o644)
+				}
+				was := host.Read("/etc/ssh/sshd_config")
+				keysFile := func(user string) string {
+					text := host.Run("/usr/sbin/sshd", "-T", "-C", "user="+user+",host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
+					for line := range strings.Lines(text) {
+						if strings.HasPrefix(line, "authorizedkeysfile ") {
+							return strings.TrimSpace(line)
+						}
+					}
+					return ""
+				}
+				set := func(ownFile, want string) {
+					t.Helper()
+					text := host.Read(testbed.Config)
+					host.Configure(text + "[keys]\nown_file = \"" + ownFile + "\"\n")
+					host.Run("iam-cachefill", "setup", "--offline")
+					host.Configure(text)
+					for user, want := range map[string]string{"alice": want, "carol": want, "local": own, "root": own} {
+						if got := keysFile(user); got != want {
+							t.Errorf("own_file = %q: %s: %q, want %q", ownFile, user, got, want)
+						}
+					}
+				}
+				set("ignore", "authorizedkeysfile none")
+				set("allow", own)
+				set("ignore", "authorizedkeysfile none")
+				host.Run("iam-cachefill", "setup", "--undo", "--offline")
+				if now := host.Read("/etc/ssh/sshd_config"); now != was || host.Try("test", "-e", "/etc/ssh/sshd_config.d/10-nss-iam.conf").Code == 0 {
+					t.Errorf("after undo: %q, want %q", now, was)
+				}
+			})
+		}
+	}
+}
+
+func TestSudoFollowsTheGroupDatabaseInAnOpenSession(t *testing.T) {
+	for _, release := range testbed.Releases {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			testbed.RequireArtefacts(t, "debootstrap")
+			host := testbed.NewDebianHost(t, release)
+			iam := serving(t, host)
+			host.Run("mkdir", "-p", "/run/sshd")
+			host.Run("iam-cachefill", "setup", "--offline")
+			// The session's groups are those of its beginning: its file says when to ask again.
+			session := host.Start(nil, "su", "carol", "-s", "/bin/sh", "-c", `
+				sudo -n id -u
+				while [ ! -e /tmp/demoted ]; do sleep 0.1; done
+				id -nG; sudo -n id -u; echo "status $?"`)
+			host.Eventually("carol is root", time.Minute, func() bool { return strings.HasPrefix(session.Output(), "0\n") })
+			iam.RemoveMember("admins", "carol@example.com")
+			host.Refreshed()
+			host.Refreshed()
+			host.Run("touch", "/tmp/demoted")
+			host.Eventually("the session has ended", time.Minute, func() bool { return strings.Contains(session.Output(), "status ") })
+			if got := session.Output(); !strings.HasSuffix(got, "status 1\n") || strings.Count(got, "0\n") != 1 {
+				t.Errorf("the session: %q, want that sudo refuses carol", got)
+			}
+			if r := host.TryAs("bob", "sudo", "-n", "true"); r.Code == 0 {
+				t.Errorf("bob, who never had sudo: %v", r)
+			}
+		})
+	}
+}
