@@ -142,3 +142,50 @@ func TestAFormerUserIsForgottenWhenKeepNamesHasPassed(t *testing.T) {
 		}
 	}
 }
+
+// A person whose account has ended, or whose name the directory cannot have
+// given, enters no shared account, whatever groups say; also where the person
+// was never served here.
+func TestASharedAccountIsClosedToAnAccountThatHasEnded(t *testing.T) {
+	d := company([]string{"alice", "bob", "carol", "dave"}, "dev: alice bob carol dave", "ops: alice bob carol dave")
+	for i := range d.Users {
+		switch d.Users[i].Name {
+		case "bob":
+			d.Users[i].Tags = map[string]string{"end": "2025-12-31"}
+		case "carol":
+			d.Users[i].Tags = map[string]string{"end": "some day"}
+		case "dave":
+			d.Users[i].Name = "da:ve"
+		}
+	}
+	p := policy()
+	p.ExpiresTag, p.Shared = "end", map[string][]string{"ubuntu": {"ops"}}
+	r := build(t, Input{Directory: d, Policy: p, Host: localHost})
+	if got := r.Shared["ubuntu"]; len(got) != 1 || got[0] != aliceID {
+		t.Errorf("%q may enter ubuntu, want alice alone", got)
+	}
+}
+
+// The private group cannot have a served group's name, so that there is no row
+// under which the person could stay.
+func TestAServedGroupOfALoginNameEndsThatLogin(t *testing.T) {
+	p := policy()
+	p.Publish = []string{"*"}
+	s := newStory(t, p, company([]string{"alice", "bob"}, "dev: alice bob"))
+	uid := s.last.Tables.user("alice").UID
+	taken := company([]string{"alice", "bob"}, "dev: alice bob", "alice: bob")
+	r := s.answer(taken)
+	if contains(r.Admitted, aliceID) || len(r.Pending) != 1 || len(r.NewFormer) > 0 {
+		t.Errorf("at once: admitted %q, pending %+v, former %+v; want alice without rights", r.Admitted, r.Pending, r.NewFormer)
+	}
+	if f := finding(r.Findings, aliceID); f.Reason != NameTaken || !strings.Contains(f.Detail, "served group's") {
+		t.Errorf("the finding is %v, want that a served group has the name", f)
+	}
+	r = s.answer(taken)
+	if u := r.Tables.user(formerName(uid)); len(r.NewFormer) != 1 || !u.Former || u.UID != uid {
+		t.Errorf("confirmed: former %+v, shown as %+v", r.NewFormer, u)
+	}
+	if r = s.answer(company([]string{"alice", "bob"}, "dev: alice bob")); !contains(r.Admitted, aliceID) || r.Tables.user("alice").UID != uid {
+		t.Errorf("when the group has gone alice is %+v", r.Tables.user("alice"))
+	}
+}
