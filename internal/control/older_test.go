@@ -1,0 +1,202 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/keys"
+)
+
+// pressed gives person 0 an answer, and has all turns taken when it is older
+// than answers are reused.
+func pressed(t *testing.T, d *directory, test func(t *testing.T, s *Server)) {
+	t.Helper()
+	bubble(t, d, func(t *testing.T, s *Server) {
+		if opens, _, err := ask(t, s, person(0), aKey(person(0))); !opens {
+			t.Fatal(err)
+		}
+		time.Sleep(4 * time.Second)
+		d.mu.Lock()
+		d.takes = 9 * time.Second
+		d.mu.Unlock()
+		for i := 1; i <= 4; i++ {
+			go func() { _, _, _ = ask(t, s, person(i), aKey(person(i))) }()
+		}
+		synctest.Wait()
+		test(t, s)
+	})
+}
+
+func TestAnOlderAnswerNeverSaysMoreThanTheListing(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		listed func(d *directory)
+		keys   int
+	}{
+		{"the listing has the key", func(*directory) {}, 1},
+		{"the listing has no keys any more", func(d *directory) { d.listed[person(0)] = nil }, 0},
+		{"nothing is listed", func(d *directory) { delete(d.listed, person(0)) }, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDirectory(5)
+			pressed(t, d, func(t *testing.T, s *Server) {
+				d.mu.Lock()
+				c.listed(d)
+				d.mu.Unlock()
+				if a, ok := s.lookups.enough(person(0)); !ok || len(a.User.Keys) != c.keys {
+					t.Errorf("in the account phase: %d keys, %v; want %d", len(a.User.Keys), ok, c.keys)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if a, err := s.lookups.keys(ctx, Question{Name: person(0)}); err != nil || len(a.User.Keys) != c.keys {
+					t.Errorf("without a key: %d keys, %v; want %d", len(a.User.Keys), err, c.keys)
+				}
+				if got := s.Counts(); got.Older != 2 || got.Limited != 0 || got.Busy != 0 {
+					t.Errorf("counts %+v, want two older answers", got)
+				}
+			})
+		})
+	}
+}
+
+func TestAnAnswerGrowsTooOldToTheMoment(t *testing.T) {
+	d := newDirectory(5)
+	bubble(t, d, func(t *testing.T, s *Server) {
+		begin := time.Now()
+		if opens, _, err := ask(t, s, person(0), aKey(person(0))); !opens {
+			t.Fatal(err)
+		}
+		fresh := func(want bool, when string) {
+			t.Helper()
+			if _, ok := s.lookups.enough(person(0)); ok != want {
+				t.Errorf("%s: good enough %v, want %v", when, ok, want)
+			}
+		}
+		ended := time.Now()
+		fresh(true, "at once")
+		time.Sleep(3*time.Second - 1 - time.Since(ended))
+		fresh(true, "a moment before three seconds")
+		time.Sleep(1)
+		fresh(false, "after three seconds, with turns free")
+		time.Sleep(time.Minute - time.Second - time.Since(begin))
+		d.mu.Lock()
+		d.takes = 9 * time.Second
+		d.mu.Unlock()
+		for i := 1; i <= 4; i++ {
+			go func() { _, _, _ = ask(t, s, person(i), aKey(person(i))) }()
+		}
+		synctest.Wait()
+		time.Sleep(time.Second - 1)
+		fresh(true, "a moment before a minute, with all turns taken")
+		time.Sleep(1)
+		fresh(false, "after a minute")
+	})
+}
+
+func TestPatienceOfNothingIsNoEnd(t *testing.T) {
+	d := newDirectory(1)
+	d.takes = time.Second
+	for _, c := range []struct {
+		name     string
+		patience time.Duration
+		err      error
+	}{{"none", 0, nil}, {"less than a lookup takes", time.Second - 1, errSlow}, {"more", time.Second + 1, nil}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := NewServer(Options{Lookup: d.lookup, Listed: d.list, Patience: func() time.Duration { return c.patience }})
+			t.Cleanup(func() { ended(s) })
+			if opens, _, err := ask(t, s, person(0), aKey(person(0))); !errors.Is(err, c.err) || opens != (c.err == nil) {
+				t.Errorf("%s: %v, %v; want %v", c.name, opens, err, c.err)
+			}
+		})
+	}
+}
+
+func TestAStrangersNameWaitsForFiveMinutesAndNoLonger(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(s *Server, d *directory)
+		looked bool
+	}{
+		{"asked about just now", func(*Server, *directory) {}, true},
+		{"asked about five minutes ago", func(s *Server, _ *directory) { s.lookups.strangers.waiting[0].asked = time.Now().Add(-strangerWaits) }, true},
+		{"asked about before that", func(s *Server, _ *directory) {
+			s.lookups.strangers.waiting[0].asked = time.Now().Add(-strangerWaits - 1)
+		}, false},
+		{"answered meanwhile", func(s *Server, _ *directory) {
+			s.lookups.names[person(0)].good = &lookup{asked: time.Now().Add(1)}
+		}, false},
+		{"under way already", func(s *Server, _ *directory) { s.lookups.names[person(0)].under = &lookup{} }, false},
+		{"forgotten", func(s *Server, _ *directory) { delete(s.lookups.names, person(0)) }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDirectory(1)
+			bubble(t, d, func(t *testing.T, s *Server) {
+				l := s.lookups
+				l.mu.Lock()
+				l.remember(person(0), time.Now())
+				l.strangers.waiting, l.strangers.serving = []waiting{{person(0), time.Now()}}, true
+				c.change(s, d)
+				l.mu.Unlock()
+				it := l.startWaiting()
+				if (it != nil) != c.looked {
+					t.Errorf("a lookup was started: %v, want %v", it != nil, c.looked)
+				}
+				if l.strangers.serving != c.looked || len(l.strangers.waiting) != 0 {
+					t.Errorf("serving %v with %d waiting", l.strangers.serving, len(l.strangers.waiting))
+				}
+				if n := l.names[person(0)]; n != nil && !c.looked {
+					n.under = nil
+				}
+			})
+		})
+	}
+}
+
+func TestWhatIsForgottenForRoomIsWhatHasEnded(t *testing.T) {
+	now := time.Now()
+	s := NewServer(Options{})
+	defer s.end()
+	l := s.lookups
+	ended := func(until time.Time) *remembered { return &remembered{last: &lookup{until: until}} }
+	fill := func() {
+		clear(l.names)
+		l.names["under way"] = &remembered{under: &lookup{}, last: &lookup{until: now.Add(-time.Hour)}}
+		l.names["past"] = ended(now.Add(-1))
+		l.names["now"] = ended(now)
+		l.names["fresh"] = ended(now.Add(time.Second))
+		l.names["never answered"] = &remembered{}
+	}
+	fill()
+	l.drop(now)
+	for name, kept := range map[string]bool{"under way": true, "past": false, "now": true, "fresh": true, "never answered": false} {
+		if (l.names[name] != nil) != kept {
+			t.Errorf("with room: %s is kept: %v, want %v", name, l.names[name] != nil, kept)
+		}
+	}
+	fill()
+	for i := range maxRemembered/2 + 10 {
+		l.names[person(i)] = ended(now.Add(time.Hour))
+	}
+	l.drop(now)
+	if len(l.names) != 1 || l.names["under way"] == nil {
+		t.Errorf("without room %d names are kept, want the one under way", len(l.names))
+	}
+}
+
+func TestAStrangerIsWhoseKeyTheListingLacks(t *testing.T) {
+	d := newDirectory(2)
+	bubble(t, d, func(t *testing.T, s *Server) {
+		both := answer(person(0), []keys.Key{aKey("one"), aKey("two")})
+		for key, want := range map[string]bool{"one": true, "two": true, "three": false} {
+			if got := has(both, aKey(key).SHA256()); got != want {
+				t.Errorf("%s is among them: %v, want %v", key, got, want)
+			}
+		}
+		if has(Answer{}, aKey("one").SHA256()) {
+			t.Error("nobody has a key")
+		}
+	})
+}
