@@ -123,8 +123,8 @@ func policyFrom(c config.Config) accounts.Policy {
 	}
 }
 
-// sweepAge is how old a listing of keys becomes before it is repeated: in half
-// of max_stale every cached key is confirmed twice before it grows too old.
+// sweepAge is how old a listing of keys becomes at most before it is repeated: in
+// half of max_stale every cached key is confirmed twice before it grows too old.
 // Without questions at login the sweep is all that notices a revoked key.
 func sweepAge(k config.Keys) time.Duration {
 	age := 12 * time.Hour

@@ -9,6 +9,16 @@ import (
 // does not have, or no longer has under this name.
 var ErrNoSuchUser = errors.New("no such user")
 
+// ErrUserRefused is in the error of a question that the directory refused to
+// answer about this user. It may answer about others: a permission can be
+// limited to a path.
+var ErrUserRefused = errors.New("the directory does not answer about this user")
+
+// ErrNotReached is in the error of a question that did not come as far as the
+// directory: there is no network, no name server, no region or no credentials
+// yet.
+var ErrNotReached = errors.New("the directory was not reached")
+
 // A Source answers for a whole directory at once: IAM, or a snapshot of it.
 type Source interface {
 	// Directory answers a query. The answer is complete, or an error.
@@ -22,7 +32,8 @@ type Source interface {
 // belong to somebody else by now: then the user is not there, ErrNoSuchUser.
 type UserSource interface {
 	// Keys lists a user's keys. The error is ErrNoSuchUser if the user is not
-	// there.
+	// there, and ErrUserRefused if the directory refuses to answer about this
+	// user.
 	Keys(ctx context.Context, u User, q KeyQuery) (KeyListing, error)
 	// Exists returns ErrNoSuchUser if the user is not there, or if allUsers is
 	// set and the user is outside of the source's path prefix.

@@ -12,6 +12,8 @@ import (
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 // The kinds of failure, for errors.Is. Every error of this package has one or
@@ -80,6 +82,11 @@ func (e *Error) Unwrap() []error {
 		return []error{e.Kind}
 	}
 	return []error{e.Kind, e.Cause}
+}
+
+// Is makes every failure to come as far as AWS a directory.ErrNotReached.
+func (e *Error) Is(target error) bool {
+	return target == directory.ErrNotReached && (e.Kind == ErrUnreachable || e.Kind == ErrNoRegion || e.Kind == ErrNoCredentials)
 }
 
 // explain turns what the SDK returned for op into an Error.

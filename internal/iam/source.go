@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -69,17 +70,15 @@ func (s *Source) Keys(ctx context.Context, u directory.User, q directory.KeyQuer
 		verify = verify || !q.Own[id]
 		return q.Body(id)
 	})
-	if err != nil {
-		return l, err
-	}
-	if q.TagPrefix != "" {
+	if err == nil && q.TagPrefix != "" {
 		verify = true
-		if l.Tags, err = c.tagsWith(ctx, u.Name, q.TagPrefix); err != nil {
-			return l, err
-		}
+		l.Tags, err = c.tagsWith(ctx, u.Name, q.TagPrefix)
 	}
-	if verify {
+	if err == nil && verify {
 		err = c.exists(ctx, u, q.AllUsers)
+	}
+	if errors.Is(err, ErrAccessDenied) || errors.Is(err, ErrRefused) {
+		err = fmt.Errorf("%w: %w", directory.ErrUserRefused, err)
 	}
 	return l, err
 }

@@ -47,6 +47,16 @@ func (k *keysDB) checked() {
 	k.mu.Unlock()
 }
 
+// checkedAll says that all keys were looked at: nothing that is yet to come would
+// be worth a wait.
+func (k *keysDB) checkedAll() {
+	k.mu.Lock()
+	if !k.aged.IsZero() {
+		k.aged = k.setup.Now().Add(-agedPublish)
+	}
+	k.mu.Unlock()
+}
+
 // retire waits for what is being published and has k publish nothing more.
 func (k *keysDB) retire() {
 	k.publishing.Lock()

@@ -1,11 +1,13 @@
 package refresh
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
@@ -15,7 +17,58 @@ type listings struct {
 
 	mu      sync.Mutex
 	checked map[string]time.Time // user id → when the keys were last listed; nil: not read from the state yet
+	refused map[string]refusal   // user id → why there is no newer listing
 	news    int                  // see Logins.News
+}
+
+// A refusal is why the directory did not answer about a user's keys.
+type refusal struct {
+	name string
+	err  error
+	at   time.Time
+}
+
+// refuse notes that the directory refused to answer about a user.
+func (l *listings) refuse(p person, err error, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refused == nil {
+		l.refused = map[string]refusal{}
+	}
+	l.refused[p.ID] = refusal{p.IAMName, err, at}
+}
+
+// forgive forgets who was refused.
+func (l *listings) forgive() {
+	l.mu.Lock()
+	clear(l.refused)
+	l.mu.Unlock()
+}
+
+// refusedSince are the ids of the users who were refused after a time.
+func (l *listings) refusedSince(t time.Time) (ids []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, r := range l.refused {
+		if r.at.After(t) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// findings are the users about whose keys the directory does not answer.
+func (l *listings) findings() (all []accounts.Finding) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(l.refused)) {
+		r := l.refused[id]
+		all = append(all, accounts.Finding{
+			Kind: "user", ID: id, DirectoryName: r.name, Reason: accounts.KeysRefused,
+			Detail: fmt.Sprintf("%.600v", r.err), Remedy: "until then the keys known so far open logins, for keys.max_stale at most",
+		})
+	}
+	return all
 }
 
 // lastChecked returns when each user's keys were last listed, by user id.
@@ -59,6 +112,7 @@ func (l *listings) save(made map[string]directory.KeyListing) (news bool, err er
 	}
 	for id, listing := range made {
 		l.checked[id] = listing.Checked
+		delete(l.refused, id)
 	}
 	if news {
 		l.news++
@@ -83,5 +137,6 @@ func (l *listings) keep(userIDs map[string]bool) error {
 	for _, id := range others {
 		delete(l.checked, id)
 	}
+	maps.DeleteFunc(l.refused, func(id string, _ refusal) bool { return !userIDs[id] })
 	return nil
 }

@@ -18,16 +18,16 @@ type Logins struct {
 	setup    *Setup
 	users    users
 	denials  *denials
-	listings listings
+	listings *listings
 	keysDB   keysDB
 
 	mu        sync.Mutex // guards what follows
 	admission admission
 }
 
-func newLogins(s *Setup, d *denials) *Logins {
+func newLogins(s *Setup, d *denials, k *listings) *Logins {
 	return &Logins{
-		setup: s, users: users{setup: s}, denials: d, listings: listings{setup: s}, keysDB: keysDB{setup: s},
+		setup: s, users: users{setup: s}, denials: d, listings: k, keysDB: keysDB{setup: s},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,7 +41,7 @@ type Setup struct {
 	Login    cache.LoginPolicy
 	Host     func() (accounts.Host, error)
 	KeysGID  int           // who may read keys.db; -1: root alone
-	SweepAge time.Duration // how old a listing of keys becomes before the sweep repeats it
+	SweepAge time.Duration // how old a listing of keys becomes at most before the sweep repeats it
 	Changed  func()        // called after nss.db may have become another; must not wait; may be nil
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -52,8 +53,9 @@ type Setup struct {
 // A Refresher serves one host. Its methods may be called at the same time.
 type Refresher struct {
 	Setup
-	Logins  *Logins
-	denials *denials // shared with Logins
+	Logins   *Logins
+	denials  *denials // shared with Logins
+	listings *listings
 
 	asking sync.Mutex // held by a refresh; guards:
 	// refused is why an answer of a source that repeats itself is not believed:
@@ -74,8 +76,8 @@ type Refresher struct {
 // New returns a refresher that knows nothing yet.
 func New(s Setup) *Refresher {
 	r := &Refresher{Setup: s}
-	r.denials = &denials{setup: &r.Setup}
-	r.Logins = newLogins(&r.Setup, r.denials)
+	r.denials, r.listings = &denials{setup: &r.Setup}, &listings{setup: &r.Setup}
+	r.Logins = newLogins(&r.Setup, r.denials, r.listings)
 	return r
 }
 
@@ -102,9 +104,14 @@ type Options struct {
 // error has changed nothing that is served, unless it says that the folder or
 // keys.db could not be written: then nss.db may be new, and the next refresh
 // goes on from there.
-func (r *Refresher) Refresh(ctx context.Context, o Options) (Outcome, error) {
+func (r *Refresher) Refresh(ctx context.Context, o Options) (outcome Outcome, err error) {
 	r.asking.Lock()
 	defer r.asking.Unlock()
+	defer func() {
+		if err == nil {
+			outcome.Findings = slices.Concat(outcome.Findings, r.listings.findings())
+		}
+	}()
 	last := r.last()
 	a, got, err := r.ask(ctx, last.origin, r.refused.origin, o)
 	if err != nil {
@@ -133,7 +140,7 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	outcome, err := r.apply(a, got, o, a.origin != directory.Origin{} && a.origin == before)
+	outcome, err = r.apply(a, got, o, a.origin != directory.Origin{} && a.origin == before)
 	if !o.DryRun {
 		r.refused.origin, r.refused.err = directory.Origin{}, nil
 		if errors.Is(err, accounts.ErrEmptyAnswer) {

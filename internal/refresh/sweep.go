@@ -17,23 +17,38 @@ const (
 	sweepPublish = 10 * time.Second
 )
 
+// sweepCalls is how many users an hour a host may ask about at no cost: so few
+// are no burden, even if a hundred hosts do it.
+const sweepCalls = 400
+
+// A user about whom the directory refuses to answer is asked about again after
+// refusedAgain. If a sweep is refused refusedAtOnce users and gets no answer, that
+// is no user's fault.
+const (
+	refusedAgain  = 10 * time.Minute
+	refusedAtOnce = 10
+)
+
 // Swept tells what a sweep did.
 type Swept struct {
-	Users int // whose keys were listed
-	Keys  int // that were found
-	Left  int // users whose turn it still is
+	Users   int // whose keys were listed
+	Keys    int // that were found
+	Refused int // users about whom the directory does not answer
+	Left    int // users whose turn it still is
 }
 
 // Sweep lists the keys of those who were never listed, and of those whose last
-// listing is older than SweepAge, the oldest first and at most most users (0:
-// all). What it learns is remembered and published as it goes. It ends at the
-// first error that is not about one user alone.
+// listing is old, the oldest first and at most most users (0: all). What it
+// learns is kept and published as it goes. It ends at the first error that is
+// not about one user alone. Users about whom the directory refuses to answer
+// are in the findings of the next refresh.
 func (l *Logins) Sweep(ctx context.Context, most int) (Swept, error) {
 	checked, err := l.listings.lastChecked()
 	if err != nil || l.setup.Users == nil {
 		return Swept{}, err
 	}
-	due := l.last().due(checked, l.denials.all(), l.setup.Now(), l.setup.SweepAge)
+	now, a := l.setup.Now(), l.last()
+	due := a.due(checked, append(l.denials.all(), l.listings.refusedSince(now.Add(-refusedAgain))...), now, l.setup.SweepAge)
 	if len(due) == 0 {
 		return Swept{}, nil
 	}
@@ -41,16 +56,27 @@ func (l *Logins) Sweep(ctx context.Context, most int) (Swept, error) {
 	if most > 0 && len(due) > most {
 		due = due[:most]
 	}
+	var refusal error
 	batch, published := map[string]directory.KeyListing{}, l.setup.Now()
 	err = l.users.listAll(ctx, due, func(p person, listing directory.KeyListing, err error) error {
-		if err != nil && !errors.Is(err, directory.ErrNoSuchUser) {
+		switch {
+		case errors.Is(err, directory.ErrNoSuchUser):
+			swept.Left--
+			l.decide(p, true, l.setup.Now()) // the next refresh knows the name
+			return nil
+		case errors.Is(err, directory.ErrUserRefused):
+			swept.Left--
+			swept.Refused++
+			refusal = err
+			l.listings.refuse(p, err, l.setup.Now())
+			if swept.Users == 0 && swept.Refused >= refusedAtOnce {
+				return err
+			}
+			return nil
+		case err != nil:
 			return err
 		}
 		swept.Left--
-		if err != nil {
-			l.decide(p, true, l.setup.Now()) // the next refresh knows the name
-			return nil
-		}
 		batch[p.ID] = listing
 		swept.Users++
 		swept.Keys += len(listing.Keys)
@@ -68,18 +94,35 @@ func (l *Logins) Sweep(ctx context.Context, most int) (Swept, error) {
 	if len(batch) > 0 {
 		err = errors.Join(err, l.learn(batch))
 	}
+	if err == nil && swept.Users == 0 && swept.Refused > 0 && !l.users.answersAbout(ctx, slices.Concat(a.people, a.others), l.listings.refusedSince(time.Time{})) {
+		err = refusal // the permission is missing for everybody
+	}
+	if errors.Is(err, directory.ErrUserRefused) {
+		l.listings.forgive()
+	}
+	if swept.Left == 0 {
+		l.keysDB.checkedAll()
+	}
 	return swept, errors.Join(err, l.PublishKeys())
 }
 
-// due returns the people whose turn it is, the longest waiting first.
-func (a admission) due(checked map[string]time.Time, denied []string, now time.Time, age time.Duration) []person {
+// due returns the people whose turn it is, the longest waiting first, except
+// those named. A listing is repeated once it has the age given, and earlier as
+// long as that costs no more than sweepCalls an hour.
+func (a admission) due(checked map[string]time.Time, except []string, now time.Time, age time.Duration) []person {
 	if a.keysCome {
 		return nil
 	}
+	people := slices.Concat(a.people, a.others)
+	age = min(age, max(time.Hour, time.Duration(len(people))*time.Hour/sweepCalls))
+	skip := make(map[string]bool, len(except))
+	for _, id := range except {
+		skip[id] = true
+	}
 	var due []person
-	for _, p := range slices.Concat(a.people, a.others) {
+	for _, p := range people {
 		at, ok := checked[p.ID]
-		if _, out := slices.BinarySearch(denied, p.ID); !out && (!ok || at.After(now) || now.Sub(at) >= age) {
+		if !skip[p.ID] && (!ok || at.After(now) || now.Sub(at) >= age) {
 			due = append(due, p)
 		}
 	}

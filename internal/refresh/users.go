@@ -85,6 +85,18 @@ func (u *users) list(ctx context.Context, p person, allUsers, login bool) (direc
 	return listing, nil
 }
 
+// answersAbout reports whether the directory answers about the first of the
+// people who is not among those refused.
+func (u *users) answersAbout(ctx context.Context, people []person, refused []string) bool {
+	for _, p := range people {
+		if !slices.Contains(refused, p.ID) {
+			_, err := u.list(ctx, p, false, false)
+			return !errors.Is(err, directory.ErrUserRefused)
+		}
+	}
+	return false
+}
+
 // listAll lists the people's keys, some at a time, and hands each answer or
 // error to keep, one at a time. The first error that keep returns ends it.
 func (u *users) listAll(ctx context.Context, people []person, keep func(person, directory.KeyListing, error) error) error {
