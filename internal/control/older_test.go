@@ -200,3 +200,100 @@ func TestAStrangerIsWhoseKeyTheListingLacks(t *testing.T) {
 		}
 	})
 }
+
+func TestNamesAreForgottenOnlyForWantOfRoom(t *testing.T) {
+	now := time.Now()
+	s := NewServer(Options{})
+	defer s.end()
+	l := s.lookups
+	spent := l.remember("spent", now) // with a budget that a stranger has used up
+	if l.remember("another", now); l.remember("spent", now) != spent {
+		t.Error("a name was forgotten though there is room")
+	}
+	clear(l.names)
+	for i := range maxRemembered - 1 {
+		l.names[person(i)] = &remembered{under: &lookup{}}
+	}
+	if l.remember("the last", now) == nil || len(l.names) != maxRemembered {
+		t.Errorf("there is no room for %d names", maxRemembered)
+	}
+	l.names["the last"].under = &lookup{}
+	if l.remember("one more", now) != nil {
+		t.Errorf("there is room for more than %d names", maxRemembered)
+	}
+	l.names["the last"] = &remembered{}
+	if l.remember("one more", now) == nil || l.names["the last"] != nil {
+		t.Error("a name about which nobody asks is not forgotten for another")
+	}
+}
+
+func TestALookupThatNeverCameToItsTurnIsCounted(t *testing.T) {
+	d := newDirectory(6)
+	d.takes = time.Hour
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{Lookup: d.lookup, Listed: d.list, LookupTimeout: 2 * time.Minute})
+		t.Cleanup(func() { ended(s); time.Sleep(time.Hour) })
+		for i := range 6 { // of which four have a turn, for longer than the others wait
+			go func() { _, _, _ = ask(t, s, person(i), aKey(person(i))) }()
+		}
+		time.Sleep(time.Minute - 1)
+		if got := s.Counts(); got.Busy != 0 {
+			t.Errorf("within the minute: %+v", got)
+		}
+		time.Sleep(2)
+		synctest.Wait()
+		if got := s.Counts(); got.Busy != 2 || d.lookups("") != 4 {
+			t.Errorf("after it: %+v and %d lookups, want two that were too late and four", got, d.lookups(""))
+		}
+	})
+}
+
+func TestEveryRefusalForRateIsCountedOnce(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		prepare func(l *lookups)
+		limited int64
+		waits   int // names in the queue of strangers
+	}{
+		{"within the rate", func(*lookups) {}, 0, 0},
+		{"no room for the name", func(l *lookups) {
+			for i := range maxRemembered {
+				l.names[person(i+1)] = &remembered{under: &lookup{}}
+			}
+		}, 1, 0},
+		{"the name's own tries are spent", func(l *lookups) { l.remember(person(0), time.Now()).tries.AllowN(time.Now(), strangerTries) }, 1, 0},
+		{"a lookup of the name waits for its turn", func(l *lookups) { l.remember(person(0), time.Now()).under = &lookup{} }, 1, 0},
+		{"the rate of all is spent", func(l *lookups) { l.strangers.rate.AllowN(time.Now(), strangerBurst) }, 1, 1},
+		{"all turns are taken", func(l *lookups) {
+			for range strangerTurns {
+				l.strangers.turn <- struct{}{}
+			}
+		}, 1, 1},
+		{"others wait", func(l *lookups) { l.strangers.waiting, l.strangers.serving = []waiting{{"other", time.Now()}}, true }, 1, 2},
+		{"it waits already", func(l *lookups) {
+			l.strangers.waiting, l.strangers.serving = []waiting{{person(0), time.Now().Add(-time.Minute)}}, true
+		}, 1, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDirectory(1)
+			synctest.Test(t, func(t *testing.T) {
+				s := NewServer(Options{Lookup: d.lookup, Listed: d.list})
+				t.Cleanup(func() { ended(s) })
+				l := s.lookups
+				l.mu.Lock()
+				c.prepare(l)
+				l.mu.Unlock()
+				it := l.joinStranger(person(0))
+				if (it == nil) != (c.limited > 0) || s.Counts() != (Counts{Limited: c.limited}) {
+					t.Errorf("looked up: %v, counts %+v; want %d limited", it != nil, s.Counts(), c.limited)
+				}
+				l.mu.Lock()
+				waits := l.strangers.waiting
+				l.mu.Unlock()
+				if len(waits) != c.waits || c.waits > 0 && waits[len(waits)-1] != (waiting{person(0), time.Now()}) {
+					t.Errorf("waiting are %v, want %d", waits, c.waits)
+				}
+			})
+		})
+	}
+}
