@@ -38,6 +38,7 @@ func (d *daemon) serve(ctx context.Context) error {
 			}
 			return 0
 		},
+		Spare:     d.spare,
 		Strangers: func() float64 { return strangersShare * d.settings().Source.Rate / callsOfALookup },
 		Status: func(context.Context) (any, error) {
 			r, err := readReport()
@@ -74,6 +75,14 @@ func (d *daemon) logins() control.Counts {
 		return server.Counts()
 	}
 	return control.Counts{}
+}
+
+// spare reports whether IAM may be asked about a login that could do without.
+func (d *daemon) spare() bool {
+	d.mu.Lock()
+	stats := d.sources.stats
+	d.mu.Unlock()
+	return stats == nil || stats().Spare
 }
 
 // listed says what is known of a login name without asking IAM.

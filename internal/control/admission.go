@@ -7,7 +7,7 @@ import (
 
 // admission answers whether somebody may come in. It asks IAM for memberships,
 // unless a login asked for the same person's keys within the time that answers
-// are reused, which is longer while all turns of logins are taken.
+// are reused, which is longer while there is no room for lookups.
 func (s *Server) admission(w http.ResponseWriter, r *http.Request) {
 	name, ok := loginName(w, r)
 	if !ok {

@@ -28,14 +28,16 @@ const maxRemembered = 8192
 //
 // sshd asks before the client has signed anything, so that everybody may ask
 // about every name, with any key, the public ones of its owner included. A key
-// that the person's listing does not have is a stranger: strangers start few
-// lookups, and never keep others waiting. What asks with a known key waits in
-// one queue; while it is full, an answer of the last minute is good enough.
+// that the person's listing does not have is a stranger's: strangers start few
+// lookups, and never keep others waiting. A name that was asked about within the
+// last minute is asked about again while there is room, and else gets that
+// answer and waits for its renewal, so that names without an answer go first.
 type lookups struct {
 	ask      func(context.Context, string) (Answer, error)
 	listed   func(string) (Answer, Standing)
+	spare    func() bool
 	reuse    time.Duration        // of answers
-	pressed  time.Duration        // of answers while all turns are taken
+	older    time.Duration        // of answers while there is no room for lookups
 	retry    time.Duration        // of failures
 	timeout  time.Duration        // of one lookup
 	queueing time.Duration        // how long a lookup waits for its turn
@@ -46,14 +48,15 @@ type lookups struct {
 
 	strangers strangers
 
-	mu     sync.Mutex // guards names and what they hold, strangers.waiting, counts
-	names  map[string]*remembered
-	counts Counts
+	mu       sync.Mutex // guards names and what they hold, renewals, strangers.waiting, counts
+	names    map[string]*remembered
+	renewals line
+	counts   Counts
 }
 
 // remembered is what is known of one login name from lookups.
 type remembered struct {
-	under *lookup       // the one under way
+	under *lookup       // the one under way, for which somebody may wait
 	last  *lookup       // the last that ended
 	good  *lookup       // the last that ended with an answer
 	tries *rate.Limiter // what strangers may ask about this name
@@ -61,13 +64,20 @@ type remembered struct {
 
 // A lookup is one question to IAM. Its answer is set when done is closed.
 type lookup struct {
-	done   chan struct{}
-	began  time.Time // when somebody wanted to know
-	asked  time.Time // when it had its turn; zero: it waits for that still
-	answer Answer
-	err    error
-	until  time.Time // the answer is reused up to here; set with it, under lookups.mu
+	done    chan struct{}
+	began   time.Time // when somebody wanted to know
+	asked   time.Time // when it had its turn; zero: it waits for that still
+	waiting bool      // it was in a line: nobody waits for it
+	answer  Answer
+	err     error
+	until   time.Time // the answer is reused up to here; set with it, under lookups.mu
 }
+
+type waitedForKey struct{}
+
+// NobodyWaits reports whether a lookup with this context is one that nobody at
+// the door waits for: others go first.
+func NobodyWaits(ctx context.Context) bool { return ctx.Value(waitedForKey{}) != nil }
 
 // keys answers q, at the latest when ctx ends. The lookup itself goes on then,
 // for those who ask next.
@@ -97,30 +107,39 @@ func (l *lookups) renewed(name string, older *lookup) Answer {
 
 // enough returns an answer for name that is good without a lookup.
 func (l *lookups) enough(name string) (Answer, bool) {
+	room := l.spare()
 	l.mu.Lock()
-	fresh, older := l.ended(l.names[name], time.Now())
+	now := time.Now()
+	n := l.names[name]
+	fresh := n.fresh(now)
+	older := fresh == nil && l.olderWillDo(n, now, room)
 	l.mu.Unlock()
 	switch {
 	case fresh != nil && fresh.err == nil:
 		return fresh.answer, true
-	case older != nil:
-		return l.renewed(name, older), true
+	case older:
+		return l.renewed(name, n.good), true
 	}
 	return Answer{}, false
 }
 
-// ended returns the lookup whose answer is given again: one that ended just now,
-// or while all turns are taken an older one. The caller holds l.mu.
-func (l *lookups) ended(n *remembered, now time.Time) (fresh, older *lookup) {
-	switch {
-	case n == nil:
-	case n.last != nil && now.Before(n.last.until):
-		return n.last, nil
-	case len(l.turn) == cap(l.turn) && n.good != nil && now.Sub(n.good.asked) < l.pressed:
-		l.counts.Older++
-		return nil, n.good
+// fresh returns the lookup that ended just now, if one did.
+func (n *remembered) fresh(now time.Time) *lookup {
+	if n == nil || n.last == nil || !now.Before(n.last.until) {
+		return nil
 	}
-	return nil, nil
+	return n.last
+}
+
+// olderWillDo reports whether the last good answer about a name is to be given,
+// because there is no room for another lookup now, and counts it. The caller
+// holds l.mu.
+func (l *lookups) olderWillDo(n *remembered, now time.Time, room bool) bool {
+	if n == nil || n.good == nil || now.Sub(n.good.asked) >= l.older || len(l.turn) < cap(l.turn) && room {
+		return false
+	}
+	l.counts.Older++
+	return true
 }
 
 func (l *lookups) counted() Counts {
@@ -158,9 +177,10 @@ func has(a Answer, fingerprint string) bool {
 }
 
 // join returns a lookup for name: one that is fresh or under way, after starting
-// it if need be; or, while all turns are taken, one that is older than an answer
-// may be otherwise; or neither, where there is no room for another name.
+// it if need be; or, where there is no room for one, an older one whose answer
+// will do; or neither, where there is no room for another name.
 func (l *lookups) join(name string) (it, older *lookup) {
+	room := l.spare()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -168,15 +188,17 @@ func (l *lookups) join(name string) (it, older *lookup) {
 	if n == nil {
 		return nil, nil
 	}
-	fresh, older := l.ended(n, now)
-	if fresh != nil {
+	if fresh := n.fresh(now); fresh != nil {
 		return fresh, nil
 	}
-	if n.under == nil {
-		l.start(n, name, l.turn)
+	if l.olderWillDo(n, now, room) {
+		if n.under == nil {
+			l.wait(&l.renewals, name, now)
+		}
+		return nil, n.good
 	}
-	if older != nil {
-		return nil, older
+	if n.under == nil {
+		n.under = l.start(n, name, l.turn)
 	}
 	return n.under, nil
 }
@@ -214,15 +236,15 @@ func (l *lookups) drop(now time.Time) {
 }
 
 // start begins a lookup, at once if one of turns is free. The caller holds l.mu.
-func (l *lookups) start(n *remembered, name string, turns chan struct{}) {
+func (l *lookups) start(n *remembered, name string, turns chan struct{}) *lookup {
 	it := &lookup{done: make(chan struct{}), began: time.Now()}
-	n.under = it
 	select {
 	case turns <- struct{}{}:
 		it.asked = it.began
 	default:
 	}
 	go l.run(it, n, name, turns)
+	return it
 }
 
 // run asks. It is detached from who wanted to know first: the others must not
@@ -242,7 +264,9 @@ func (l *lookups) run(it *lookup, n *remembered, name string, turns chan struct{
 	if errors.Is(err, ErrBusy) {
 		l.counts.Busy++
 	}
-	n.under, n.last = nil, it
+	if n.last = it; n.under == it {
+		n.under = nil
+	}
 	if err == nil {
 		n.good = it
 	}
@@ -254,7 +278,11 @@ func (l *lookups) take(it *lookup, name string, turns chan struct{}) (Answer, er
 		return Answer{}, ErrBusy
 	}
 	defer func() { <-turns }()
-	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
+	ctx := context.Background()
+	if it.waiting {
+		ctx = context.WithValue(ctx, waitedForKey{}, true)
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	if err := l.rate.Wait(ctx); err != nil {
 		return Answer{}, ErrBusy

@@ -121,9 +121,9 @@ func TestAStrangersNameWaitsForFiveMinutesAndNoLonger(t *testing.T) {
 		looked bool
 	}{
 		{"asked about just now", func(*Server, *directory) {}, true},
-		{"asked about five minutes ago", func(s *Server, _ *directory) { s.lookups.strangers.waiting[0].asked = time.Now().Add(-strangerWaits) }, true},
+		{"asked about five minutes ago", func(s *Server, _ *directory) { s.lookups.strangers.line.names[0].asked = time.Now().Add(-lineWaits) }, true},
 		{"asked about before that", func(s *Server, _ *directory) {
-			s.lookups.strangers.waiting[0].asked = time.Now().Add(-strangerWaits - 1)
+			s.lookups.strangers.line.names[0].asked = time.Now().Add(-lineWaits - 1)
 		}, false},
 		{"answered meanwhile", func(s *Server, _ *directory) {
 			s.lookups.names[person(0)].good = &lookup{asked: time.Now().Add(1)}
@@ -137,15 +137,15 @@ func TestAStrangersNameWaitsForFiveMinutesAndNoLonger(t *testing.T) {
 				l := s.lookups
 				l.mu.Lock()
 				l.remember(person(0), time.Now())
-				l.strangers.waiting, l.strangers.serving = []waiting{{person(0), time.Now()}}, true
+				l.strangers.line.names, l.strangers.line.serving = []inLine{{person(0), time.Now()}}, true
 				c.change(s, d)
 				l.mu.Unlock()
-				it := l.startWaiting()
+				it := l.next(&l.strangers.line)
 				if (it != nil) != c.looked {
 					t.Errorf("a lookup was started: %v, want %v", it != nil, c.looked)
 				}
-				if l.strangers.serving != c.looked || len(l.strangers.waiting) != 0 {
-					t.Errorf("serving %v with %d waiting", l.strangers.serving, len(l.strangers.waiting))
+				if l.strangers.line.serving != c.looked || len(l.strangers.line.names) != 0 {
+					t.Errorf("serving %v with %d waiting", l.strangers.line.serving, len(l.strangers.line.names))
 				}
 				if n := l.names[person(0)]; n != nil && !c.looked {
 					n.under = nil
@@ -268,10 +268,13 @@ func TestEveryRefusalForRateIsCountedOnce(t *testing.T) {
 			for range strangerTurns {
 				l.strangers.turn <- struct{}{}
 			}
+			l.strangers.rate.AllowN(time.Now(), strangerBurst) // or the line is served at once
 		}, 1, 1},
-		{"others wait", func(l *lookups) { l.strangers.waiting, l.strangers.serving = []waiting{{"other", time.Now()}}, true }, 1, 2},
+		{"others wait", func(l *lookups) {
+			l.strangers.line.names, l.strangers.line.serving = []inLine{{"other", time.Now()}}, true
+		}, 1, 2},
 		{"it waits already", func(l *lookups) {
-			l.strangers.waiting, l.strangers.serving = []waiting{{person(0), time.Now().Add(-time.Minute)}}, true
+			l.strangers.line.names, l.strangers.line.serving = []inLine{{person(0), time.Now().Add(-time.Minute)}}, true
 		}, 1, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -288,9 +291,9 @@ func TestEveryRefusalForRateIsCountedOnce(t *testing.T) {
 					t.Errorf("looked up: %v, counts %+v; want %d limited", it != nil, s.Counts(), c.limited)
 				}
 				l.mu.Lock()
-				waits := l.strangers.waiting
+				waits := l.strangers.line.names
 				l.mu.Unlock()
-				if len(waits) != c.waits || c.waits > 0 && waits[len(waits)-1] != (waiting{person(0), time.Now()}) {
+				if len(waits) != c.waits || c.waits > 0 && waits[len(waits)-1] != (inLine{person(0), time.Now()}) {
 					t.Errorf("waiting are %v, want %d", waits, c.waits)
 				}
 			})

@@ -44,7 +44,7 @@ type Options struct {
 
 	Peers         []uint32      // who may ask for keys and status, besides root
 	Reuse         time.Duration // how long an answer is reused: 3 s; negative: not at all
-	Pressed       time.Duration // how long an answer is reused while all turns are taken: 1 min
+	Older         time.Duration // how long an answer is reused while there is no room for lookups: 1 min
 	Retry         time.Duration // how long a failure is reused: 1 s, and no longer than Reuse
 	LookupTimeout time.Duration // of one lookup: 10 s
 	QueueTimeout  time.Duration // how long a lookup waits for its turn: 1 min
@@ -56,6 +56,9 @@ type Options struct {
 	Concurrent     int           // lookups at a time: 4
 	Rate           float64       // lookups a second: 20
 	Burst          int           // lookups at once after a pause: 50
+	// Spare reports whether there is room for a lookup beside those that cannot do
+	// without. nil: there is while a turn is free.
+	Spare func() bool
 	// Strangers is how many lookups a second are made for keys that no listing
 	// has. nil: one in four seconds.
 	Strangers   func() float64
@@ -77,7 +80,7 @@ type Server struct {
 func NewServer(o Options) *Server {
 	o.Reuse = max(cmp.Or(o.Reuse, 3*time.Second), 0)
 	o.Retry = cmp.Or(o.Retry, time.Second)
-	o.Pressed = cmp.Or(o.Pressed, time.Minute)
+	o.Older = cmp.Or(o.Older, time.Minute)
 	o.QueueTimeout = cmp.Or(o.QueueTimeout, time.Minute)
 	o.LookupTimeout = cmp.Or(o.LookupTimeout, 10*time.Second)
 	o.RefreshTimeout = cmp.Or(o.RefreshTimeout, 10*time.Minute)
@@ -103,25 +106,27 @@ func NewServer(o Options) *Server {
 	if o.Strangers == nil {
 		o.Strangers = func() float64 { return 0.25 }
 	}
-	life, end := context.WithCancel(context.Background())
-	turns := func() chan struct{} { return make(chan struct{}, o.Concurrent) }
-	s := &Server{options: o, end: end}
-	s.lookups = &lookups{
-		ask: o.Lookup, listed: o.Listed, reuse: o.Reuse, pressed: o.Pressed, retry: o.Retry,
-		timeout: o.LookupTimeout, queueing: o.QueueTimeout, patience: o.Patience,
-		turn: turns(), rate: rate.NewLimiter(rate.Limit(o.Rate), o.Burst), life: life,
-		strangers: strangers{
-			perSecond: o.Strangers, rate: rate.NewLimiter(rate.Limit(o.Strangers()), strangerBurst),
-			turn: make(chan struct{}, strangerTurns),
-		},
-		names: make(map[string]*remembered),
+	if o.Spare == nil {
+		o.Spare = func() bool { return true }
 	}
-	// In turns of its own: who is asked about here has shown a key or a password.
-	s.admissions = &lookups{
-		ask: o.admit, listed: o.Listed, reuse: o.Reuse, pressed: o.Pressed, retry: o.Retry,
-		timeout: o.LookupTimeout, queueing: o.QueueTimeout, patience: o.Patience,
-		turn: turns(), rate: s.lookups.rate, life: life, names: make(map[string]*remembered),
+	s := &Server{options: o}
+	var life context.Context
+	life, s.end = context.WithCancel(context.Background())
+	pace := rate.NewLimiter(rate.Limit(o.Rate), o.Burst)
+	newLookups := func(ask func(context.Context, string) (Answer, error)) *lookups {
+		strange := rate.NewLimiter(rate.Limit(o.Strangers()), strangerBurst)
+		return &lookups{
+			ask: ask, listed: o.Listed, spare: o.Spare, reuse: o.Reuse, older: o.Older, retry: o.Retry,
+			timeout: o.LookupTimeout, queueing: o.QueueTimeout, patience: o.Patience,
+			turn: make(chan struct{}, o.Concurrent), rate: pace, life: life, names: map[string]*remembered{}, renewals: newLine(nil),
+			strangers: strangers{
+				perSecond: o.Strangers, rate: strange, turn: make(chan struct{}, strangerTurns), line: newLine(strange),
+			},
+		}
 	}
+	// Each in turns of its own: admission is asked about those who have shown a key
+	// or a password.
+	s.lookups, s.admissions = newLookups(o.Lookup), newLookups(o.admit)
 	return s
 }
 

@@ -19,9 +19,6 @@ const (
 	strangerBurst = 5
 	// strangerTurns is how many of them are under way at a time.
 	strangerTurns = 2
-	// strangerWaits is how long a name that was refused for rate waits for its
-	// turn, whether or not somebody asks again.
-	strangerWaits = 5 * time.Minute
 )
 
 // strangers are the questions with a key that the person's listing does not
@@ -30,14 +27,7 @@ type strangers struct {
 	perSecond func() float64 // lookups for all of them
 	rate      *rate.Limiter
 	turn      chan struct{}
-	waiting   []waiting // names to be looked up when the rate allows, first come, first served
-	serving   bool      // somebody takes from waiting
-}
-
-// A waiting name is one about which a stranger asked in vain.
-type waiting struct {
-	name  string
-	asked time.Time
+	line      line // names that were refused for rate
 }
 
 // toStranger answers a question with an unknown key: by a lookup if strangers
@@ -65,68 +55,18 @@ func (l *lookups) joinStranger(name string) *lookup {
 	case n == nil:
 		l.counts.Limited++
 		return nil
-	case n.last != nil && now.Before(n.last.until):
+	case n.fresh(now) != nil:
 		return n.last
 	case n.under != nil && !n.under.asked.IsZero():
 		return n.under
 	case n.under != nil || !n.tries.AllowN(now, 1):
 		l.counts.Limited++
 		return nil
-	case len(l.strangers.waiting) > 0 || len(l.strangers.turn) == cap(l.strangers.turn) || !l.strangers.rate.AllowN(now, 1):
+	case l.strangers.line.serving || len(l.strangers.turn) == cap(l.strangers.turn) || !l.strangers.rate.AllowN(now, 1):
 		l.counts.Limited++
-		l.queue(name, now)
+		l.wait(&l.strangers.line, name, now)
 		return nil
 	}
-	l.start(n, name, l.strangers.turn)
+	n.under = l.start(n, name, l.strangers.turn)
 	return n.under
-}
-
-// queue has name looked up when the rate allows. The caller holds l.mu.
-func (l *lookups) queue(name string, now time.Time) {
-	for i, w := range l.strangers.waiting {
-		if w.name == name {
-			l.strangers.waiting[i].asked = now
-			return
-		}
-	}
-	l.strangers.waiting = append(l.strangers.waiting, waiting{name, now})
-	if !l.strangers.serving {
-		l.strangers.serving = true
-		go l.serveWaiting()
-	}
-}
-
-// serveWaiting looks up the names that wait, one after the other and as the
-// strangers' rate allows, until none is left.
-func (l *lookups) serveWaiting() {
-	for {
-		if l.strangers.rate.Wait(l.life) != nil {
-			return // the server has ended
-		}
-		it := l.startWaiting()
-		if it == nil {
-			return
-		}
-		<-it.done
-	}
-}
-
-// startWaiting starts the lookup of the first who still waits. It returns nil
-// where nobody does.
-func (l *lookups) startWaiting() *lookup {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
-	for len(l.strangers.waiting) > 0 {
-		w := l.strangers.waiting[0]
-		l.strangers.waiting = l.strangers.waiting[1:]
-		n := l.names[w.name]
-		if n == nil || n.under != nil || now.Sub(w.asked) > strangerWaits || n.good != nil && n.good.asked.After(w.asked) {
-			continue
-		}
-		l.start(n, w.name, l.strangers.turn)
-		return n.under
-	}
-	l.strangers.serving = false
-	return nil
 }

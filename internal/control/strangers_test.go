@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/time/rate"
 
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/keys"
@@ -35,6 +36,7 @@ type directory struct {
 	keys   map[string][]keys.Key // by name
 	listed map[string][]keys.Key // as of the last lookup
 	takes  time.Duration
+	tokens *rate.Limiter // calls that IAM is asked; nil: no bound
 	down   error
 	asked  []string
 }
@@ -57,8 +59,16 @@ func answer(name string, ks []keys.Key) Answer {
 func (d *directory) lookup(ctx context.Context, name string) (Answer, error) {
 	d.mu.Lock()
 	d.asked = append(d.asked, name)
-	takes := d.takes
+	takes, tokens := d.takes, d.tokens
 	d.mu.Unlock()
+	for tokens != nil && NobodyWaits(ctx) && !d.spare() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if tokens != nil {
+		if err := tokens.WaitN(ctx, 2); err != nil {
+			return Answer{}, err
+		}
+	}
 	select {
 	case <-time.After(takes):
 	case <-ctx.Done():
@@ -71,6 +81,11 @@ func (d *directory) lookup(ctx context.Context, name string) (Answer, error) {
 	}
 	d.listed[name] = d.keys[name]
 	return answer(name, d.keys[name]), nil
+}
+
+// spare is what package iam says of its limiter.
+func (d *directory) spare() bool {
+	return d.tokens == nil || d.tokens.Tokens() > float64(d.tokens.Burst())/2
 }
 
 func (d *directory) list(name string) (Answer, Standing) {
@@ -115,7 +130,7 @@ func ask(t *testing.T, s *Server, name string, k keys.Key) (opens bool, a Answer
 func bubble(t *testing.T, d *directory, test func(t *testing.T, s *Server)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{Lookup: d.lookup, Listed: d.list})
+		s := NewServer(Options{Lookup: d.lookup, Listed: d.list, Spare: d.spare})
 		t.Cleanup(func() { ended(s) })
 		test(t, s)
 	})
@@ -223,25 +238,29 @@ func TestUnknownKeysAtManyNamesKeepNobodyOut(t *testing.T) {
 	})
 }
 
-func TestAFloodOfKnownPublicKeysKeepsAnswersOfTheLastMinute(t *testing.T) {
-	const people = 60
-	d := newDirectory(people)
-	d.takes = 2400 * time.Millisecond // of four at a time: what half of the default rate allows
+func TestAFloodOfKnownPublicKeysKeepsNobodyOut(t *testing.T) {
+	const attacked, all = 60, 90
+	d := newDirectory(all)
+	d.tokens = rate.NewLimiter(5, 20)
 	bubble(t, d, func(t *testing.T, s *Server) {
-		flood(t, s, people, func(i int) keys.Key { return aKey(person(i % people)) })
-		time.Sleep(time.Minute)
+		flood(t, s, attacked, func(i int) keys.Key { return aKey(person(i % attacked)) })
+		time.Sleep(30 * time.Second)
 		before := d.lookups("")
-		for begin := time.Now(); time.Since(begin) < 4*time.Minute; time.Sleep(1100 * time.Millisecond) {
-			who := person(int(time.Since(begin)/time.Second) % people)
+		for begin := time.Now(); time.Since(begin) < 4*time.Minute; time.Sleep(1900 * time.Millisecond) {
+			who := person(int(time.Since(begin)/time.Second) % all)
 			asked := time.Now()
-			if opens, _, err := ask(t, s, who, aKey(who)); !opens || time.Since(asked) > 2*time.Second {
+			opens, a, err := ask(t, s, who, aKey(who))
+			if !opens || time.Since(asked) > 2*time.Second {
 				t.Fatalf("%s with the right key after %v: %v, %v", who, time.Since(asked), opens, err)
 			}
 			if a, ok := s.lookups.enough(who); !ok || !a.User.Login {
 				t.Fatalf("%s in the account phase: %+v, %v", who, a, ok)
 			}
+			if who >= person(attacked) && time.Since(a.User.Checked) > 3*time.Second {
+				t.Fatalf("%s, whom the flood leaves alone, got an answer of %v ago", who, time.Since(a.User.Checked))
+			}
 		}
-		if got, most := d.lookups("")-before, 4*int(4*time.Minute/d.takes)+4; got > most {
+		if got, most := d.lookups("")-before, 4*60*5/2+10; got > most {
 			t.Errorf("%d lookups in four minutes, want %d at most", got, most)
 		}
 		// A key that is taken away counts when its name had its turn, a minute later at most.
@@ -255,7 +274,7 @@ func TestAFloodOfKnownPublicKeysKeepsAnswersOfTheLastMinute(t *testing.T) {
 		// What a refresh or a sweep learns counts at once.
 		who := s.withOlderAnswer(t)
 		d.mu.Lock()
-		d.listed[who] = nil
+		d.listed[who], d.keys[who] = nil, nil
 		d.mu.Unlock()
 		if opens, _, _ := ask(t, s, who, aKey(who)); opens {
 			t.Error("a key that the listing lacks opens a login because an older answer has it")
@@ -266,7 +285,7 @@ func TestAFloodOfKnownPublicKeysKeepsAnswersOfTheLastMinute(t *testing.T) {
 	})
 }
 
-// withOlderAnswer returns a name whose last answer is given only while all turns are taken.
+// withOlderAnswer returns a name whose last answer is given only while there is no room for lookups.
 func (s *Server) withOlderAnswer(t *testing.T) string {
 	t.Helper()
 	s.lookups.mu.Lock()

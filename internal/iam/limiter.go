@@ -12,11 +12,11 @@ import (
 // takes the bursts away until the rate is whole again: the account's other
 // readers need what is left.
 //
-// Half of the rate belongs to logins, the other half to refreshes and sweeps,
-// each with a bucket of its own. What overflows one bucket runs into the other,
-// so that either side has the whole rate while the other is idle, and neither
-// ever takes what the other has saved. People at the door, however many, cannot
-// make a refresh more than twice as long.
+// Logins have one part of the rate, refreshes and sweeps the other, each with a
+// bucket of its own. What overflows one bucket runs into the other, so that
+// either side has the whole rate while the other is idle, and neither ever takes
+// what the other has saved. People at the door, however many, cannot make a
+// refresh twice as long.
 type limiter struct {
 	base  float64
 	burst float64
@@ -53,6 +53,7 @@ type lane int
 const (
 	refreshLane lane = iota // calls that are not marked
 	loginLane               // calls for which a person waits
+	renewalLane             // calls of logins for which nobody waits
 	sweepLane               // calls for which nobody waits
 	lanes
 )
@@ -71,16 +72,18 @@ const (
 	Floor = 1.0 / 16
 )
 
-// SweepShare is the share of the rate that refreshes and sweeps have for
-// themselves, however many people log in.
-const SweepShare = 0.5
+// RefreshShare is the share of the rate that refreshes and sweeps have for
+// themselves, however many people log in. More than half, so that a refresh
+// among logins takes less than twice its time.
+const RefreshShare = 0.6
 
 const (
 	// sweepLeaves is the share of its bucket that a sweep leaves to a refresh
-	// that may begin at any moment.
-	sweepLeaves = 0.75
-	// sweepPatience is how long one call of a sweep does so.
-	sweepPatience = 10 * time.Second
+	// that may begin at any moment, and renewalLeaves what renewals leave to people.
+	sweepLeaves   = 0.75
+	renewalLeaves = 0.5
+	// leavesFor is how long one call does so.
+	leavesFor = 10 * time.Second
 	// shortestPause keeps rounding from making a wait of none.
 	shortestPause = time.Millisecond
 	// rounding is what a bucket may lack of a whole call.
@@ -92,8 +95,8 @@ var errLate = errors.New("the wait for the rate would outlast the time allowed")
 
 type laneKey struct{}
 
-// Urgent marks calls for which a person waits: they have half of the rate for
-// themselves.
+// Urgent marks calls for which a person waits: they have a part of the
+// rate for themselves.
 func Urgent(ctx context.Context) context.Context {
 	return context.WithValue(ctx, laneKey{}, loginLane)
 }
@@ -102,6 +105,12 @@ func Urgent(ctx context.Context) context.Context {
 // refresh go first.
 func Background(ctx context.Context) context.Context {
 	return context.WithValue(ctx, laneKey{}, sweepLane)
+}
+
+// Renewal marks calls that ask about a login again without a person who waits
+// for the answer: they let other logins go first.
+func Renewal(ctx context.Context) context.Context {
+	return context.WithValue(ctx, laneKey{}, renewalLane)
 }
 
 func laneOf(ctx context.Context) lane {
@@ -177,10 +186,21 @@ func (l *limiter) leave(lane lane) {
 }
 
 func (l *limiter) bucket(lane lane) *bucket {
-	if lane == loginLane {
+	if lane == loginLane || lane == renewalLane {
 		return &l.logins
 	}
 	return &l.others
+}
+
+// leaves is the share of its bucket that a call of this lane leaves to others.
+func (lane lane) leaves() float64 {
+	switch lane {
+	case renewalLane:
+		return renewalLeaves
+	case sweepLane:
+		return sweepLeaves
+	}
+	return 0
 }
 
 // take takes a call out of the lane's bucket and returns 0, or says after which
@@ -189,13 +209,13 @@ func (l *limiter) take(lane lane, now time.Time, waited time.Duration) time.Dura
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.fill(now)
-	own, other, share := &l.others, &l.logins, SweepShare
-	if lane == loginLane {
-		own, other, share = &l.logins, &l.others, 1-SweepShare
+	own, other, share := &l.others, &l.logins, RefreshShare
+	if l.bucket(lane) == &l.logins {
+		own, other, share = &l.logins, &l.others, 1-RefreshShare
 	}
-	need := 1.0
-	if lane == sweepLane && waited < sweepPatience {
-		need = min(1+sweepLeaves*own.size, own.size)
+	need, leaves := 1.0, lane.leaves() > 0 && waited < leavesFor
+	if leaves {
+		need = min(1+lane.leaves()*own.size, own.size)
 	}
 	lacks := need - own.tokens
 	if lacks <= rounding {
@@ -207,8 +227,8 @@ func (l *limiter) take(lane lane, now time.Time, waited time.Duration) time.Dura
 	if room := other.size - other.tokens; room > rounding {
 		pause = min(lacks/(l.now*share), room/(l.now*(1-share)))
 	}
-	if lane == sweepLane && waited < sweepPatience {
-		pause = min(pause, (sweepPatience - waited).Seconds())
+	if leaves {
+		pause = min(pause, (leavesFor - waited).Seconds())
 	}
 	return max(seconds(pause), 1)
 }
@@ -222,8 +242,8 @@ func (l *limiter) fill(now time.Time) {
 	}
 	l.filled = now
 	gain := since * l.now
-	over := l.logins.add(gain * (1 - SweepShare))
-	l.logins.add(l.others.add(gain*SweepShare + over))
+	over := l.logins.add(gain * (1 - RefreshShare))
+	l.logins.add(l.others.add(gain*RefreshShare + over))
 }
 
 // throttled halves the rate.
@@ -256,6 +276,14 @@ func (l *limiter) recover(at time.Time) {
 		l.logins.resize(l.burst)
 		l.others.resize(l.burst)
 	}
+}
+
+// spare reports whether a login finds calls that renewals would leave alone.
+func (l *limiter) spare() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fill(time.Now())
+	return l.logins.tokens >= min(1+renewalLeaves*l.logins.size, l.logins.size)
 }
 
 // inForce is the rate now.

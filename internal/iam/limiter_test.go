@@ -76,7 +76,7 @@ func refreshOf(t *testing.T, l *limiter, n int) time.Duration {
 	return time.Since(begin)
 }
 
-func TestNeitherLoginsNorASweepMakeARefreshMoreThanTwiceAsLong(t *testing.T) {
+func TestLoginsWithoutEndDoNotMakeARefreshTwiceAsLong(t *testing.T) {
 	for _, n := range []int{5, 16, 20, 21, 40, 200} {
 		t.Run(fmt.Sprint(n, " calls"), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -90,10 +90,10 @@ func TestNeitherLoginsNorASweepMakeARefreshMoreThanTwiceAsLong(t *testing.T) {
 					t.Errorf("logins made %d calls in a minute, want the whole rate while nobody else asks", before)
 				}
 				busy := refreshOf(t, l, n)
-				if busy > 2*quiet+time.Millisecond {
+				if busy > time.Duration(float64(quiet)/RefreshShare)+time.Millisecond {
 					t.Errorf("the refresh took %v among logins without end, and %v in quiet", busy, quiet)
 				}
-				if got, least := logins.Load()-before, int64(busy.Seconds()*2.5)-1; got < least {
+				if got, least := logins.Load()-before, int64(busy.Seconds()*2)-1; got < least {
 					t.Errorf("logins made %d calls in the %v of the refresh, want at least %d", got, busy, least)
 				}
 				cancel()
@@ -122,8 +122,8 @@ func TestASweepGoesAfterARefreshAndIsNotStarvedByLogins(t *testing.T) {
 		time.Sleep(time.Minute)
 		before := sweep.Load()
 		time.Sleep(time.Minute)
-		if got := sweep.Load() - before; got < 149 {
-			t.Errorf("a sweep made %d calls in a minute of logins without end, want half of the rate", got)
+		if got := sweep.Load() - before; got < 179 {
+			t.Errorf("a sweep made %d calls in a minute of logins without end, want 3 a second", got)
 		}
 		cancel()
 		synctest.Wait()
@@ -161,11 +161,41 @@ func TestLoginsFindTheirBurstWhateverElseAsks(t *testing.T) {
 				t.Errorf("call %d of a login waited %v", i, took)
 			}
 		}
-		if took := time.Since(begin); took > 2100*time.Millisecond {
-			t.Errorf("25 calls took %v, want those beyond the burst at half of the rate", took)
+		if took := time.Since(begin); took > 2510*time.Millisecond {
+			t.Errorf("25 calls took %v, want those beyond the burst at 2 a second", took)
 		}
 		cancel()
 		synctest.Wait()
+	})
+}
+
+func TestRenewalsLeaveHalfOfTheBurstToPeopleAtTheDoor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(5, 20)
+		if !l.spare() {
+			t.Error("there is nothing to spare at the start")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		renewals := calls(Renewal(ctx), l, 4)
+		time.Sleep(time.Minute)
+		if got := renewals.Load(); got < 5*60-1 || l.spare() {
+			t.Errorf("%d calls in a quiet minute, and something to spare: %v; want the whole rate and nothing", got, l.spare())
+		}
+		begin := time.Now()
+		for range 10 {
+			if err := l.wait(Urgent(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begin); took > 10*time.Millisecond {
+			t.Errorf("ten calls for people at the door took %v among renewals, want no wait", took)
+		}
+		cancel()
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		if !l.spare() {
+			t.Error("there is nothing to spare after a quiet minute")
+		}
 	})
 }
 
@@ -174,7 +204,7 @@ func TestNoMoreCallsGoOutThanTheRateAllows(t *testing.T) {
 		l := newLimiter(5, 20)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
-		all := []*atomic.Int64{calls(Urgent(ctx), l, 8), calls(ctx, l, 8), calls(Background(ctx), l, 8)}
+		all := []*atomic.Int64{calls(Urgent(ctx), l, 8), calls(Renewal(ctx), l, 2), calls(ctx, l, 8), calls(Background(ctx), l, 8)}
 		<-ctx.Done()
 		synctest.Wait()
 		total := int64(0)
@@ -189,7 +219,7 @@ func TestNoMoreCallsGoOutThanTheRateAllows(t *testing.T) {
 
 func TestACallWhoseTimeEndsBeforeItsTurnIsRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, mark := range []func(context.Context) context.Context{Urgent, Background, func(c context.Context) context.Context { return c }} {
+		for _, mark := range []func(context.Context) context.Context{Urgent, Renewal, Background, func(c context.Context) context.Context { return c }} {
 			l := newLimiter(1, 1)
 			if err := l.wait(mark(t.Context())); err != nil {
 				t.Fatal(err)

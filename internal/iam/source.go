@@ -42,7 +42,7 @@ func (s *Source) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.client == nil {
-		return Stats{}
+		return Stats{Spare: true}
 	}
 	return s.client.Stats()
 }

@@ -25,6 +25,7 @@ type Stats struct {
 	Calls     map[string]int64 // requests sent by action, retries included; IAM's, STS's and EC2's
 	Throttles map[string]int64 // those that AWS refused for their rate
 	Rate      float64          // calls a second that IAM is asked at most just now
+	Spare     bool             // calls for a login go out without a wait, and leave some for the next
 }
 
 // Total is the sum of all calls.
@@ -40,7 +41,7 @@ func (s Stats) Total() int64 {
 func (c *Client) Stats() Stats {
 	c.counter.Lock()
 	defer c.counter.Unlock()
-	return Stats{Calls: maps.Clone(c.counter.calls), Throttles: maps.Clone(c.counter.throttles), Rate: c.limiter.inForce()}
+	return Stats{Calls: maps.Clone(c.counter.calls), Throttles: maps.Clone(c.counter.throttles), Rate: c.limiter.inForce(), Spare: c.limiter.spare()}
 }
 
 type counter struct {
