@@ -116,6 +116,7 @@ func commands() *cobra.Command {
 		refreshCommand(&opts),
 		statusCommand(&opts),
 		explainCommand(&opts),
+		expelCommand(&opts),
 		checkConfigCommand(&opts),
 		setupCommand(&opts),
 		publishCommand(&opts),

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 func program() {
 	work := os.Getenv("WORK")
 	cacheDir, socketPath = filepath.Join(work, "cache"), filepath.Join(work, "run", "sock")
-	nscdSocket = filepath.Join(work, "nscd")
+	nscdSocket, hostRoot = filepath.Join(work, "nscd"), filepath.Join(work, "host")
 	configPath = filepath.Join(work, "config.toml")
 	maker = func() homes.Maker { return homes.Maker{Root: work, Skel: "/skel", Mode: 0o700, Host: "test"} }
 	main()

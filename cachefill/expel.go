@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/leftovers"
+	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/internal/sessions"
+)
+
+// hostRoot is where expel looks for what somebody left; tests have another.
+var hostRoot = "/"
+
+func expelCommand(o *options) *cobra.Command {
+	var anyway bool
+	cmd := &cobra.Command{
+		Use:   "expel NAME",
+		Short: "Put somebody out now whom the directory has let go",
+		Long: `Ask the directory now, take the person's rights away, end everything that runs
+for the person, have nscd forget, and list what is left that needs a person:
+rules of local files, jobs, keys in other accounts, processes begun by sudo.
+NAME is as for explain. Whoever the directory still lets in is not put out.
+Exits with 0 if the person is out and nothing is left.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("expel wants one NAME, and got %d", len(args))
+			}
+			return nil
+		},
+		RunE: job(func(cmd *cobra.Command, args []string) error { return expel(cmd, o, args[0], anyway) }),
+	}
+	cmd.Flags().BoolVar(&anyway, "anyway", false, "end what runs though the directory lets the person in, or cannot be asked")
+	return cmd
+}
+
+// An expulsion is what became of one. It survives JSON.
+type expulsion struct {
+	People []expelled           `json:"people"`
+	Left   []leftovers.Leftover `json:"left"`   // for a person to look at
+	Errors []string             `json:"errors"` // what could not be done or looked at
+}
+
+type expelled struct {
+	Name      string `json:"name"`
+	UID       uint32 `json:"uid"`
+	State     string `json:"state"`
+	Processes int    `json:"processes"` // ended
+}
+
+func (x expulsion) done() bool { return len(x.Left) == 0 && len(x.Errors) == 0 }
+
+func expel(cmd *cobra.Command, o *options, name string, anyway bool) error {
+	log := slog.New(newTextLog(cmd.ErrOrStderr()))
+	c, err := loadConfig(o.configFile)
+	if err != nil {
+		return err
+	}
+	// The keys of somebody who is out are not kept: what is known before counts.
+	before, _ := explain(cmd, o, name)
+	all, err := refreshAndExplain(cmd, o, c, name, log)
+	if err != nil && anyway {
+		log.Warn("the directory cannot be asked; what is known counts", "error", err)
+		all, err = explain(cmd, o, name)
+	}
+	if err != nil {
+		return err
+	}
+	people, err := whoIsExpelled(name, all, anyway)
+	if err != nil {
+		return err
+	}
+	x := putOut(cmd.Context(), c, name, people, append(before, all...), log)
+	if o.json {
+		err = printJSON(cmd.OutOrStdout(), x)
+	} else {
+		err = x.print(cmd.OutOrStdout())
+	}
+	if err == nil && !x.done() {
+		err = errNo
+	}
+	return err
+}
+
+// refreshAndExplain has the daemon refresh, or does it here, and says what the
+// answer means for a name.
+func refreshAndExplain(cmd *cobra.Command, o *options, c config.Config, name string, log *slog.Logger) ([]refresh.Explanation, error) {
+	if !cmd.Flags().Changed("config") {
+		if _, err := askDaemon(cmd.Context(), refresh.Options{}); !noDaemon(err) {
+			if err != nil {
+				return nil, err
+			}
+			return explain(cmd, o, name)
+		}
+	}
+	s, err := openState(c.Cache.Dir, log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = s.Close() }()
+	r, a, err := newRefresher(c, s, log)
+	if err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	outcome, err := r.Refresh(cmd.Context(), refresh.Options{})
+	if err = errors.Join(err, tellReport(newReport(started, outcome, err, a, c), c)); err != nil {
+		return nil, err
+	}
+	return r.Explain(name)
+}
+
+// whoIsExpelled returns the users of a name. Somebody who may log in, or whose
+// account is the host's own, is an error.
+func whoIsExpelled(name string, all []refresh.Explanation, anyway bool) ([]refresh.Explanation, error) {
+	var people []refresh.Explanation
+	for _, x := range all {
+		switch {
+		case x.State == accounts.StateLocal && len(all) == 1:
+			return nil, fmt.Errorf("%.200q is a local account of this host; lock it with usermod -L -e 1 -s /usr/sbin/nologin", name)
+		case x.Kind != "user" || x.State == accounts.StateLocal:
+		case x.State == accounts.StateServed && !x.Denied && !anyway:
+			return nil, fmt.Errorf("the directory still lets %.200q in; take the user out of the login groups there, or delete it, wait some seconds and run this again; \"iam-cachefill explain %s\" says why", name, x.UnixName)
+		case x.Account != nil || x.State != accounts.StateNot:
+			people = append(people, x)
+		}
+	}
+	if len(people) == 0 {
+		return nil, fmt.Errorf("%.200q: nobody of this name is served here, and nobody of this name is remembered", name)
+	}
+	return people, nil
+}
+
+// putOut ends what runs for people, and looks for what is left.
+func putOut(ctx context.Context, c config.Config, name string, people, known []refresh.Explanation, log *slog.Logger) expulsion {
+	x := expulsion{People: []expelled{}, Left: []leftovers.Leftover{}, Errors: []string{}}
+	fault := func(err error) {
+		if err != nil {
+			x.Errors = append(x.Errors, err.Error())
+		}
+	}
+	p := leftovers.Person{Names: []string{name}}
+	for _, one := range people {
+		x.People = append(x.People, expelled{Name: one.UnixName, UID: one.UnixID, State: one.State})
+		p.UIDs = append(p.UIDs, one.UnixID)
+	}
+	for _, one := range known {
+		p.Names = append(p.Names, one.UnixName, one.DirectoryName)
+		if one.Account != nil {
+			p.Homes = append(p.Homes, one.Account.Home)
+		}
+		for _, k := range one.Keys {
+			p.Fingerprints = append(p.Fingerprints, k.Fingerprint)
+		}
+	}
+	host, err := readHost(log)
+	fault(err)
+	if err == nil {
+		ended, err := sessions.End(ctx, p.UIDs, sessions.Limits{Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Host: host})
+		fault(err)
+		for _, e := range ended {
+			fault(e.Err)
+			for i := range x.People {
+				if x.People[i].UID == e.UID && e.Err == nil {
+					x.People[i].Processes = e.Processes
+				}
+			}
+		}
+	}
+	_, err = invalidateNscd(ctx, log)
+	fault(err)
+	others, err := everybodysHome(c)
+	fault(err)
+	left, faults := leftovers.Find(hostRoot, unique(p), others)
+	for _, err := range faults {
+		fault(err)
+	}
+	x.Left = append(x.Left, left...)
+	return x
+}
+
+// unique leaves out what a Person has twice, and empty words.
+func unique(p leftovers.Person) leftovers.Person {
+	tidy := func(words []string) []string {
+		words = slices.DeleteFunc(words, func(w string) bool { return w == "" || w == "/" || w == "/nonexistent" })
+		slices.Sort(words)
+		return slices.Compact(words)
+	}
+	p.Names, p.Homes, p.Fingerprints = tidy(p.Names), tidy(p.Homes), tidy(p.Fingerprints)
+	return p
+}
+
+// everybodysHome lists the accounts of the host's own and of ours.
+func everybodysHome(c config.Config) ([]leftovers.Account, error) {
+	all, err := leftovers.Accounts(hostRoot)
+	tables, _, failed := cache.ReadNSS(c.Cache.Dir)
+	for _, u := range tables.Users {
+		if !u.Former {
+			all = append(all, leftovers.Account{Name: u.Name, Home: u.Home})
+		}
+	}
+	return all, errors.Join(err, failed)
+}
+
+func (x expulsion) print(w io.Writer) error {
+	for _, p := range x.People {
+		if _, err := fmt.Fprintf(w, "%s, uid %d: %s; %d processes ended\n", p.Name, p.UID, p.State, p.Processes); err != nil {
+			return err
+		}
+	}
+	for _, l := range x.Left {
+		if _, err := fmt.Fprintf(w, "left: %s: %s\n      what to do: %s\n", l.Where, l.What, l.Remedy); err != nil {
+			return err
+		}
+	}
+	for _, text := range x.Errors {
+		if _, err := fmt.Fprintf(w, "FAILED: %s\n", text); err != nil {
+			return err
+		}
+	}
+	for _, p := range x.People {
+		if _, err := fmt.Fprintf(w, "not looked for: files that run as %s (find / -xdev -uid %d -perm /6000), and what other hosts have\n", p.Name, p.UID); err != nil {
+			return err
+		}
+	}
+	if x.done() {
+		_, err := fmt.Fprintln(w, "out: nothing is left")
+		return err
+	}
+	return nil
+}
