@@ -216,3 +216,14 @@ func TestNoNameBreaksThePasswdLine(t *testing.T) {
 		}
 	}
 }
+
+func TestASystemGroupIsOneUpToTheHostsOwnBound(t *testing.T) {
+	for _, c := range []struct {
+		max, gid uint32
+		want     bool
+	}{{0, 0, true}, {0, 999, true}, {0, 1000, false}, {499, 499, true}, {499, 500, false}, {1999, 1999, true}, {1999, 2000, false}} {
+		if got := (Host{SysGIDMax: c.max}).system(c.gid); got != c.want {
+			t.Errorf("gid %d where SYS_GID_MAX is %d is a system group's: %v, want %v", c.gid, c.max, got, c.want)
+		}
+	}
+}

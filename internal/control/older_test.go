@@ -128,6 +128,9 @@ func TestAStrangersNameWaitsForFiveMinutesAndNoLonger(t *testing.T) {
 		{"answered meanwhile", func(s *Server, _ *directory) {
 			s.lookups.names[person(0)].good = &lookup{asked: time.Now().Add(1)}
 		}, false},
+		{"answered before it was asked about", func(s *Server, _ *directory) {
+			s.lookups.names[person(0)].good = &lookup{asked: time.Now().Add(-1)}
+		}, true},
 		{"under way already", func(s *Server, _ *directory) { s.lookups.names[person(0)].under = &lookup{} }, false},
 		{"forgotten", func(s *Server, _ *directory) { delete(s.lookups.names, person(0)) }, false},
 	} {
