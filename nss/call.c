@@ -9,10 +9,14 @@
 
 #include "format.h"
 
+/*
+ * Whatever is wrong with the file, it is as if there were none: callers know
+ * ENOENT, and take other values for a fault of the lookup. doctor has the reason.
+ */
+const struct answer answer_damaged = { NSS_STATUS_UNAVAIL, ENOENT };
 const struct answer answer_success = { NSS_STATUS_SUCCESS, 0 };
 const struct answer answer_absent = { NSS_STATUS_NOTFOUND, ENOENT };
 const struct answer answer_end = { NSS_STATUS_NOTFOUND, 0 };
-const struct answer answer_damaged = { NSS_STATUS_UNAVAIL, EINVAL };
 
 struct answer answer_error(int error)
 {
@@ -24,7 +28,7 @@ struct answer answer_error(int error)
 	case EAGAIN:
 		return (struct answer){ NSS_STATUS_TRYAGAIN, error };
 	default:
-		return (struct answer){ NSS_STATUS_UNAVAIL, error };
+		return answer_damaged;
 	}
 }
 

@@ -14,11 +14,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The folder is compiled in; a build for tests may choose another. */
-#ifndef NSS_IAM_DIR
-#define NSS_IAM_DIR "/var/lib/nss-iam"
-#endif
-
 static const char path[] = NSS_IAM_DIR "/" FORMAT_FILE;
 
 const char *const format_buckets[FORMAT_BUCKETS] = {
@@ -29,13 +24,7 @@ const char *const format_buckets[FORMAT_BUCKETS] = {
 	[FORMAT_INITGROUPS] = "initgroups",
 };
 
-/* last_error is errno as a caller of NSS may see it: ERANGE means something else there. */
-static int last_error(void)
-{
-	return errno == 0 || errno == ERANGE ? EINVAL : errno;
-}
-
-void file_close(int fd)
+static void close_fd(int fd)
 {
 	syscall(SYS_close, fd);
 }
@@ -51,7 +40,8 @@ static void identify(const struct stat *st, struct file_id *ret)
 	};
 }
 
-int file_find(struct file_id *ret_id, int *ret_fd)
+/* find opens the file and checks who may write it. The caller closes ret_fd. */
+static int find(struct file_id *ret_id, int *ret_fd)
 {
 	struct stat st;
 	int error = 0;
@@ -60,15 +50,16 @@ int file_find(struct file_id *ret_id, int *ret_fd)
 			      O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0)
-		return last_error();
+		return place_error();
 	if (syscall(SYS_fstat, fd, &st) != 0)
-		error = last_error();
-	else if (!S_ISREG(st.st_mode) || st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		error = place_error();
+	else if (!S_ISREG(st.st_mode) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0 ||
+		 !place_trusts(st.st_uid))
 		error = EACCES;
 	else if (st.st_size < FORMAT_PAGE_SIZE || st.st_size > FORMAT_MAX_FILE)
 		error = EINVAL;
 	if (error != 0) {
-		file_close(fd);
+		close_fd(fd);
 		return error;
 	}
 	identify(&st, ret_id);
@@ -76,19 +67,42 @@ int file_find(struct file_id *ret_id, int *ret_fd)
 	return 0;
 }
 
+/*
+ * map is mmap. Where all memory is to be locked (mlockall with MCL_FUTURE) and
+ * a file of this size may not be, it maps one page, unlocks it, and lets it
+ * grow: what grows out of an unlocked mapping is not locked.
+ */
+static unsigned char *map(size_t size, int protection, int flags, int fd)
+{
+	unsigned char *base = mmap(NULL, size, protection, flags, fd, 0);
+
+	if (base != MAP_FAILED || errno != EAGAIN)
+		return base;
+	base = mmap(NULL, FORMAT_PAGE_SIZE, protection, flags, fd, 0);
+	if (base == MAP_FAILED)
+		return base;
+
+	unsigned char *grown = MAP_FAILED;
+	if (munlock(base, FORMAT_PAGE_SIZE) == 0)
+		grown = mremap(base, FORMAT_PAGE_SIZE, size, MREMAP_MAYMOVE);
+	if (grown == MAP_FAILED)
+		munmap(base, FORMAT_PAGE_SIZE);
+	return grown;
+}
+
 /* read_all fills a new mapping with a file's bytes. */
 static int read_all(int fd, size_t size, unsigned char **ret_base)
 {
 	size_t have = 0;
-	unsigned char *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *base = map(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
 	if (base == MAP_FAILED)
-		return last_error();
+		return place_error();
 	while (have < size) {
 		ssize_t n = syscall(SYS_pread64, fd, base + have, size - have, (off_t)have);
 
 		if (n <= 0) {
-			int error = n == 0 ? EINVAL : last_error();
+			int error = n == 0 ? EINVAL : place_error();
 
 			munmap(base, size);
 			return error;
@@ -99,10 +113,9 @@ static int read_all(int fd, size_t size, unsigned char **ret_base)
 	return 0;
 }
 
-int file_map(int fd, const struct file_id *id, unsigned char **ret_base)
+static int map_or_read(int fd, size_t size, unsigned char **ret_base)
 {
-	size_t size = (size_t)id->size;
-	unsigned char *base = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+	unsigned char *base = map(size, PROT_READ, MAP_PRIVATE, fd);
 
 	if (base != MAP_FAILED) {
 		*ret_base = base;
@@ -111,7 +124,31 @@ int file_map(int fd, const struct file_id *id, unsigned char **ret_base)
 	/* SELinux may allow to read a file and not to map it. */
 	if (errno == EACCES || errno == EPERM || errno == ENODEV)
 		return read_all(fd, size, ret_base);
-	return last_error();
+	return place_error();
+}
+
+int file_open(struct file *ret)
+{
+	unsigned char *base = NULL;
+	int fd = -1, error = find(&ret->id, &fd);
+
+	if (error != 0)
+		return error;
+	error = place_now(&ret->place);
+	if (error == 0)
+		error = map_or_read(fd, (size_t)ret->id.size, &base);
+	close_fd(fd);
+	if (error != 0)
+		return error;
+	error = file_parse(base, (uint64_t)ret->id.size, ret);
+	if (error != 0)
+		munmap(base, (size_t)ret->id.size);
+	return error;
+}
+
+void file_unmap(const struct file *file)
+{
+	munmap((void *)(uintptr_t)file->db.base, (size_t)file->id.size);
 }
 
 int file_parse(const unsigned char *base, uint64_t size, struct file *ret)
@@ -161,28 +198,13 @@ enum bolt_status file_get(const struct file *file, enum format_bucket bucket, co
 	}
 }
 
-static int look(const char *at, struct stat *ret)
-{
-	return syscall(SYS_newfstatat, AT_FDCWD, at, ret, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : last_error();
-}
-
 int file_look(struct file_id *ret)
 {
 	struct stat st;
-	int error = look(path, &st);
+	int error = place_look(path, &st);
 
 	if (error == 0)
 		identify(&st, ret);
-	return error;
-}
-
-int file_root(struct file_root *ret)
-{
-	struct stat st;
-	int error = look("/", &st);
-
-	if (error == 0)
-		*ret = (struct file_root){ st.st_dev, st.st_ino };
 	return error;
 }
 

@@ -13,16 +13,13 @@
 #include "bolt.h"
 #include "format.h"
 #include "index.h"
+#include "place.h"
 
 /* Which file it is, and in which state. */
 struct file_id {
 	uint64_t dev, ino;
 	int64_t size;
 	struct timespec modified, changed;
-};
-
-struct file_root {
-	uint64_t dev, ino;
 };
 
 /* An open file: its bytes and where the buckets in them begin. */
@@ -33,18 +30,16 @@ struct file {
 	struct index index[FORMAT_BUCKETS];
 	uint32_t low, high; /* the range that every id in it must be in */
 	struct file_id id;
-	struct file_root root; /* the "/" under which it was found */
+	struct place place; /* where it was found */
 };
 
-/* file_find opens the file and checks who may write it. The caller closes ret_fd. */
-int file_find(struct file_id *ret_id, int *ret_fd);
-void file_close(int fd);
-
 /*
- * file_map maps an open file, or reads it to a mapping where it may not be
- * mapped. The mapping is id->size bytes long, and is the caller's to munmap.
+ * file_open opens what is at the path, checks who may write it, maps it, or
+ * reads it to a mapping where it may not be mapped, and parses it. No descriptor
+ * stays open. file_unmap gives the mapping back.
  */
-int file_map(int fd, const struct file_id *id, unsigned char **ret_base);
+int file_open(struct file *ret);
+void file_unmap(const struct file *file);
 
 /* file_parse finds the buckets, their indices and the range in id.size bytes at base. */
 int file_parse(const unsigned char *base, uint64_t size, struct file *ret);
@@ -53,9 +48,8 @@ int file_parse(const unsigned char *base, uint64_t size, struct file *ret);
 enum bolt_status file_get(const struct file *file, enum format_bucket bucket, const void *key, size_t len,
 			  struct bolt_bytes *ret_value);
 
-/* file_look tells what stands at the path now; file_root, which inode "/" is. */
+/* file_look says which file is at the path now. */
 int file_look(struct file_id *ret);
-int file_root(struct file_root *ret);
 
 bool file_same_inode(const struct file_id *a, const struct file_id *b);
 bool file_same(const struct file_id *a, const struct file_id *b);

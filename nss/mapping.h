@@ -14,7 +14,6 @@ struct mapping_hold {
 	const struct file *file;
 	uint64_t current;         /* what was current when it was taken */
 	_Atomic(uint64_t) *count; /* where it is counted; NULL: own is mapped for it alone */
-	uint64_t epoch;           /* and in which process */
 	struct file own;
 };
 

@@ -110,7 +110,7 @@ static void check_status(enum nss_status status, int error, int before)
 		promise(error == ERANGE, "*errnop says that the buffer is short");
 		break;
 	case NSS_STATUS_UNAVAIL:
-		promise(error == EINVAL, "*errnop says that the file is bad");
+		promise(error == ENOENT, "*errnop says that there is no such file");
 		break;
 	default:
 		promise(false, "the status is one of NSS");

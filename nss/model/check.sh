@@ -40,11 +40,14 @@ finds() {
 	*) echo "mapping.pml, $1: found after $(states "$1") states" ;;
 	esac
 }
-check threads
-finds no-recheck -DNO_RECHECK
-finds no-retired -DNO_RETIRED
+check threads -DREPLACED=1 '-DA=1,1' '-DB=0,1'
+check lost -DLOST '-DA=1,0' '-DB=0,2'
+check fork -DFORK -DREPLACED=1 '-DA=0,1' '-DB=1,0' '-DC=0,1' '-DD=0,0'
+finds no-recheck -DREPLACED=1 -DNO_RECHECK
+finds no-count -DREPLACED=1 -DNO_COUNT
+finds no-current -DREPLACED=1 -DNO_CURRENT
 finds no-serial -DNO_SERIAL
-finds no-wipe -DFORK -DNO_WIPE
-finds no-orphans -DFORK -DNO_ORPHANS
-check fork -DFORK
+finds no-giving-up -DLOST -DNO_GIVING_UP
+finds no-giving-up-in-a-child -DFORK -DNO_GIVING_UP
+finds no-looking-again -DNO_LOOKING_AGAIN
 exit $fail

@@ -39,7 +39,7 @@ make_all() {
 		for program in entries bad limits stress dump; do
 			gcc $flags -O2 -o "$dir/$program" $c/$program.c -ldl -lpthread
 			gcc $flags -O2 $often -o "$dir/$program-often" $c/$program.c -ldl -lpthread
-			aarch64-linux-gnu-gcc $flags -O2 $often -DEMULATED -o "$dir/arm64/$program" $c/$program.c -ldl -lpthread
+			aarch64-linux-gnu-gcc $flags -O2 $often -o "$dir/arm64/$program" $c/$program.c -ldl -lpthread
 		done
 		for program in entries bad; do
 			gcc $flags -O1 $san $often -o "$dir/$program-asan" $c/$program.c -ldl -lpthread

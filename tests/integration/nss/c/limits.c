@@ -13,20 +13,24 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
 
-static char path[300], root[300];
+static char path[300], root[300], inner_variant[700];
 static const char *folder, *good, *variant, *current;
 
 static void install(const char *from, const char *to)
@@ -162,19 +166,24 @@ static void chroot_after(void)
 	found();
 }
 
+/* make_inner puts the other file at the same path below root. */
+static void make_inner(void)
+{
+	size_t at = (size_t)snprintf(inner_variant, sizeof(inner_variant), "%s", root);
+
+	for (const char *p = path; *p != 0 && at < sizeof(inner_variant) - 1; p++) {
+		if (*p == '/' && p > path)
+			mkdir(inner_variant, 0755);
+		inner_variant[at++] = *p;
+		inner_variant[at] = 0;
+	}
+	install(variant, inner_variant);
+}
+
 /* A container's file does not take the place of the host's. */
 static void chroot_with_another(void)
 {
-	char inner[700] = "";
-	size_t at = (size_t)snprintf(inner, sizeof(inner), "%s", root);
-
-	for (const char *p = path; *p != 0 && at < sizeof(inner) - 1; p++) {
-		if (*p == '/' && p > path)
-			mkdir(inner, 0755);
-		inner[at++] = *p;
-		inner[at] = 0;
-	}
-	install(variant, inner);
+	make_inner();
 	found();
 	check(chroot(root) == 0 && chdir("/") == 0, "chroot");
 	next_check();
@@ -258,26 +267,108 @@ static void no_mapping(void)
 	check(maps("", 0) <= lines + 1, "%s: %ld mappings, %ld before", current, maps("", 0), lines);
 }
 
-/* As Linux before 4.14: no page that a fork hands on empty. Each lookup maps for itself. */
-static void no_wiping(void)
+static int serves(const char *which)
 {
-	refuse(SYS_madvise, 2, MADV_WIPEONFORK, 1, EINVAL);
 	found();
-
-	long lines = maps("", 0);
-	for (int i = 0; i < 100; i++)
-		found();
-	found_in_child();
-	install(variant, path);
-	found();
-	check(strstr(pw.pw_gecos, "variant 1") != NULL, "%s: a newer file is not served: %s", current, pw.pw_gecos);
-	check(maps("", 0) == lines && maps("/nss.db", 0) == 0, "%s: %ld mappings, %ld before", current, maps("", 0), lines);
+	return strstr(pw.pw_gecos, which) != NULL;
 }
 
-static void neither(void)
+/* The first lookup was in a chroot with a file of its own; back outside, the host's is served. */
+static void chroot_and_back(void)
 {
-	refuse(SYS_mmap, 4, (unsigned)-1, 0, EPERM);
-	no_wiping();
+	int outside = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	make_inner();
+	check(chroot(root) == 0 && chdir("/") == 0, "chroot");
+	check(serves("variant 1"), "%s: inside, %s", current, pw.pw_gecos);
+	check(fchdir(outside) == 0 && chroot(".") == 0, "chroot back");
+	next_check();
+	check(serves("variant 0"), "%s: back outside, %s", current, pw.pw_gecos);
+}
+
+/* A daemon that went into a chroot, where the folder is the host's by a bind mount. */
+static void chroot_with_the_folder(void)
+{
+	char inner[700], newer[310];
+
+	make_inner();
+	snprintf(newer, sizeof(newer), "%s.newer", path);
+	install(variant, newer);
+	snprintf(inner, sizeof(inner), "%s%s", root, folder);
+	check(unshare(CLONE_NEWNS) == 0 && mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	      mount(folder, inner, NULL, MS_BIND, NULL) == 0, "%s: bind", current);
+	check(serves("variant 0"), "%s: %s", current, pw.pw_gecos);
+	check(chroot(root) == 0 && chdir("/") == 0, "chroot");
+	check(rename(newer, path) == 0, "%s: rename", current);
+	next_check();
+	check(serves("variant 1"), "%s: a newer file is not served: %s", current, pw.pw_gecos);
+}
+
+/* As in bubblewrap and podman: no owner has a number here, neither the file's nor that of "/". */
+static void user_namespace(void)
+{
+	if (unshare(CLONE_NEWUSER) != 0) {
+		check(getenv("CI") == NULL, "%s: unshare", current);
+		printf("limits: no user namespace here: %s\n", strerror(errno));
+		return;
+	}
+	found();
+	install(variant, path);
+	next_check();
+	check(serves("variant 1"), "%s: a newer file is not served: %s", current, pw.pw_gecos);
+}
+
+/* All memory is to be locked, and a file of this size may not be. */
+static void memory_locked(void)
+{
+	install(good, path);
+	limit(RLIMIT_MEMLOCK, 1 << 20);
+	check(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0, "setresuid");
+	check(mlockall(MCL_FUTURE) == 0, "%s: mlockall", current);
+	check(mmap(NULL, 4 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == EAGAIN, "%s: all the same, 4 MiB are mapped", current);
+	for (int i = 0; i < 100; i++)
+		found();
+}
+
+static void memory_locked_no_mapping(void)
+{
+	refuse(SYS_mmap, 4, (unsigned)-1, 0, EACCES);
+	memory_locked();
+	check(maps("/nss.db", 0) == 0, "%s: it is mapped", current);
+}
+
+static sigjmp_buf out;
+
+static void jump_out(int number)
+{
+	(void)number;
+	siglongjmp(out, 1);
+}
+
+/* Lookups that a signal handler jumped out of hold their file for ever: of twelve files one after the other. */
+static void readers_lost(void)
+{
+	struct sigaction action = { .sa_handler = jump_out };
+	struct itimerval soon = { .it_value = { 0, 1000 } };
+
+	check(sigaction(SIGPROF, &action, NULL) == 0, "sigaction");
+	for (volatile int file = 0; file < 12; file++) {
+		install(file % 2 == 0 ? good : variant, path);
+		next_check();
+		for (volatile int jumps = 0; jumps < 20; jumps++) {
+			struct passwd lost;
+			char b[2048];
+			int error;
+
+			if (sigsetjmp(out, 1) == 0) {
+				setitimer(ITIMER_PROF, &soon, NULL);
+				for (;;)
+					nss.getpwnam("alice", &lost, b, sizeof(b), &error);
+			}
+		}
+		check(serves(file % 2 == 0 ? "variant 0" : "variant 1"), "file %d: an old one is served: %s", file, pw.pw_gecos);
+	}
+	printf("limits: %ld files are mapped after 240 lost readers\n", maps("/nss.db", 0));
 }
 
 static atomic_int looked;
@@ -342,7 +433,7 @@ static void leaves_nothing(void)
 		if (sigaction(i, NULL, &action) == 0)
 			check(action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN, "signal %d has a handler", i);
 	}
-	/* And one page of counts, which has no name. */
+	/* And the page of its zeroed data, which has no name. */
 	long kb = maps("libnss_iam", 1) + maps("/nss.db", 1) + 4;
 	check(kb < 16, "%ld KiB of private memory", kb);
 	printf("limits: %ld KiB of private memory\n", kb);
@@ -385,10 +476,14 @@ int main(int argc, char **argv)
 	run("chroot before the first lookup", chroot_before);
 	run("chroot after it", chroot_after);
 	run("chroot to a folder with another file", chroot_with_another);
+	run("the first lookup in a chroot, and back", chroot_and_back);
+	run("chroot with the same folder in it", chroot_with_the_folder);
 	run("sandbox after the first lookup", sandbox_after);
 	run("a file that may be read, and not mapped", no_mapping);
-	run("no page that a fork empties", no_wiping);
-	run("neither of the two", neither);
+	run("a user namespace", user_namespace);
+	run("all memory locked", memory_locked);
+	run("all memory locked, and a file that may not be mapped", memory_locked_no_mapping);
+	run("readers that never leave", readers_lost);
 	run("cancellation at any instruction", cancellation);
 	run("what is left in the process", leaves_nothing);
 	return verdict("limits");
