@@ -13,6 +13,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/authlog"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/control"
+	"github.com/nss-iam/nss-iam/internal/homes"
 	"github.com/nss-iam/nss-iam/internal/keys"
 )
 
@@ -132,8 +133,25 @@ func (h helper) own(v *verdict, q question, cached *cache.UserKeys) {
 		v.final = true
 		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the IAM user of this name has uid %d now and had %d, giving no keys", q.name, u.UID, cached.UID))
 	default:
+		if owner, home, foreign := h.foreignHome(q.name, u.UID); foreign {
+			v.final = true
+			h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the home %q belongs to uid %d, not to %d, giving no keys; the next refresh serves another home",
+				q.name, home, owner, u.UID))
+			return
+		}
 		v.add(q, *u, "", source, h.now())
 	}
+}
+
+// foreignHome looks at the home that a user is served with: what lies in a
+// folder of another uid's would run as this user.
+func (h helper) foreignHome(name string, uid uint32) (owner uint32, home string, foreign bool) {
+	u, ok, err := cache.LookupUser(h.cacheDir, name)
+	if err != nil || !ok {
+		return 0, "", false // then there is no such account to log in to
+	}
+	owner, foreign = homes.Foreign(u.Home, uid)
+	return owner, u.Home, foreign
 }
 
 // shared finds the keys of the people who may enter a local account. With the

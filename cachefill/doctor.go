@@ -87,6 +87,11 @@ func patient(ctx context.Context, configFile string) doctor.Patient {
 	}
 	if r, err := readReport(); err == nil {
 		p.Served.Success, p.Served.LastError = r.Success, r.Error
+		for _, f := range r.Findings {
+			if f.Reason == accounts.HomeTaken {
+				p.ForeignHomes = append(p.ForeignHomes, doctor.Fault{What: fmt.Sprintf("the user %.80q %s", f.DirectoryName, f.Detail), Remedy: f.Remedy})
+			}
+		}
 	}
 	if _, err := (control.Client{Path: socketPath}).Status(ctx); err == nil {
 		p.Served.Daemon = true

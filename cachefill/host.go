@@ -13,6 +13,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/homes"
 	"github.com/nss-iam/nss-iam/internal/hostfiles"
 	"github.com/nss-iam/nss-iam/internal/keys"
 	"github.com/nss-iam/nss-iam/internal/refresh"
@@ -97,7 +98,7 @@ func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refres
 			Online: c.Keys.Online, Timeout: c.Keys.Timeout, MaxStale: c.Keys.MaxStale,
 			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Options: c.Keys.Options, Chain: c.Keys.Chain,
 		},
-		Host: func() (accounts.Host, error) { return readHost(log) }, KeysGID: gid,
+		Host: func() (accounts.Host, error) { return readHost(log) }, KeysGID: gid, HomeOwner: homes.Owner,
 		SweepAge: sweepAge(c.Keys), Now: time.Now, Log: log,
 		WholeAccount: c.Publish.URL != "", ServeNobody: !c.Login.Configured(),
 	})

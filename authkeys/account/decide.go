@@ -15,6 +15,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/authlog"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/control"
+	"github.com/nss-iam/nss-iam/internal/homes"
 )
 
 // withoutPerson are the services that run often and with nobody waiting: the
@@ -104,6 +105,9 @@ func (h *helper) admit(a attempt, u accounts.User) error {
 	}
 	if u.Former {
 		return fmt.Errorf("%w: a former user", errOut)
+	}
+	if owner, foreign := homes.Foreign(u.Home, u.UID); foreign {
+		return fmt.Errorf("%w: the home %.200q belongs to uid %d, not to %d; the next refresh serves another home", errOut, u.Home, owner, u.UID)
 	}
 	found, err := cache.LookupKeys(h.cacheDir, a.name)
 	switch {

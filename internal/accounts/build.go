@@ -20,6 +20,9 @@ type Input struct {
 	// Denied are UserIds of whom the directory said, after this answer, that
 	// they lost a right. They keep their identity and have no rights.
 	Denied []string
+	// ForeignHomes are folders of Result.Homes that another uid than root or the
+	// user owns, and that uid. Nobody is given one of them.
+	ForeignHomes map[string]uint32
 	// EmptyAnswers counts the complete answers without anybody that came in a
 	// row before this one. See ErrEmptyAnswer.
 	EmptyAnswers int
@@ -41,6 +44,10 @@ type Result struct {
 	Pending   []Pending           // users without rights who keep their identity, ascending by uid
 	HeldBack  *HeldBack           // why their removal waits for a person; nil: it does not
 	NewFormer []User              // who became former by this Build, as last served
+	// Homes are the folders that were considered as homes, with the uid that each
+	// is for. If one of them turns out to be another's, Build wants to be called
+	// again, with ForeignHomes.
+	Homes []Home
 	// EmptyAnswers is for the next Input: how many answers without anybody came
 	// in a row by now. After ErrEmptyAnswer the caller adds one instead.
 	EmptyAnswers int
@@ -110,6 +117,7 @@ type plan struct {
 	waiting      map[string]*Entry // UserId → the entry under which a user with rights goes on
 	waitingNames map[string]*Entry // folded
 	heldBack     *HeldBack
+	homeFindings []Finding
 	emptyAnswers int
 	newFormer    []*Entry
 }

@@ -235,8 +235,14 @@ func (e explainer) entry(x *Explanation) {
 		x.Steps = append(x.Steps, Step{Rule: "groups", OK: true, Detail: "is in " + strings.Join(append([]string{u.Name}, names...), ", ")})
 	}
 	for _, f := range e.result.Findings {
-		if f.ID == x.ID && f.Reason == GroupsLeft {
+		if f.ID != x.ID {
+			continue
+		}
+		switch f.Reason {
+		case GroupsLeft:
 			x.add("groups", verdict{f.Reason, f.Detail, f.Remedy})
+		case HomeTaken:
+			x.add("home", verdict{f.Reason, f.Detail, f.Remedy})
 		}
 	}
 }

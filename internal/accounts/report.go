@@ -27,6 +27,8 @@ const (
 	LocalGroup       Reason = "local-group"   // map_groups names a group that is not there, or privileged
 	LocalAccount     Reason = "local-account" // [shared] names an account that is not there, or root's
 
+	HomeTaken Reason = "home-taken" // served with another home: another uid owns the usual folder
+
 	GroupMissing   Reason = "group-missing"   // the policy names a known group that does not exist any more
 	GroupRecreated Reason = "group-recreated" // a known group's name belongs to another GroupId
 	LocalUse       Reason = "local-use"       // a local account has a served group as its primary group

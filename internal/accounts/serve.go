@@ -47,7 +47,7 @@ func (p *plan) serve() Result {
 		result.NewFormer = append(result.NewFormer, User{ID: e.ID, Name: e.UnixName, UID: e.UnixID})
 	}
 	slices.SortFunc(result.NewFormer, func(a, b User) int { return int(int64(a.UID) - int64(b.UID)) })
-	result.Findings = append(p.findings(groupVerdicts), result.Findings...)
+	result.Findings = append(append(p.findings(groupVerdicts), p.homeFindings...), result.Findings...)
 	return result
 }
 
@@ -101,6 +101,7 @@ func (p *plan) liveRows(result *Result) []row {
 			u.served = true
 		}
 		r := row{User: p.account(u.id, u.directoryName, name, uid), groups: u.memberOf, sudo: p.inSudo(u.memberOf), live: true}
+		p.settleHome(&r.User, result)
 		r.Expires = u.expires
 		if p.denied[u.id] {
 			r.withoutRights()
@@ -123,6 +124,7 @@ func (p *plan) liveRows(result *Result) []row {
 		}
 		taken[e.UnixName] = true
 		r := row{User: p.account(e.ID, e.DirectoryName, e.UnixName, e.UnixID), live: true}
+		p.settleHome(&r.User, result)
 		r.withoutRights()
 		rows = append(rows, r)
 	}

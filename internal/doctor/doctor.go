@@ -33,6 +33,9 @@ type Attempt struct {
 	Err  error
 }
 
+// A Fault is something that the last refresh found, and what to do about it.
+type Fault struct{ What, Remedy string }
+
 // A Served is what the caller read of the served files.
 type Served struct {
 	NSSError, KeysError string
@@ -46,16 +49,17 @@ type Served struct {
 
 // A Patient is a host and what the caller knows of it.
 type Patient struct {
-	Host        *hostsetup.Host
-	ConfigFile  string
-	ConfigError error // why it is unreadable, or says that nobody may log in
-	CacheDir    string
-	HelperGID   int      // group of keys.db, or -1
-	HomesByPAM  bool     // accounts.homes is "pam"
-	HomesFolder string   // where the daemon makes homes: accounts.homes is "create"; or ""
-	Homeless    []string // served users whose home is not there
-	Served      Served
-	Snapshot    string // the file that users are read from: source.kind is "file"; or ""
+	Host         *hostsetup.Host
+	ConfigFile   string
+	ConfigError  error // why it is unreadable, or says that nobody may log in
+	CacheDir     string
+	HelperGID    int      // group of keys.db, or -1
+	HomesByPAM   bool     // accounts.homes is "pam"
+	HomesFolder  string   // where the daemon makes homes: accounts.homes is "create"; or ""
+	Homeless     []string // served users whose home is not there
+	ForeignHomes []Fault  // homes that another uid owns, as the last refresh found them
+	Served       Served
+	Snapshot     string // the file that users are read from: source.kind is "file"; or ""
 	// AWS tries what the configuration needs of AWS; nil where nobody is asked.
 	AWS func(ctx context.Context) []Attempt
 	Now time.Time
@@ -69,6 +73,7 @@ func Examine(ctx context.Context, p Patient) []Finding {
 	e.library(ctx)
 	e.host(ctx)
 	e.served()
+	e.foreignHomes()
 	e.snapshot()
 	e.aws(ctx)
 	e.clock(ctx)

@@ -195,3 +195,11 @@ func (e *examination) denials(ctx context.Context) {
 	}
 	e.add(Broken, "confinement", fmt.Sprintf("%d accesses to our files were denied since the boot, the last: %.300s", len(lines), last), "confined programs do not know IAM users", mend)
 }
+
+// foreignHomes names the folders that nobody is given because another uid owns
+// them.
+func (e *examination) foreignHomes() {
+	for _, f := range e.ForeignHomes {
+		e.add(Doubt, "homes", f.What, "what lies in another's folder would run as this user", f.Remedy)
+	}
+}

@@ -3,6 +3,7 @@ package refresh
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
@@ -20,10 +21,11 @@ type answer struct {
 	directory directory.Directory
 	pins      map[string]uint32 // the source's
 	origin    directory.Origin
-	keysCome  bool            // the source hands over all keys it knows: there is nothing to sweep
-	result    accounts.Result // what the answer gives; users who are denied since have less
-	outcome   Outcome         // for the same answer, should it come again
-	unchanged unchanged       // while it has nothing new to say
+	keysCome  bool              // the source hands over all keys it knows: there is nothing to sweep
+	homes     map[string]uint32 // folders that are not given to anybody as a home, and the uids that own them
+	result    accounts.Result   // what the answer gives; users who are denied since have less
+	outcome   Outcome           // for the same answer, should it come again
+	unchanged unchanged         // while it has nothing new to say
 }
 
 // Names under which the state is kept.
@@ -160,6 +162,17 @@ func (s *Setup) build(a *answer, in accounts.Input, former []directory.Former, d
 	if err != nil {
 		return served, err
 	}
+	// A home beside a foreign one may be foreign as well: that ends the looking.
+	for range 2 {
+		a.homes = s.foreignHomes(a.result.Homes)
+		if maps.Equal(a.homes, in.ForeignHomes) {
+			break
+		}
+		in.ForeignHomes = a.homes
+		if a.result, err = accounts.Build(in); err != nil {
+			return served, err
+		}
+	}
 	if served = a.result; len(denied) > 0 {
 		in.Denied = denied
 		if served, err = accounts.Build(in); err != nil {
@@ -169,6 +182,27 @@ func (s *Setup) build(a *answer, in accounts.Input, former []directory.Former, d
 	a.result.Findings = append(a.result.Findings, findings...)
 	served.Findings = a.result.Findings
 	return served, nil
+}
+
+// foreignHomes returns the folders among homes that another uid than root or the
+// user owns, and that uid. A folder of root's is nobody's yet: homes are made by
+// root and given away.
+func (s *Setup) foreignHomes(homes []accounts.Home) map[string]uint32 {
+	if s.HomeOwner == nil || s.ServeNobody {
+		return nil
+	}
+	var foreign map[string]uint32
+	for _, h := range homes {
+		owner, ok := s.HomeOwner(h.Path)
+		if !ok || owner == 0 || owner == h.UID {
+			continue
+		}
+		if foreign == nil {
+			foreign = map[string]uint32{}
+		}
+		foreign[h.Path] = owner
+	}
+	return foreign
 }
 
 // saved is what is kept of an answer.
@@ -208,7 +242,7 @@ func (s *Setup) inputs(a answer, host accounts.Host) (fingerprint, error) {
 	if !s.ServeNobody {
 		file = stampOf(s.Dir, cache.NSSFile)
 	}
-	return fingerprintOf(a.directory, a.tags, a.pins, a.origin, host, file)
+	return fingerprintOf(a.directory, a.tags, a.pins, a.origin, a.homes, host, file)
 }
 
 // unchangedAfter returns while an answer, should it come again, has nothing new
@@ -243,6 +277,7 @@ func (r *Refresher) repeats(last, a answer) (bool, error) {
 	if err != nil || last.unchanged.inputs == (fingerprint{}) || len(r.denials.all()) > 0 {
 		return false, err
 	}
+	a.homes = r.foreignHomes(last.result.Homes)
 	inputs, err := r.inputs(a, host)
 	return last.unchanged.holds(inputs, r.Now()), err
 }

@@ -40,11 +40,14 @@ type Setup struct {
 	Keys     keys.Policy
 	Login    cache.LoginPolicy
 	Host     func() (accounts.Host, error)
-	KeysGID  int           // who may read keys.db; -1: root alone
-	SweepAge time.Duration // how old a listing of keys becomes at most before the sweep repeats it
-	Changed  func()        // called after nss.db may have become another; must not wait; may be nil
-	Now      func() time.Time
-	Log      *slog.Logger
+	// HomeOwner returns the uid that owns a folder, as homes.Owner does; nil:
+	// nobody looks.
+	HomeOwner func(path string) (uid uint32, ok bool)
+	KeysGID   int           // who may read keys.db; -1: root alone
+	SweepAge  time.Duration // how old a listing of keys becomes at most before the sweep repeats it
+	Changed   func()        // called after nss.db may have become another; must not wait; may be nil
+	Now       func() time.Time
+	Log       *slog.Logger
 
 	WholeAccount bool // for a publisher: ask for all users and groups, and for everybody's keys
 	ServeNobody  bool // keep what is known, and write no cache files

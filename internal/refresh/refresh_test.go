@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -604,4 +605,27 @@ func TestARefreshUnderAnOldConfigurationPublishesNothing(t *testing.T) {
 		t.Error("it published keys")
 	}
 	h.unchanged(before)
+}
+
+func TestAHomeThatAnotherNumberOwnsIsGivenToNobody(t *testing.T) {
+	h := newHost(t)
+	owners := map[string]uint32{}
+	h.HomeOwner = func(path string) (uint32, bool) { uid, ok := owners[path]; return uid, ok }
+	h.refresh()
+	alice := h.users()["alice"]
+	owners["/home/alice"], owners["/home/bob"] = alice.UID, 0
+	h.refresh()
+	h.same("with a home of her own, and one of root's", h.users()["alice"].Home+" "+h.users()["bob"].Home, "/home/alice /home/bob")
+
+	owners["/home/alice"] = 1000
+	h.refresh() // the directory said nothing new
+	beside := "/home/alice-" + strconv.FormatUint(uint64(alice.UID), 10)
+	h.same("while a local account owns the folder", h.users()["alice"].Home, beside)
+	owners[beside] = 1001
+	h.refresh()
+	h.same("while the one beside it is another's as well", h.users()["alice"].Home, "/nonexistent")
+	delete(owners, beside)
+	delete(owners, "/home/alice")
+	h.refresh()
+	h.same("when the folder is gone", h.users()["alice"].Home, "/home/alice")
 }
