@@ -24,6 +24,9 @@ func checkConfigCommand(o *options) *cobra.Command {
 			if err := checkKeys(c); err != nil {
 				return err
 			}
+			if f := staleKeys(c, peopleWithKeys(c.Cache.Dir)); f != nil {
+				return wrongConfig{fmt.Errorf("%w; %s", f, f.remedy())}
+			}
 			if o.json {
 				return printJSON(cmd.OutOrStdout(), c)
 			}

@@ -85,6 +85,9 @@ func patient(ctx context.Context, configFile string) doctor.Patient {
 			}
 		}
 	}
+	if f := staleKeys(c, peopleWithKeys(p.CacheDir)); f != nil {
+		p.Served.Stale, p.Served.StaleMend = f.Error(), f.remedy()
+	}
 	if r, err := readReport(); err == nil {
 		p.Served.Success, p.Served.LastError = r.Success, r.Error
 		for _, f := range r.Findings {

@@ -273,8 +273,8 @@ func (f *flood) withstands(key func(i int) string, warm time.Duration, strangers
 		}
 		time.Sleep(time.Second)
 	}
-	took := time.Since(begin)
 	side.Wait()
+	took := time.Since(begin)
 	calls := 0
 	for _, n := range f.e.Calls() {
 		calls += n

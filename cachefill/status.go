@@ -28,6 +28,9 @@ func statusCommand(o *options) *cobra.Command {
 				return err
 			}
 			s := status{served: readServed(c.Cache.Dir)}
+			if f := staleKeys(c, peopleWithKeys(c.Cache.Dir)); f != nil {
+				s.Stale = f.Error() + "; " + f.remedy()
+			}
 			var live report
 			if b, err := (control.Client{Path: socketPath}).Status(cmd.Context()); err == nil {
 				s.Daemon = true
@@ -59,6 +62,7 @@ func statusCommand(o *options) *cobra.Command {
 type status struct {
 	served
 	Daemon bool    // one answers on the socket
+	Stale  string  `json:",omitempty"` // why cached keys grow too old though all is well
 	Last   *report `json:",omitempty"` // the last refresh since the host booted
 }
 
@@ -88,6 +92,9 @@ func (s status) print(w io.Writer, now time.Time) error {
 		row("keys.db", "generation %d, changed %s", s.Keys.Generation, ago(s.Keys.Written))
 	} else {
 		row("keys.db", "%s", s.KeysError)
+	}
+	if s.Stale != "" {
+		row("sweep", "%s", s.Stale)
 	}
 	if r := s.Last; r == nil {
 		row("last refresh", "none since this host booted")

@@ -45,6 +45,7 @@ type Served struct {
 	Refresh             time.Duration // the configured time between refreshes
 	LastError           string        // of the last refresh
 	Daemon              bool          // it answers
+	Stale, StaleMend    string        // why cached keys grow too old though all is well; "" where they do not
 }
 
 // A Patient is a host and what the caller knows of it.

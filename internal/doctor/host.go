@@ -123,6 +123,9 @@ func (e *examination) served() {
 			e.add(Broken, "cache", file+" cannot be served from: "+fault, "nobody, or nobody's keys, are known", "iam-cachefill refresh")
 		}
 	}
+	if s.Stale != "" {
+		e.add(Doubt, "sweep", s.Stale, "while IAM cannot be asked, keys that are too old open nothing", s.StaleMend)
+	}
 	switch age := e.Now.Sub(s.Success); {
 	case s.LastError != "":
 		e.add(Broken, "refresh", "the last refresh failed: "+s.LastError, "what is served grows old", "iam-cachefill refresh")
