@@ -61,6 +61,7 @@ install: build install-system
 	install -D -m 0755 $(BUILD)/authkeys $(DESTDIR)$(PREFIX)/libexec/nss-iam/authkeys
 	install -D -m 0755 $(BUILD)/account $(DESTDIR)$(PREFIX)/libexec/nss-iam/account
 	test -e $(DESTDIR)/etc/nss-iam/config.toml || install -D -m 0644 packaging/config.toml $(DESTDIR)/etc/nss-iam/config.toml
+	test -n "$(DESTDIR)" || test -e /etc/nss-iam/environment || install -m 0600 packaging/environment /etc/nss-iam/environment
 	install -d -m 0755 $(DESTDIR)$(CACHEDIR)
 
 clean:

@@ -48,6 +48,7 @@ install-system:
 	install -m 0755 packaging/selinux/build $(DESTDIR)$(SHAREDIR)/selinux/build
 	for d in nameservice.d nameservice-strict.d; do \
 		install -D -m 0644 packaging/apparmor/nss-iam $(DESTDIR)$(SYSCONFDIR)/apparmor.d/abstractions/$$d/nss-iam || exit 1; done
+	install -D -m 0644 packaging/environment $(DESTDIR)$(SHAREDIR)/environment
 	install -D -m 0644 packaging/pam/nss-iam $(DESTDIR)$(PAMCONFDIR)/nss-iam
 	install -D -m 0644 packaging/pam/nss-iam-account $(DESTDIR)$(PAMCONFDIR)/nss-iam-account
 	for f in $(MAN_PAGES); do \

@@ -211,6 +211,9 @@ func TestEachFaultIsNamedWithItsPlace(t *testing.T) {
 		{"sessions by number", "[removal]\nend_sessions = 1\n", `f:2:1: key "removal.end_sessions": "1" is neither true nor false nor "at-once"; write one of them`},
 		{"a negative duration", "[removal]\nkeep_names = \"-1d\"\n", `f:2:1: key "removal.keep_names": "-1d" is not a duration`},
 		{"a duration beyond all time", "[removal]\nkeep_names = \"999999999d\"\n", `f:2:1: key "removal.keep_names": "999999999d" is longer than a hundred years`},
+		{"an endpoint that anybody on the way can forge", "[source]\nendpoint = \"http://iam.example.com\"\n", `f:2:1: key "source.endpoint": "http://iam.example.com" is not encrypted`},
+		{"an endpoint of another host by number", "[source]\nendpoint = \"http://10.0.0.1:80\"\n", `f:2:1: key "source.endpoint": "http://10.0.0.1:80" is not encrypted`},
+		{"an endpoint whose name begins as this host's", "[source]\nendpoint = \"http://127.0.0.1.example.com\"\n", `f:2:1: key "source.endpoint": "http://127.0.0.1.example.com" is not encrypted`},
 		{"an endpoint without a scheme", "[source]\nendpoint = \"iam.example.com\"\n", `f:2:1: key "source.endpoint": "iam.example.com" is not the address of an endpoint`},
 		{"a role that is no ARN", "[source]\nassume_role = \"reader\"\n", `f:2:1: key "source.assume_role": "reader" is not the ARN of a role`},
 		{"an external id without a role", "[source]\nexternal_id = \"abc\"\n", `f:2:1: key "source.external_id": has no effect without assume_role`},
@@ -366,6 +369,14 @@ func TestTheFolderOfHomesIsAboveEveryHome(t *testing.T) {
 	} {
 		if got := (Accounts{Home: home}).HomesFolder(); got != want {
 			t.Errorf("%q: %q, want %q", home, got, want)
+		}
+	}
+}
+
+func TestAnEndpointOfThisHostNeedsNoEncryption(t *testing.T) {
+	for _, address := range []string{"http://127.0.0.1:8000", "http://[::1]:8000", "http://localhost:8000", "http://127.9.9.9", "https://iam.example.com"} {
+		if got, err := Parse("f", []byte(login+"[source]\nendpoint = \""+address+"\"\n")); err != nil || got.Source.Endpoint != address {
+			t.Errorf("%s: got %q, %v", address, got.Source.Endpoint, err)
 		}
 	}
 }

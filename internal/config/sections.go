@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"net/url"
 	"path"
 	"slices"
@@ -164,11 +165,23 @@ func readEndpoint(r *reader, v value) {
 	if !ok {
 		return
 	}
-	if u, err := url.Parse(s); err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	u, err := url.Parse(s)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		v.fault(quote(s)+" is not the address of an endpoint", `write it as "https://iam.example.com", or remove it for AWS's own`)
 		return
 	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
+		v.fault(quote(s)+" is not encrypted: anybody on the way decides who may log in", "write it with https; http is for an address of this host's own loopback, such as http://127.0.0.1:8000")
+		return
+	}
 	r.config.Source.Endpoint = s
+}
+
+// loopback reports whether a host is this one. A name other than localhost can
+// mean any host.
+func loopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
 // readPath accepts an absolute path that can stand in a passwd entry.

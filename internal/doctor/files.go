@@ -52,6 +52,7 @@ func (e *examination) files() {
 		expected{filepath.Join(e.CacheDir, "nss.db"), 0o644, -1, 0o022, 0o044, "the module refuses a file that others could change, and must be able to read it", true},
 		expected{filepath.Join(e.CacheDir, "keys.db"), 0o640, e.HelperGID, 0o027, 0o040, "the key helper must read it, and nobody else", true},
 		expected{filepath.Join(e.CacheDir, "state.db"), 0o600, -1, 0o077, 0, "it is the refresher's own", true},
+		expected{"/etc/nss-iam/environment", 0o600, -1, 0o077, 0, "it may hold AWS credentials", true},
 	) {
 		e.file(x)
 	}
