@@ -257,6 +257,7 @@ func (f *flood) withstands(key func(i int) string, warm time.Duration, strangers
 	side.Go(func() {
 		for ctx.Err() == nil {
 			f.spare()
+			f.spare() // refreshes follow one another in minutes, not at once
 			busy = append(busy, f.refreshes())
 		}
 	})

@@ -131,11 +131,22 @@ func (n *remembered) fresh(now time.Time) *lookup {
 	return n.last
 }
 
+// congested is how many times as old an answer may be while lookups for names
+// without one have taken all turns.
+const congested = 5
+
 // olderWillDo reports whether the last good answer about a name is to be given,
 // because there is no room for another lookup now, and counts it. The caller
 // holds l.mu.
 func (l *lookups) olderWillDo(n *remembered, now time.Time, room bool) bool {
-	if n == nil || n.good == nil || now.Sub(n.good.asked) >= l.older || len(l.turn) < cap(l.turn) && room {
+	limit := time.Duration(0)
+	switch {
+	case len(l.turn) == cap(l.turn):
+		limit = congested * l.older
+	case !room:
+		limit = l.older
+	}
+	if n == nil || n.good == nil || now.Sub(n.good.asked) >= limit {
 		return false
 	}
 	l.counts.Older++

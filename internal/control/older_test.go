@@ -65,6 +65,8 @@ func TestAnOlderAnswerNeverSaysMoreThanTheListing(t *testing.T) {
 func TestAnAnswerGrowsTooOldToTheMoment(t *testing.T) {
 	d := newDirectory(5)
 	bubble(t, d, func(t *testing.T, s *Server) {
+		room := true
+		s.lookups.spare = func() bool { return room }
 		begin := time.Now()
 		if opens, _, err := ask(t, s, person(0), aKey(person(0))); !opens {
 			t.Fatal(err)
@@ -81,7 +83,13 @@ func TestAnAnswerGrowsTooOldToTheMoment(t *testing.T) {
 		fresh(true, "a moment before three seconds")
 		time.Sleep(1)
 		fresh(false, "after three seconds, with turns free")
-		time.Sleep(time.Minute - time.Second - time.Since(begin))
+		room = false
+		fresh(true, "after three seconds, without room")
+		time.Sleep(time.Minute - 1 - time.Since(begin))
+		fresh(true, "a moment before a minute, without room")
+		time.Sleep(1)
+		fresh(false, "after a minute, without room")
+		time.Sleep(5*time.Minute - time.Second - time.Since(begin))
 		d.mu.Lock()
 		d.takes = 9 * time.Second
 		d.mu.Unlock()
@@ -90,9 +98,9 @@ func TestAnAnswerGrowsTooOldToTheMoment(t *testing.T) {
 		}
 		synctest.Wait()
 		time.Sleep(time.Second - 1)
-		fresh(true, "a moment before a minute, with all turns taken")
+		fresh(true, "a moment before five minutes, with all turns taken")
 		time.Sleep(1)
-		fresh(false, "after a minute")
+		fresh(false, "after five minutes")
 	})
 }
 

@@ -44,7 +44,7 @@ type Options struct {
 
 	Peers         []uint32      // who may ask for keys and status, besides root
 	Reuse         time.Duration // how long an answer is reused: 3 s; negative: not at all
-	Older         time.Duration // how long an answer is reused while there is no room for lookups: 1 min
+	Older         time.Duration // how long an answer is reused while there is no room for lookups: 1 min; five times as long while all turns are taken
 	Retry         time.Duration // how long a failure is reused: 1 s, and no longer than Reuse
 	LookupTimeout time.Duration // of one lookup: 10 s
 	QueueTimeout  time.Duration // how long a lookup waits for its turn: 1 min
