@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -22,19 +23,24 @@ type report struct {
 
 // A fileReport is what became of the changes to one file.
 type fileReport struct {
-	Name      string `json:"file_name"`
-	Hung      int    `json:"hung"` // ours, and not gremlins'
-	Mutations []struct {
-		Type   string `json:"type"`
-		Status string `json:"status"`
-		Line   int    `json:"line"`
-		Column int    `json:"column"`
-	} `json:"mutations"`
+	Name      string   `json:"file_name"`
+	Source    string   `json:"source"` // SHA-256 of the file, hex; this and Hung are ours, and not gremlins'
+	Hung      int      `json:"hung"`
+	Mutations []change `json:"mutations"`
+}
+
+// A change is one mutation and what became of it, in gremlins' words.
+type change struct {
+	Type   string `json:"type"`
+	Status string `json:"status"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
 }
 
 // mutate runs gremlins over one package of the copy in tree, and keeps a report
-// of each file in the folder out.
-func mutate(t target, gremlins, out, tree string) error {
+// of each file in the folder out. With survivorsOnly, it tries only the changes
+// that the reports there have as not noticed, in files that are as they were.
+func mutate(t target, gremlins, out, tree string, survivorsOnly bool) error {
 	work, err := os.MkdirTemp("", "mutate-")
 	if err != nil {
 		return err
@@ -49,6 +55,15 @@ func mutate(t target, gremlins, out, tree string) error {
 		return err
 	}
 	result := filepath.Join(work, "report.json")
+	earlier := map[string]fileReport{}
+	if survivorsOnly {
+		if earlier, err = t.earlier(out, tree); err != nil {
+			return err
+		}
+	}
+	if err := noteTried(work, earlier); err != nil {
+		return err
+	}
 	rest, err := t.leftOut(filepath.Join(tree, t.Dir))
 	if err != nil {
 		return err
@@ -74,6 +89,10 @@ func mutate(t target, gremlins, out, tree string) error {
 	}
 	for _, f := range rep.Files {
 		f.Hung = strings.Count(noted(work, "hangs"), f.Name+"\n")
+		f.add(earlier[f.Name])
+		if f.Source, err = digest(filepath.Join(tree, t.Dir, f.Name)); err != nil {
+			return err
+		}
 		if body, err = json.Marshal(f); err != nil {
 			return err
 		}
@@ -89,6 +108,78 @@ func (t target) report(out, file string) string {
 	return filepath.Join(out, strings.ReplaceAll(filepath.Join(t.Dir, file), "/", "-")+".json")
 }
 
+// add fills in what became of the changes that were not tried again.
+func (f *fileReport) add(earlier fileReport) {
+	type place struct {
+		kind         string
+		line, column int
+	}
+	was := make(map[place]string, len(earlier.Mutations))
+	for _, m := range earlier.Mutations {
+		was[place{m.Type, m.Line, m.Column}] = m.Status
+	}
+	for i, m := range f.Mutations {
+		if status, known := was[place{m.Type, m.Line, m.Column}]; known && m.Status == "NOT COVERED" {
+			f.Mutations[i].Status = status
+		}
+	}
+	f.Hung += earlier.Hung
+}
+
+// earlier are the reports of files that have not changed since.
+func (t target) earlier(out, tree string) (map[string]fileReport, error) {
+	reports := map[string]fileReport{}
+	files, err := filepath.Glob(filepath.Join(tree, t.Dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range files {
+		f, found, err := t.load(out, filepath.Base(path))
+		if err != nil {
+			return nil, err
+		}
+		source, err := digest(path)
+		if err != nil {
+			return nil, err
+		}
+		if found && f.Source == source {
+			reports[f.Name] = f
+		}
+	}
+	return reports, nil
+}
+
+// noteTried tells the stand-in which places of these files are tried again.
+func noteTried(work string, earlier map[string]fileReport) error {
+	var places strings.Builder
+	for name, f := range earlier {
+		fmt.Fprintf(&places, "%s 0 0\n", name) // a file of which perhaps nothing is tried
+		for _, m := range f.Mutations {
+			if m.Status != "KILLED" && m.Status != "NOT VIABLE" {
+				fmt.Fprintf(&places, "%s %d %d\n", name, m.Line, m.Column)
+			}
+		}
+	}
+	return os.WriteFile(filepath.Join(work, "tried"), []byte(places.String()), 0o600)
+}
+
+func digest(path string) (string, error) {
+	body, err := os.ReadFile(path)
+	return fmt.Sprintf("%x", sha256.Sum256(body)), err
+}
+
+// load reads the report of a file, if there is one.
+func (t target) load(out, file string) (f fileReport, found bool, err error) {
+	body, err := os.ReadFile(t.report(out, file))
+	if os.IsNotExist(err) {
+		return f, false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(body, &f)
+	}
+	return f, err == nil, err
+}
+
 // read adds up the reports of the target's files that are in tree.
 func (t target) read(out, tree string) (row, error) {
 	r := row{Dir: t.Dir}
@@ -97,16 +188,12 @@ func (t target) read(out, tree string) (row, error) {
 		return r, err
 	}
 	for _, path := range files {
-		var f fileReport
-		body, err := os.ReadFile(t.report(out, filepath.Base(path)))
-		if !t.has(filepath.Base(path)) || os.IsNotExist(err) {
-			continue // a test, or nothing in it to change
-		}
-		if err == nil {
-			err = json.Unmarshal(body, &f)
-		}
+		f, found, err := t.load(out, filepath.Base(path))
 		if err != nil {
 			return r, err
+		}
+		if !t.has(filepath.Base(path)) || !found {
+			continue // a test, or nothing in it to change
 		}
 		r.Hung += f.Hung
 		for _, m := range f.Mutations {

@@ -46,15 +46,16 @@ func main() {
 	out := flag.String("out", "", "the `folder` for the reports")
 	least := flag.Float64("least", 0, "fail where a package's share in `percent` is lower")
 	again := flag.Bool("again", false, "print the table of the reports that are in the folder, and change nothing")
+	survivors := flag.Bool("survivors", false, "of unchanged files, try only what no test noticed the last time")
 	flag.Parse()
-	if err := run(*gremlins, *out, *least, *again, flag.Args()); err != nil {
+	if err := run(*gremlins, *out, *least, *again, *survivors, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
 }
 
 // run tests the packages or files that only names, or all where it names none.
-func run(gremlins, out string, least float64, again bool, only []string) error {
+func run(gremlins, out string, least float64, again, survivorsOnly bool, only []string) error {
 	chosen, err := choose(only)
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func run(gremlins, out string, least float64, again bool, only []string) error {
 	for _, t := range chosen {
 		fmt.Fprintf(os.Stderr, "mutate: %s %s\n", t.Dir, strings.Join(t.Files, " "))
 		if !again {
-			if err := mutate(t, gremlins, out, tree); err != nil {
+			if err := mutate(t, gremlins, out, tree, survivorsOnly); err != nil {
 				return fmt.Errorf("%s: %w", t.Dir, err)
 			}
 		}

@@ -153,6 +153,43 @@ func TestTheTableAddsUpTheReportsOfFilesThatAreThere(t *testing.T) {
 	}
 }
 
+func TestOnlySurvivorsAreTriedAgainWhileTheirFileIsTheSame(t *testing.T) {
+	work := t.TempDir()
+	earlier := fileReport{Name: "a.go", Hung: 1, Mutations: []change{{"X", "KILLED", 1, 2}, {"X", "LIVED", 3, 4}, {"Y", "NOT VIABLE", 3, 4}}}
+	if err := noteTried(work, map[string]fileReport{"a.go": earlier, "b.go": {Name: "b.go"}}); err != nil {
+		t.Fatal(err)
+	}
+	got := coverage([]string{"m/p/a.go", "m/p/b.go", "m/p/c.go"}, noted(work, "tried"))
+	want := "m/p/a.go:0.0,0.0 1 1\nm/p/a.go:3.4,3.4 1 1\nm/p/b.go:0.0,0.0 1 1\nm/p/c.go:1.1,1000000.1 1 1\n"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	now := fileReport{Name: "a.go", Mutations: []change{{"X", "NOT COVERED", 1, 2}, {"X", "KILLED", 3, 4}, {"Y", "NOT COVERED", 5, 6}}}
+	now.add(earlier)
+	if want := []change{{"X", "KILLED", 1, 2}, {"X", "KILLED", 3, 4}, {"Y", "NOT COVERED", 5, 6}}; !reflect.DeepEqual(now.Mutations, want) || now.Hung != 1 {
+		t.Errorf("got %+v, want %+v", now, want)
+	}
+
+	out, tree, here := t.TempDir(), t.TempDir(), target{Dir: "p"}
+	if err := os.Mkdir(filepath.Join(tree, "p"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(tree, "p", "a.go")
+	write(t, path, "package p\n")
+	source, err := digest(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, here.report(out, "a.go"), `{"file_name":"a.go","source":"`+source+`"}`)
+	if reports, err := here.earlier(out, tree); err != nil || len(reports) != 1 {
+		t.Errorf("the same file: %v, %v", reports, err)
+	}
+	write(t, path, "package p // changed\n")
+	if reports, err := here.earlier(out, tree); err != nil || len(reports) != 0 {
+		t.Errorf("a changed file: %v, %v", reports, err)
+	}
+}
+
 func TestEveryMutatedPackageIsThere(t *testing.T) {
 	for _, target := range targets {
 		dir := filepath.Join("..", "..", target.Dir)

@@ -104,11 +104,31 @@ func baseline(profile, dir string) error {
 	if err != nil {
 		return err
 	}
-	covered := "mode: set\n"
-	for _, name := range strings.Fields(string(list)) {
-		covered += name + ":1.1,1000000.1 1 1\n"
-	}
+	covered := "mode: set\n" + coverage(strings.Fields(string(list)), noted(os.Getenv(workDir), "tried"))
 	return os.WriteFile(profile, []byte(covered), 0o600)
+}
+
+// coverage covers of the files in tried the places named there, and all others whole.
+func coverage(files []string, tried string) string {
+	places := map[string][]string{}
+	for line := range strings.Lines(tried) {
+		var name string
+		var at, column int
+		if _, err := fmt.Sscan(line, &name, &at, &column); err == nil {
+			places[name] = append(places[name], fmt.Sprintf("%d.%d,%d.%d", at, column, at, column))
+		}
+	}
+	var blocks strings.Builder
+	for _, file := range files {
+		some, only := places[filepath.Base(file)]
+		if !only {
+			some = []string{"1.1,1000000.1"}
+		}
+		for _, block := range some {
+			fmt.Fprintf(&blocks, "%s:%s 1 1\n", file, block)
+		}
+	}
+	return blocks.String()
 }
 
 // judge runs the tests of the package in this folder, in which one thing is changed.
