@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/doctor"
+	"github.com/nss-iam/nss-iam/internal/homes"
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
 )
 
@@ -68,6 +70,7 @@ func patient(ctx context.Context, configFile string) doctor.Patient {
 	p := doctor.Patient{
 		Host: hostsetup.This(), ConfigFile: configFile, ConfigError: err,
 		CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam", HomesFolder: homesFolder(c), Now: time.Now(),
+		AllowOwn: c.Keys.OwnFile == "allow", Sudo: len(c.Sudo.Groups) > 0 || c.Sudo.GroupsTag != "",
 	}
 	if p.CacheDir == "" {
 		p.CacheDir = config.Default().Cache.Dir
@@ -82,6 +85,9 @@ func patient(ctx context.Context, configFile string) doctor.Patient {
 			}
 			if _, err := os.Lstat(h.Path); p.HomesFolder != "" && errors.Is(err, fs.ErrNotExist) {
 				p.Homeless = append(p.Homeless, h.User)
+			}
+			if hasOwnKeys(h.Path) {
+				p.OwnKeys = append(p.OwnKeys, h.User)
 			}
 		}
 	}
@@ -106,6 +112,20 @@ func patient(ctx context.Context, configFile string) doctor.Patient {
 		p.Snapshot = name
 	}
 	return p
+}
+
+// hasOwnKeys reports whether a home has a file with keys of its user's own. It
+// mounts no home to look.
+func hasOwnKeys(home string) bool {
+	if _, there := homes.Owner(home); !there {
+		return false
+	}
+	for _, name := range []string{"authorized_keys", "authorized_keys2"} {
+		if info, err := os.Lstat(filepath.Join(home, ".ssh", name)); err == nil && (info.Size() > 0 || !info.Mode().IsRegular()) {
+			return true
+		}
+	}
+	return false
 }
 
 // trySources makes each kind of request that the configuration needs once.

@@ -58,6 +58,9 @@ type Patient struct {
 	HomesByPAM   bool     // accounts.homes is "pam"
 	HomesFolder  string   // where the daemon makes homes: accounts.homes is "create"; or ""
 	Homeless     []string // served users whose home is not there
+	OwnKeys      []string // served users who have an authorized_keys file of their own
+	AllowOwn     bool     // keys.own_file is "allow"
+	Sudo         bool     // members of iam-sudo may use sudo
 	ForeignHomes []Fault  // homes that another uid owns, as the last refresh found them
 	Served       Served
 	Snapshot     string // the file that users are read from: source.kind is "file"; or ""

@@ -14,7 +14,10 @@ import (
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
-const sshdT = "usepam yes\nauthorizedkeyscommand " + hostsetup.Helper + " %u %U %f %k %t\nauthorizedkeyscommanduser nss-iam\n"
+const sshdT = "usepam yes\nauthorizedkeysfile none\nauthorizedkeyscommand " + hostsetup.Helper + " %u %U %f %k %t\nauthorizedkeyscommanduser nss-iam\n"
+
+const asked = "account required pam_unix.so\naccount [success=1 default=ignore] pam_localuser.so\n" +
+	"account [success=ok default=bad] pam_exec.so quiet seteuid " + hostsetup.AccountHelper + "\n"
 
 // healthy is a host on which nothing is wrong, run by stand-ins: answers has
 // what commands print, by their first words.
@@ -23,7 +26,8 @@ func healthy(t *testing.T) (Patient, map[string]string) {
 	unmet.Root(t, "files of root's are needed")
 	root := t.TempDir()
 	for name, mode := range map[string]os.FileMode{
-		"/usr/libexec/nss-iam/authkeys": 0o755, "/usr/lib/x86_64-linux-gnu/libnss_iam.so.2": 0o644,
+		"/usr/libexec/nss-iam/authkeys": 0o755, "/usr/libexec/nss-iam/account": 0o755, "/etc/pam.d/sshd": 0o644, "/etc/pam.d/su": 0o644,
+		"/usr/bin/sudo": 0o755, "/etc/sudo.conf": 0o644, "/usr/lib/x86_64-linux-gnu/libnss_iam.so.2": 0o644,
 		"/etc/nss-iam/config.toml": 0o644, "/var/lib/nss-iam/nss.db": 0o644, "/var/lib/nss-iam/keys.db": 0o640,
 		"/var/lib/nss-iam/state.db": 0o600, "/usr/sbin/sshd": 0o755, "/etc/ssh/sshd_config": 0o644,
 		"/etc/nsswitch.conf": 0o644, "/etc/pam.d/common-session": 0o644,
@@ -31,6 +35,8 @@ func healthy(t *testing.T) (Patient, map[string]string) {
 		content := map[string]string{
 			"/etc/nsswitch.conf":        "passwd: files iam\ngroup: files iam\n",
 			"/etc/pam.d/common-session": "session optional pam_mkhomedir.so\n",
+			"/etc/pam.d/sshd":           asked, "/etc/pam.d/su": asked,
+			"/etc/sudo.conf": "Set group_source dynamic\n",
 		}[name]
 		if err := os.MkdirAll(filepath.Dir(root+name), 0o755); err != nil {
 			t.Fatal(err)
@@ -47,9 +53,9 @@ func healthy(t *testing.T) (Patient, map[string]string) {
 	}
 	answers := map[string]string{
 		"/usr/sbin/sshd -t": "", "/usr/sbin/sshd -T": sshdT,
-		"getent -s": "alice:*:2001000001:2001000001::/home/alice:/bin/bash\n",
-		"getent pa": "alice:*:2001000001:2001000001::/home/alice:/bin/bash\n",
-		"timedatec": "yes\n", "journalctl": "",
+		"getent -s":      "alice:*:2001000001:2001000001::/home/alice:/bin/bash\n",
+		"getent pa":      "alice:*:2001000001:2001000001::/home/alice:/bin/bash\n",
+		"sudo --version": "Sudo version 1.9.13\n", "timedatec": "yes\n", "journalctl": "",
 	}
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	return Patient{
@@ -65,7 +71,7 @@ func healthy(t *testing.T) (Patient, map[string]string) {
 			}
 			return "", errors.New("no such program")
 		}},
-		ConfigFile: "/etc/nss-iam/config.toml", CacheDir: "/var/lib/nss-iam", HelperGID: 0, HomesByPAM: true, Now: now,
+		ConfigFile: "/etc/nss-iam/config.toml", CacheDir: "/var/lib/nss-iam", HelperGID: 0, HomesByPAM: true, Sudo: true, Now: now,
 		Served: Served{Name: "alice", UID: 2001000001, Success: now.Add(-time.Minute), Refresh: 5 * time.Minute, Daemon: true},
 		AWS:    func(context.Context) []Attempt { return []Attempt{{What: "users"}} },
 	}, answers
@@ -123,6 +129,30 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 		{"the helper as another user", func(_ *Patient, a map[string]string) {
 			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "user nss-iam", "user nobody", 1)
 		}, "sshd", setUp},
+		{"own keys that sshd reads", func(_ *Patient, a map[string]string) {
+			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "file none", "file .ssh/authorized_keys", 1)
+		}, "own keys", setUp},
+		{"own keys that are allowed, and no PAM", func(p *Patient, a map[string]string) {
+			p.AllowOwn = true
+			a["/usr/sbin/sshd -T"] = strings.Replace(strings.Replace(sshdT, "file none", "file .ssh/authorized_keys", 1), "usepam yes", "usepam no", 1)
+		}, "own keys", "UsePAM yes"},
+		{"certificates, and no PAM", func(_ *Patient, a map[string]string) {
+			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "usepam yes", "usepam no\ntrustedusercakeys /etc/ssh/ca.pub", 1)
+		}, "certificates", "UsePAM yes"},
+		{"a service that does not ask", func(p *Patient, _ map[string]string) {
+			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/su", []byte("account required pam_unix.so\n"), 0o644)
+		}, "pam", setUp},
+		{"a line that ends the account phase", func(p *Patient, _ map[string]string) {
+			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/su", []byte("account sufficient pam_unix.so\n"+asked), 0o644)
+		}, "pam", "required"},
+		{"local accounts that are not jumped over", func(p *Patient, _ map[string]string) {
+			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/su", []byte(strings.Replace(asked, "success=1", "success=2", 1)), 0o644)
+		}, "pam", "--undo"},
+		{"no account helper", func(p *Patient, _ map[string]string) { _ = os.Remove(p.Host.Root + hostsetup.AccountHelper) }, "permissions", "install"},
+		{"a sudo that looks at the process", func(p *Patient, _ map[string]string) { _ = os.Remove(p.Host.Root + "/etc/sudo.conf") }, "sudo", setUp},
+		{"an initgroups line that ends before ours", func(p *Patient, _ map[string]string) {
+			_ = os.WriteFile(p.Host.Root+"/etc/nsswitch.conf", []byte("passwd: files iam\ngroup: files iam\ninitgroups: files iam\n"), 0o644)
+		}, "nsswitch", setUp},
 		{"no daemon", func(p *Patient, _ map[string]string) { p.Served.Daemon = false }, "daemon", "systemctl"},
 		{"an old refresh", func(p *Patient, _ map[string]string) { p.Served.Success = p.Now.Add(-time.Hour) }, "refresh", "systemctl status"},
 		{"a failed refresh", func(p *Patient, _ map[string]string) { p.Served.LastError = "throttled" }, "refresh", "refresh"},
@@ -155,5 +185,50 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 			}
 			t.Errorf("no finding about %s that mends with %q: %+v", c.check, c.mend, findings)
 		})
+	}
+}
+
+func TestWhatWorksButShouldBeLookedAtIsADoubt(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		doubt func(*Patient, map[string]string)
+		check string
+		what  string
+	}{
+		{"files that sshd ignores", func(p *Patient, _ map[string]string) { p.OwnKeys = []string{"alice", "bob"} }, "own keys", `2 served users have an authorized_keys file, "alice"`},
+		{"files that sshd may read", func(p *Patient, a map[string]string) {
+			p.OwnKeys, p.AllowOwn = []string{"alice"}, true
+			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "file none", "file .ssh/authorized_keys", 1)
+		}, "own keys", `1 served users have`},
+		{"an sshd without PAM", func(p *Patient, a map[string]string) {
+			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "usepam yes", "usepam no", 1)
+		}, "sshd", "does not use PAM"},
+		{"principals in the user's hands", func(_ *Patient, a map[string]string) {
+			a["/usr/sbin/sshd -T"] = sshdT + "trustedusercakeys /etc/ssh/ca.pub\nauthorizedprincipalsfile %h/.ssh/principals\n"
+		}, "certificates", "%h/.ssh/principals"},
+		{"broken_shadow", func(p *Patient, _ map[string]string) {
+			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/sshd", []byte(strings.Replace(asked, "pam_unix.so", "pam_unix.so broken_shadow", 1)), 0o644)
+		}, "pam", "broken_shadow at: sshd"},
+		{"a sudo.conf with another choice", func(p *Patient, _ map[string]string) {
+			_ = os.WriteFile(p.Host.Root+"/etc/sudo.conf", []byte("Set group_source static\n"), 0o644)
+		}, "sudo", "group_source static"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, answers := healthy(t)
+			c.doubt(&p, answers)
+			for _, f := range Examine(context.Background(), p) {
+				if f.State == Doubt && f.Check == c.check && strings.Contains(f.What, c.what) && f.Why != "" && f.Mend != "" {
+					return
+				}
+			}
+			t.Errorf("no doubt about %s: %+v", c.check, Examine(context.Background(), p))
+		})
+	}
+	p, answers := healthy(t)
+	answers["/usr/sbin/sshd -T"] = sshdT + "trustedusercakeys /etc/ssh/ca.pub\nauthorizedprincipalsfile /etc/ssh/principals/%u\n"
+	for _, f := range Examine(context.Background(), p) {
+		if f.State != Good {
+			t.Errorf("certificates that PAM is asked about: %+v", f)
+		}
 	}
 }

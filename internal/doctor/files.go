@@ -38,7 +38,10 @@ type expected struct {
 func (e *examination) files() {
 	const foreign = "whoever may write it can become anybody"
 	before := len(e.findings)
-	helper := []expected{{hostsetup.Helper, 0o755, -1, 0o022, 0o111, "sshd does not run a helper that others could change", false}}
+	helper := []expected{
+		{hostsetup.Helper, 0o755, -1, 0o022, 0o111, "sshd does not run a helper that others could change", false},
+		{hostsetup.AccountHelper, 0o755, -1, 0o022, 0o111, "PAM runs it as root, and without it refuses everybody but local accounts", false},
+	}
 	for dir := filepath.Dir(hostsetup.Helper); ; dir = filepath.Dir(dir) {
 		helper = append(helper, expected{dir, 0o755, -1, 0o022, 0o111, "sshd does not run a helper in a folder that others could change", false})
 		if dir == "/" {

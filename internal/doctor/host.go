@@ -63,10 +63,13 @@ func (e *examination) host(ctx context.Context) {
 		e.add(Broken, "nsswitch", fmt.Sprintf("%s is broken: %v", s.NsswitchFile, s.NsswitchError), "glibc may know no user at all", "mend it; nsswitch.conf(5) says how")
 	case !s.Passwd || !s.Group:
 		e.add(Broken, "nsswitch", s.NsswitchFile+" does not name iam for both passwd and group", "no program knows an IAM user", setUp)
+	case !s.Initgroups:
+		e.add(Broken, "nsswitch", s.NsswitchFile+" has an initgroups line without [SUCCESS=continue] before iam", "a person in one local group is in none of ours", setUp)
 	default:
 		e.good("nsswitch", s.NsswitchFile+" names iam")
 	}
 	e.sshd(s)
+	e.doors(ctx, s)
 	e.homes(s)
 }
 

@@ -3,6 +3,7 @@ package hostsetup
 import (
 	"context"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -90,6 +91,80 @@ func TestSudoLooksAtTheGroupDatabaseUnlessTheHostChose(t *testing.T) {
 	d.mustSetup(Options{})
 	if got := d.text(sudoConfPath); got != debian[sudoConfPath] {
 		t.Errorf("without sudo for anybody: %q", got)
+	}
+	d.write("/usr/bin/sudo", "sudo-rs 0.2.5\n") // what the stand-in says of its version
+	d.mustSetup(all)
+	if got := d.text(sudoConfPath); got != debian[sudoConfPath] {
+		t.Errorf("with sudo-rs: %q", got)
+	}
+}
+
+func TestWhereSudoTakesGroupsFrom(t *testing.T) {
+	for _, c := range []struct {
+		name, sudo, conf, source string
+		ok                       bool
+	}{
+		{name: "by its own choice", sudo: "Sudo version 1.9.13p3\n", conf: "# Set group_source dynamic\n", ok: true},
+		{name: "the group database", sudo: "Sudo version 1.9.13p3\n", conf: "Set group_source dynamic\n", source: "dynamic", ok: true},
+		{name: "the process", sudo: "Sudo version 1.9.13p3\n", conf: "Set group_source static\n", source: "static", ok: true},
+		{name: "sudo-rs has no choice", sudo: "sudo-rs 0.2.5\n", conf: "Set group_source static\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newTree(t)
+			d.write("/usr/bin/sudo", c.sudo)
+			d.write(sudoConfPath, c.conf)
+			if source, ok := d.SudoGroups(context.Background()); source != c.source || ok != c.ok {
+				t.Errorf("got %q, %v; want %q, %v", source, ok, c.source, c.ok)
+			}
+		})
+	}
+}
+
+func TestLookAtPAM(t *testing.T) {
+	const asks = "account [success=1 default=ignore] pam_localuser.so\naccount [success=ok default=bad] pam_exec.so quiet seteuid " + AccountHelper + "\n"
+	for _, c := range []struct {
+		name  string
+		files map[string]string // below /etc/pam.d, but for those with a slash
+		want  Stack
+	}{
+		{"everything asks by what it includes", map[string]string{
+			"common-account": "account required pam_unix.so\n" + asks,
+			"sshd":           "account required pam_nologin.so\n@include common-account\n",
+			"crond":          "account include common-account\n", "su": "-account   substack\tcommon-account # x\n",
+			"/usr/lib/pam.d/systemd-user": "@include common-account\n",
+		}, Stack{}},
+		{"some do not ask", map[string]string{
+			"common-account": "account required pam_unix.so\n", "sshd": "@include common-account\n" + asks,
+			"cron": "@include common-account\n", "/usr/lib/pam.d/systemd-user": "@include common-account\n",
+			"su": "#" + strings.ReplaceAll(asks, "\n", "\n#"), "sudo": "session optional pam_exec.so " + AccountHelper + "\n",
+		}, Stack{Unasked: []string{"su", "sudo", "cron", "systemd-user"}}},
+		{"a file in /etc goes before the package's", map[string]string{
+			"systemd-user": "account required pam_permit.so\n", "/usr/lib/pam.d/systemd-user": asks,
+		}, Stack{Unasked: []string{"systemd-user"}}},
+		{"no jump, or another line between", map[string]string{
+			"sshd": strings.SplitAfter(asks, "\n")[1], "su": strings.Replace(asks, "pam_localuser.so\n", "pam_localuser.so\naccount required pam_x.so\n", 1),
+			"sudo": strings.Replace(asks, "success=1", "success=2", 1), "login": strings.Replace(asks, "[success=1 default=ignore]", "sufficient", 1),
+		}, Stack{Misjumps: []string{"sshd", "su", "sudo"}}},
+		{"a line that ends the phase before", map[string]string{
+			"sshd": "account sufficient pam_unix.so\n" + asks, "su": "account [success=done default=bad] /lib/security/pam_permit.so\n" + asks,
+			"login": asks + "account sufficient pam_permit.so\n", "cron": "account sufficient pam_localuser.so\n" + asks,
+		}, Stack{Ends: []string{"sshd (sufficient pam_unix.so)", "su ([success=done default=bad] pam_permit.so)"}}},
+		{"broken_shadow", map[string]string{"sshd": "account required pam_unix.so \\\n\tbroken_shadow\n" + asks, "su": "auth required pam_unix.so broken_shadow\n" + asks},
+			Stack{Broken: []string{"sshd"}}},
+		{"files that include each other without end", map[string]string{"sshd": "@include sshd\n"}, Stack{Unasked: []string{"sshd"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := tree{&Host{Root: t.TempDir()}, t}
+			for name, content := range c.files {
+				if !strings.HasPrefix(name, "/") {
+					name = "/etc/pam.d/" + name
+				}
+				d.write(name, content)
+			}
+			if got := d.LookAtPAM(); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %+v\nwant %+v", got, c.want)
+			}
+		})
 	}
 }
 

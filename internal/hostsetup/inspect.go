@@ -12,6 +12,7 @@ type Sight struct {
 	NsswitchFile  string // the file that is edited on this host
 	NsswitchError error  // it is broken, or cannot be read
 	Passwd, Group bool   // our service is in these lines
+	Initgroups    bool   // the initgroups line, where there is one, goes on to our service after a success
 
 	SSHD        bool     // there is an sshd
 	SSHDError   error    // what sshd -t or -T said
@@ -35,6 +36,7 @@ func (h *Host) Look(ctx context.Context) Sight {
 		s.NsswitchError = err
 	} else {
 		s.Passwd, s.Group, s.NsswitchError = HasService(string(content))
+		s.Initgroups = !initgroupsEnds(string(content))
 	}
 	if h.find("sshd") == "" || !h.exists(sshdConfigPath) {
 		return s

@@ -153,8 +153,13 @@ func (h *Host) runSSHD(ctx context.Context, args ...string) (string, error) {
 }
 
 func (h *Host) effectiveSSHD(ctx context.Context) (effective, error) {
+	return h.effectiveFor(ctx, "nobody")
+}
+
+// effectiveFor is what sshd does for one user.
+func (h *Host) effectiveFor(ctx context.Context, user string) (effective, error) {
 	// A connection for the Match blocks to look at; older sshds insist on one.
-	text, err := h.runSSHD(ctx, "-T", "-C", "user=nobody,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
+	text, err := h.runSSHD(ctx, "-T", "-C", "user="+user+",host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package hostsetup
 
 import (
 	"context"
+	"os"
 	"regexp"
 	"strings"
 )
@@ -25,9 +26,34 @@ func GroupSource(content string) string {
 	return strings.ToLower(all[len(all)-1][1])
 }
 
+// readsSudoConf reports whether there is a sudo that sudo.conf concerns. sudo-rs
+// reads no such file, and looks at the group database: seen with 0.2.5 of
+// Debian 13, whose session's groups counted neither for nor against anybody.
+func (h *Host) readsSudoConf(ctx context.Context) bool {
+	if h.find("sudo") == "" {
+		return false
+	}
+	out, err := h.Run(ctx, "sudo", "--version")
+	return err != nil || !strings.HasPrefix(out, "sudo-rs ")
+}
+
+// SudoGroups says where sudo takes a user's groups from: "dynamic", another
+// choice of the host's, or "" for sudo's own. ok is false where there is no
+// sudo that has the choice.
+func (h *Host) SudoGroups(ctx context.Context) (source string, ok bool) {
+	if !h.readsSudoConf(ctx) {
+		return "", false
+	}
+	content, err := os.ReadFile(h.at(sudoConfPath))
+	if err != nil {
+		return "", true
+	}
+	return GroupSource(string(content)), true
+}
+
 // planSudoGroups leaves a host's own choice alone, and says what follows of it.
-func (h *Host) planSudoGroups(_ context.Context, p *Plan, o Options, _ *journal) error {
-	if !o.Sudo || h.find("sudo") == "" {
+func (h *Host) planSudoGroups(ctx context.Context, p *Plan, o Options, _ *journal) error {
+	if !o.Sudo || !h.readsSudoConf(ctx) {
 		return nil
 	}
 	now, err := h.read(sudoConfPath)
