@@ -99,6 +99,7 @@ func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refres
 			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Options: c.Keys.Options, Chain: c.Keys.Chain,
 		},
 		Host: func() (accounts.Host, error) { return readHost(log) }, KeysGID: gid, HomeOwner: homes.Owner,
+		Grants:   func(loginNames []string) ([]accounts.Grant, error) { return hostfiles.Grants("/", loginNames) },
 		SweepAge: sweepAge(c.Keys), Now: time.Now, Log: log,
 		WholeAccount: c.Publish.URL != "", ServeNobody: !c.Login.Configured(),
 	})

@@ -30,6 +30,9 @@ type Input struct {
 	AcceptRemovals bool
 	// AcceptGroups is a person's word for groups that were created again.
 	AcceptGroups bool
+	// Grants are what local files grant to Result.HandedOver. Build needs none:
+	// Explain reports by them what Result.ReportGrants did.
+	Grants []Grant
 	// Rebuild says that Directory is the answer of the Build before: the host's
 	// files, the configuration or the time changed. It confirms no removal.
 	Rebuild bool

@@ -53,6 +53,7 @@ func Explain(in Input, query string) ([]Explanation, error) {
 		past[n] = *r
 	}
 	result := p.serve()
+	result.ReportGrants(in.Grants)
 	e := explainer{p, result, past}
 
 	var all []Explanation
@@ -243,6 +244,8 @@ func (e explainer) entry(x *Explanation) {
 			x.add("groups", verdict{f.Reason, f.Detail, f.Remedy})
 		case HomeTaken:
 			x.add("home", verdict{f.Reason, f.Detail, f.Remedy})
+		case NameHandedOver:
+			x.add("name", verdict{f.Reason, f.Detail, f.Remedy})
 		}
 	}
 }

@@ -180,8 +180,22 @@ func (s *Setup) build(a *answer, in accounts.Input, former []directory.Former, d
 		}
 	}
 	a.result.Findings = append(a.result.Findings, findings...)
+	a.result.ReportGrants(s.grants(a.result))
 	served.Findings = a.result.Findings
 	return served, nil
+}
+
+// grants returns what local files grant to the names of a result that changed hands.
+func (s *Setup) grants(result accounts.Result) []accounts.Grant {
+	names := result.HandedOver()
+	if s.Grants == nil || s.ServeNobody || len(names) == 0 {
+		return nil
+	}
+	grants, err := s.Grants(names)
+	if err != nil {
+		s.Log.Warn("local files that may grant something to names that changed hands cannot all be read", "error", err)
+	}
+	return grants
 }
 
 // foreignHomes returns the folders among homes that another uid than root or the

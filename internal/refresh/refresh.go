@@ -40,6 +40,8 @@ type Setup struct {
 	Keys     keys.Policy
 	Login    cache.LoginPolicy
 	Host     func() (accounts.Host, error)
+	// Grants returns what local files grant to login names; nil: nobody looks.
+	Grants func(loginNames []string) ([]accounts.Grant, error)
 	// HomeOwner returns the uid that owns a folder, as homes.Owner does; nil:
 	// nobody looks.
 	HomeOwner func(path string) (uid uint32, ok bool)
