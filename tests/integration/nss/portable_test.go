@@ -30,6 +30,7 @@ func TestTheModuleRunsOnEveryDistribution(t *testing.T) {
 			checkSymbols(t, f)
 			checkSegments(t, f)
 			checkDynamic(t, f)
+			checkCET(t, f)
 			data, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -110,6 +111,32 @@ func checkSegments(t *testing.T, f *elf.File) {
 	if !relro {
 		t.Error("the module has no read-only relocations")
 	}
+}
+
+// checkCET reads the note that says of all code that it may run where the
+// processor checks returns and indirect jumps (IBT, SHSTK).
+func checkCET(t *testing.T, f *elf.File) {
+	const feature1And, header = 0xc0000002, 16
+	if f.Machine != elf.EM_X86_64 {
+		return
+	}
+	s := f.Section(".note.gnu.property")
+	if s == nil {
+		t.Error("the module has no note about CET")
+		return
+	}
+	note, err := s.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := header; at+12 <= len(note); {
+		size := int(f.ByteOrder.Uint32(note[at+4:]))
+		if f.ByteOrder.Uint32(note[at:]) == feature1And && f.ByteOrder.Uint32(note[at+8:])&3 == 3 {
+			return
+		}
+		at += 8 + (size+7)/8*8
+	}
+	t.Errorf("the module is not ready for CET: % x", note)
 }
 
 func checkDynamic(t *testing.T, f *elf.File) {
