@@ -28,7 +28,7 @@ $(BUILD)/libnss_iam.so.2: $(wildcard nss/*.c nss/*.h) nss/nss.go nss/exports.map
 
 NSS_WARNINGS := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wconversion -Wshadow -Wvla -Werror
 
-.PHONY: nss-lint nss-test nss-fuzz nss-bench
+.PHONY: nss-lint nss-test nss-fuzz nss-bench nss-instructions
 nss-lint:
 	gcc $(NSS_WARNINGS) -O2 -fPIC -shared -o /dev/null nss/*.c
 	clang $(NSS_WARNINGS) -O2 -fPIC -shared -o /dev/null nss/*.c
@@ -46,6 +46,12 @@ nss-test: $(BUILD)/libnss_iam.so.2
 FUZZ_SECONDS ?= 0
 nss-fuzz:
 	nss/fuzz/run.sh $(BUILD) $(FUZZ_SECONDS)
+
+# Records what a lookup takes now; nss-test compares with it.
+nss-instructions: $(BUILD)/libnss_iam.so.2
+	go run ./nss/mknss $(BUILD)
+	tests/private-host tests/integration/nss/instructions.sh --record $(abspath $(BUILD)) $(abspath $(BUILD)) >$(BUILD)/instructions.txt
+	mv $(BUILD)/instructions.txt tests/integration/nss/instructions.txt
 
 nss-bench: $(BUILD)/libnss_iam.so.2
 	tests/integration/nss/bench.sh $(BUILD) docs/benchmarks.md

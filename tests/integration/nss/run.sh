@@ -109,6 +109,8 @@ inside() {
 	cp "$dir/few/nss.db" $folder/nss.db
 	LD_LIBRARY_PATH=$build valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
 		"$dir/dump" iam "$dir/few/passwd" "$dir/few/group" >/dev/null
+	step 'instructions of a lookup'
+	tests/integration/nss/instructions.sh "$build" "$people"
 	step 'setuid with a hostile environment'
 	install -m 0755 "$build/libnss_iam.so.2" "$(dirname "$(ldd /bin/sh | sed -n 's/.*=> \(.*libc.so.6\).*/\1/p')")"/
 	install -m 4755 "$(command -v getent)" /usr/bin/getent-suid
