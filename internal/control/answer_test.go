@@ -195,3 +195,24 @@ func TestALoginNameIsOfPlainCharacters(t *testing.T) {
 		}
 	}
 }
+
+func TestTheOfferedKeyGoesWithTheQuestion(t *testing.T) {
+	d := newDirectory(1)
+	d.takes = 0
+	c, s := serve(t, Options{Lookup: d.lookup, Listed: d.list, Reuse: -1})
+	s.lookups.strangers.rate.SetBurst(0)
+	for _, q := range []struct {
+		name    string
+		key     string
+		limited bool
+	}{
+		{"a key of the listing", aKey(person(0)).SHA256(), false},
+		{"a key that no listing has", aKey("stranger").SHA256(), true},
+		{"no key", "", false},
+	} {
+		a, err := c.Ask(within(t, 10*time.Second), Question{Name: person(0), Key: q.key})
+		if err != nil || a.Limited != q.limited || len(a.User.Keys) != 1 {
+			t.Errorf("%s: %+v, %v; want limited %v", q.name, a, err, q.limited)
+		}
+	}
+}
