@@ -19,6 +19,7 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
+	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/hostfiles"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
@@ -76,10 +77,11 @@ type daemon struct {
 	kick      chan struct{}                  // asks for a refresh soon
 	changed   chan struct{}                  // nss.db is another: nscd is to forget
 	newcomers chan struct{}                  // asks for a sweep soon: a refresh may have let people in
-	lastError string                         // of a refresh, so that the same is said once
+	faults    faults                         // what was logged
 	told      map[string]bool                // findings of the last refresh
-	tried     chan struct{}                  // closed after the first refresh, good or not
-	tryOnce   sync.Once
+	started   time.Time
+	served    chan struct{} // closed once people are served
+	serveOnce sync.Once
 	since     atomic.Int64    // when the refresh of the schedule that is under way began, Unix nanoseconds; 0: none
 	reporting sync.Mutex      // held while a refresh is reported: each report goes on from the one before
 	after     sync.Mutex      // held for what follows a refresh: homes, removed users' processes; guards:
@@ -89,7 +91,7 @@ type daemon struct {
 // run is the daemon: it returns when ctx ends, or when it cannot begin.
 func run(ctx context.Context, configFile string, log *slog.Logger) error {
 	limitMemory()
-	d := &daemon{configFile: configFile, log: log, kick: make(chan struct{}, 1), newcomers: make(chan struct{}, 1), changed: make(chan struct{}, 1), tried: make(chan struct{})}
+	d := &daemon{configFile: configFile, log: log, kick: make(chan struct{}, 1), newcomers: make(chan struct{}, 1), changed: make(chan struct{}, 1), started: time.Now(), served: make(chan struct{})}
 	c, err := loadConfig(configFile)
 	if err != nil && !errors.Is(err, config.ErrNotConfigured) {
 		return err
@@ -124,11 +126,11 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 	background(d.sweepForEver)
 	background(d.watchHost)
 	background(d.nscdForEver)
-	tried := d.tried
+	served := d.served
 	patience := time.After(readyPatience)
-	if d.current() == nil || readServed(c.Cache.Dir).NSS != nil {
+	if d.current() == nil || !d.servesNobody() {
 		d.ready()
-		tried, patience = nil, nil
+		served, patience = nil, nil
 	}
 	watchdog, err := systemd.SdWatchdogEnabled(false)
 	if err != nil || watchdog <= 0 {
@@ -144,12 +146,13 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 				return cause
 			}
 			return nil
-		case <-tried:
+		case <-served:
 			d.ready()
-			tried, patience = nil, nil
+			served, patience = nil, nil
 		case <-patience:
+			d.log.Warn("nobody is served yet; what starts after nss-user-lookup.target goes on without IAM's users")
 			d.ready()
-			tried, patience = nil, nil
+			served, patience = nil, nil
 		case <-hangup:
 			d.reload()
 		case <-alive.C:
@@ -263,21 +266,32 @@ func (d *daemon) soon() {
 	}
 }
 
+// servesNobody reports whether there is no sound nss.db yet, although there is
+// one to come.
+func (d *daemon) servesNobody() bool {
+	c := d.settings()
+	return c.Login.Configured() && readServed(c.Cache.Dir).NSS == nil
+}
+
 // refreshForEver refreshes now and then on schedule, sooner after a failure.
 func (d *daemon) refreshForEver(ctx context.Context) error {
 	failures := 0
 	for {
-		wait := time.Hour // not configured: a SIGHUP will tell
+		wait := time.Hour // not configured: a SIGHUP will say so
 		if d.current() != nil {
 			d.since.Store(time.Now().UnixNano())
-			if _, err := d.refresh(ctx, refresh.Options{}); err != nil {
-				failures++
-			} else {
+			_, err := d.refresh(ctx, refresh.Options{})
+			if failures++; err == nil {
 				failures = 0
 			}
 			d.since.Store(0)
-			d.tryOnce.Do(func() { close(d.tried) })
 			wait = schedule.Next(d.settings().Source.Refresh, failures, rand.Float64())
+			switch {
+			case err == nil || !d.servesNobody():
+				d.serveOnce.Do(func() { close(d.served) })
+			case errors.Is(err, directory.ErrNotReached):
+				wait = schedule.Unreached(failures)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -374,11 +388,6 @@ func (d *daemon) publishNews(ctx context.Context, r *refresh.Refresher) {
 // or ended a failure.
 func (d *daemon) tell(o refresh.Outcome, err error, took time.Duration) {
 	d.mu.Lock()
-	before := d.lastError
-	d.lastError = ""
-	if err != nil {
-		d.lastError = err.Error()
-	}
 	told, telling := d.told, map[string]bool{}
 	for _, f := range o.Findings {
 		telling[f.String()] = true
@@ -392,10 +401,17 @@ func (d *daemon) tell(o refresh.Outcome, err error, took time.Duration) {
 			d.log.Warn("not served as might be expected", "kind", f.Kind, "name", f.DirectoryName, "id", f.ID, "reason", f.Reason, "detail", f.Detail, "remedy", f.Remedy)
 		}
 	}
+	if errors.Is(err, directory.ErrNotReached) && time.Since(d.started) < readyPatience && d.servesNobody() {
+		if d.faults.note("network", err, 0) {
+			d.log.Info("waiting for the network; nobody is served yet", "error", err)
+		}
+		return
+	}
+	fresh := d.faults.note("refresh", err, 0)
 	switch {
-	case err != nil && err.Error() != before:
+	case err != nil && fresh:
 		d.log.Error("refresh failed, what is served stays as it is", "error", err)
-	case err == nil && (o.Published || before != ""):
+	case err == nil && (o.Published || fresh):
 		d.log.Info("refreshed", "users", o.Users, "admitted", o.Admitted, "groups", o.Groups,
 			"findings", len(o.Findings), "took", took.Round(time.Millisecond), "changed", summary(o.Changes))
 	}
@@ -421,16 +437,11 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 	publish, sweep := time.NewTicker(publishEvery), time.NewTicker(publishEvery)
 	defer publish.Stop()
 	defer sweep.Stop()
-	failed, news, written := "", 0, time.Now()
-	note := func(err error) {
-		text := ""
-		if err != nil && ctx.Err() == nil && !errors.Is(err, refresh.ErrRetired) {
-			text = err.Error()
-			if text != failed {
-				d.log.Error("keys are not all up to date", "error", err)
-			}
+	news, written := 0, time.Now()
+	note := func(what, message string, err error) {
+		if ctx.Err() == nil && !errors.Is(err, refresh.ErrRetired) && d.faults.note(what, err, 0) && err != nil {
+			d.log.Error(message, "error", err)
 		}
-		failed = text
 	}
 	for {
 		select {
@@ -438,9 +449,7 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 			return nil
 		case <-publish.C:
 			if r := d.current(); r != nil {
-				if err := r.PublishChanges(); err != nil {
-					note(err)
-				}
+				note("publish", "what was learned since the last refresh is not published", r.PublishChanges())
 			}
 		case <-d.newcomers:
 			sweep.Reset(time.Millisecond)
@@ -448,7 +457,7 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 			next := sweepEvery
 			if r := d.current(); r != nil {
 				swept, err := r.Logins.Sweep(iam.Background(ctx), sweepAtOnce)
-				note(err)
+				note("sweep", "keys are not all up to date", err)
 				if err == nil && swept.Left > 0 {
 					next = publishEvery // the first keys of a new host: go on at the rate's pace
 				}

@@ -107,7 +107,20 @@ func (d *daemon) admit(ctx context.Context, name string) (cache.UserKeys, error)
 	if c.Keys.Online == "off" {
 		return cache.UserKeys{}, errors.New(`keys.online is "off"`)
 	}
-	return r.Logins.Admit(iam.Urgent(ctx), name)
+	u, err := r.Logins.Admit(iam.Urgent(ctx), name)
+	d.noteLogin(ctx, err)
+	return u, err
+}
+
+// loginQuiet is how long failures at logins are one.
+const loginQuiet = 10 * time.Minute
+
+// noteLogin logs, once for each cause, that the directory cannot be asked at
+// logins: what the cache answers is older.
+func (d *daemon) noteLogin(ctx context.Context, err error) {
+	if ctx.Err() == nil && d.faults.note("login", err, loginQuiet) {
+		d.log.Warn("the directory cannot be asked at logins; the cache answers, as keys.online says", "error", err)
+	}
 }
 
 // recent answers for cron and its like from the last refresh or the one before:
@@ -130,6 +143,7 @@ func (d *daemon) lookup(ctx context.Context, name string) (control.Answer, error
 		return control.Answer{}, errors.New(`keys.online is "off"`)
 	}
 	user, shared, err := r.Logins.Ask(iam.Urgent(ctx), name)
+	d.noteLogin(ctx, err)
 	return control.Answer{User: user, Shared: shared}, err
 }
 

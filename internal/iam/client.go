@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -103,6 +104,10 @@ const (
 // parallel is how many calls of one Directory are under way at a time.
 const parallel = 4
 
+// dialTimeout bounds one try to connect. A network that has just come up lost
+// what was sent before, and TCP repeats that later and later.
+const dialTimeout = 3 * time.Second
+
 // metadataTimeout bounds the questions to the metadata service that Open asks,
 // so that hosts outside EC2 do not wait for an address that nobody answers.
 const metadataTimeout = 2 * time.Second
@@ -173,7 +178,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 		// Given here so that the SDK adds the certificates of AWS_CA_BUNDLE to it.
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(o.AttemptTimeout).WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConnsPerHost = 2 * parallel
-		})),
+		}).WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout })),
 		config.WithEC2RoleCredentialOptions(func(r *ec2rolecreds.Options) { r.Client = c.imds }),
 	)
 	if err != nil {

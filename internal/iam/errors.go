@@ -58,6 +58,8 @@ type Error struct {
 	Cause  error  // as the SDK has it; may be nil
 	Detail string // the cause in few words; that of Cause when empty
 	Remedy string // what to do; may be empty
+
+	unconnected bool // of an ErrTimeout: there was not even a connection
 }
 
 // Error is Op, the kind, the cause and the remedy.
@@ -86,7 +88,21 @@ func (e *Error) Unwrap() []error {
 
 // Is makes every failure to come as far as AWS a directory.ErrNotReached.
 func (e *Error) Is(target error) bool {
-	return target == directory.ErrNotReached && (e.Kind == ErrUnreachable || e.Kind == ErrNoRegion || e.Kind == ErrNoCredentials)
+	return target == directory.ErrNotReached && (e.Kind == ErrUnreachable || e.Kind == ErrNoRegion || e.Kind == ErrNoCredentials ||
+		e.Kind == ErrTimeout && e.unconnected)
+}
+
+// object is what an operation is about: a name, an id.
+var object = regexp.MustCompile(` "[^"]*"| [A-Z0-9]{16,}`)
+
+// Fault is the kind and the operation without what it is about. Of questions that
+// were asked at the same time and did not come as far as AWS, any may fail first:
+// then it is the kind alone.
+func (e *Error) Fault() string {
+	if e.Is(directory.ErrNotReached) {
+		return e.Kind.Error()
+	}
+	return object.ReplaceAllString(e.Op, "") + ": " + e.Kind.Error()
 }
 
 // explain turns what the SDK returned for op into an Error.

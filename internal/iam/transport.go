@@ -187,7 +187,8 @@ func (c *Client) try(ctx context.Context, op string, limit time.Duration, f func
 		err = tries.last
 	}
 	failed := explain(op, err)
-	if failed.Kind == ErrTimeout && tries.connected.Load() {
+	failed.unconnected = !tries.connected.Load()
+	if failed.Kind == ErrTimeout && !failed.unconnected {
 		failed.Detail = "the connection is there, and the answer took too long: " + c.endpoint + " or the way to it is slow"
 		failed.Remedy = "look at the proxy and at lost packets on the way"
 		if laneOf(ctx) != loginLane {

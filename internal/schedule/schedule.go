@@ -21,6 +21,23 @@ func Next(interval time.Duration, failures int, u float64) time.Duration {
 	return Backoff(min(firstRetry, interval), slowest*interval, failures, u)
 }
 
+// quickRetries is how often a host that serves nobody yet asks again within
+// seconds: about a minute.
+const quickRetries = 60
+
+// Unreached returns how long a host that serves nobody yet waits after the given
+// number of failures in a row to come as far as the directory: at boot the
+// network may come later. It costs the directory nothing.
+func Unreached(failures int) time.Duration {
+	switch {
+	case failures <= 1:
+		return 500 * time.Millisecond
+	case failures <= quickRetries:
+		return time.Second
+	}
+	return firstRetry
+}
+
 // Jittered returns two thirds to the whole of interval: hosts that started
 // together drift apart, and the interval remains a promise of how old an
 // answer can be. 45s gives 30 to 45 seconds.

@@ -58,3 +58,17 @@ func TestHostsThatStartTogetherDriftApart(t *testing.T) {
 		t.Errorf("only %v apart", slow-fast)
 	}
 }
+
+func TestAHostThatServesNobodyAsksAgainWithinSeconds(t *testing.T) {
+	var all time.Duration
+	for failures := 1; failures <= 100; failures++ {
+		wait := Unreached(failures)
+		if all < 50*time.Second && wait > time.Second || wait <= 0 || wait > firstRetry {
+			t.Errorf("after %d failures and %v the wait is %v", failures, all, wait)
+		}
+		all += wait
+	}
+	if Unreached(1000) != firstRetry {
+		t.Error("a host without a network asks every second for ever")
+	}
+}

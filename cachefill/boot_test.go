@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// lateNetwork is an address where nothing listens until it comes up.
+type lateNetwork struct{ address, target string }
+
+func newLateNetwork(t *testing.T, target string) *lateNetwork {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return &lateNetwork{l.Addr().String(), strings.TrimPrefix(target, "http://")}
+}
+
+func (n *lateNetwork) comeUp(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp", n.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("tcp", n.target)
+			if err != nil {
+				_ = from.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(to, from); _ = to.Close() }()
+			go func() { _, _ = io.Copy(from, to); _ = from.Close() }()
+		}
+	}()
+}
+
+// A logBuffer is a log that is read while it is written.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// At a first boot the network comes after the daemon. What systemd starts after
+// nss-user-lookup.target is to find people.
+func TestAFirstBootServesSoonAfterTheNetworkAndIsReadyThen(t *testing.T) {
+	x := newTerminal(t)
+	network := newLateNetwork(t, x.e.URL)
+	c := x.config("host", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\n%s", "http://"+network.address, logins))
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(x.dir, "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer notify.Close()
+	t.Setenv("NOTIFY_SOCKET", filepath.Join(x.dir, "notify"))
+	ready := make(chan time.Time, 1)
+	go func() {
+		b := make([]byte, 1024)
+		for {
+			n, err := notify.Read(b)
+			if err != nil {
+				return
+			}
+			if strings.Contains(string(b[:n]), "READY=1") {
+				ready <- time.Now()
+				return
+			}
+		}
+	}()
+	var log logBuffer
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, c, slog.New(slog.NewTextHandler(&log, nil))) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case <-ready:
+		t.Fatalf("the daemon is ready without a network and without anybody: %s", log.String())
+	case <-time.After(2500 * time.Millisecond):
+	}
+	network.comeUp(t)
+	up := time.Now()
+	select {
+	case at := <-ready:
+		if after := at.Sub(up); after > 3*time.Second { // 1.5 s, and a machine that does other things
+			t.Errorf("ready %v after the network", after)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatalf("not ready: %s", log.String())
+	}
+	if s := readServed(x.cache("host")); s.NSS == nil {
+		t.Errorf("ready, and %s", s.NSSError)
+	}
+	if text := log.String(); strings.Contains(text, "level=ERROR") || strings.Count(text, "waiting for the network") != 1 {
+		t.Errorf("a network that is not up yet is no error, and is said once: %s", text)
+	}
+}
