@@ -24,7 +24,7 @@ type Key struct {
 	ID       string    // the IAM key id (APKA…), or "tag:" and the name of the tag
 	Type     string    // the key's type, the first string in Blob: "ssh-rsa", "ssh-ed25519" …
 	Blob     []byte    // the key in SSH wire format, RFC 4253 section 6.6
-	Uploaded time.Time // zero for a key from a tag: IAM keeps no date of it
+	Uploaded time.Time // zero for a key from a tag without the word added=: IAM keeps no date of tags
 	Expires  time.Time // from this moment the key opens nothing; zero: no end
 }
 
@@ -60,6 +60,8 @@ var (
 	ErrExpired = errors.New("the key has expired")
 	// ErrUndated is returned for an IAM key without upload date where Policy.MaxAge is set.
 	ErrUndated = errors.New("the key has no upload date, which keys.max_age needs")
+	// ErrAdded is returned for a key in a tag whose word added= is no day, or a day to come.
+	ErrAdded = errors.New("the word added= in the tag is not a day that has been; write it as added=2026-11-25")
 	// ErrDuplicate is returned for a key that the user has under another id as well.
 	ErrDuplicate = errors.New("the same key is there under another id")
 	// ErrID is returned for a key id that IAM does not make.

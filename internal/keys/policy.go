@@ -27,7 +27,7 @@ const WarnBefore = 14 * 24 * time.Hour
 type Policy struct {
 	Allowed    []string      // key types; nil: all of Types
 	MinRSABits int           // 0: DefaultMinRSABits
-	MaxAge     time.Duration // since the upload to IAM; 0: no limit. Keys from tags have no date and no limit
+	MaxAge     time.Duration // since the upload to IAM, or the day in a tag; 0: no limit. Keys from tags without a day have none
 	TagPrefix  string        // "ssh-key": keys stand in the IAM user tags ssh-key, ssh-key-1 …; "": in none
 }
 
@@ -97,15 +97,10 @@ func (p Policy) fromIAM(raw directory.Key, end, now time.Time) (Key, error) {
 	if err != nil {
 		return k, err
 	}
-	if p.MaxAge > 0 {
-		if k.Uploaded.IsZero() {
-			return k, ErrUndated
-		}
-		if limit := k.Uploaded.Add(p.MaxAge); end.IsZero() || limit.Before(end) {
-			k.Expires = limit
-		}
+	if p.MaxAge > 0 && k.Uploaded.IsZero() {
+		return k, ErrUndated
 	}
-	return k, p.admit(k, now)
+	return p.aged(k), p.admit(p.aged(k), now)
 }
 
 // fromTag reads a key from a tag's value. RSA does not fit into one, so a
@@ -121,7 +116,33 @@ func (p Policy) fromTag(name, value string, end, now time.Time) (Key, error) {
 	case k.Type == ssh.KeyAlgoRSA:
 		return k, fmt.Errorf("%w: %q in a tag", ErrType, k.Type)
 	}
-	return k, p.admit(k, now)
+	if k.Uploaded, err = addedOn(value); err != nil || k.Uploaded.After(now.Add(24*time.Hour)) {
+		return k, ErrAdded // a day begins earlier elsewhere
+	}
+	return p.aged(k), p.admit(p.aged(k), now)
+}
+
+// aged returns k with the end that Policy.MaxAge gives it, if that is earlier.
+func (p Policy) aged(k Key) Key {
+	if limit := k.Uploaded.Add(p.MaxAge); p.MaxAge > 0 && !k.Uploaded.IsZero() && (k.Expires.IsZero() || limit.Before(k.Expires)) {
+		k.Expires = limit
+	}
+	return k
+}
+
+// addedOn reads the day that the comment of a key in a tag gives, or the zero
+// time: "ssh-ed25519 AAAA… alice added=2026-11-25".
+func addedOn(value string) (day time.Time, err error) {
+	const keyAndType = 2
+	words := strings.Fields(value)
+	for _, word := range words[min(len(words), keyAndType):] {
+		if text, ok := strings.CutPrefix(word, "added="); ok {
+			if day, err = time.Parse(time.DateOnly, text); err != nil {
+				return day, err
+			}
+		}
+	}
+	return day, nil
 }
 
 func (p Policy) admit(k Key, now time.Time) error {
