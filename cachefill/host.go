@@ -91,7 +91,7 @@ func newRefresher(c config.Config, s *state.Store, log *slog.Logger) (*refresh.R
 func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refresh.Refresher {
 	_, gid := helperIDs()
 	r := refresh.New(refresh.Setup{
-		State: s, Dir: c.Cache.Dir,
+		State: s, Dir: c.Cache.Dir, Machine: machineID(),
 		Policy: policyFrom(c), LoginTag: c.Login.GroupsTag, SudoTag: c.Sudo.GroupsTag,
 		Keys: keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits, MaxAge: c.Keys.MaxAge, TagPrefix: c.Keys.TagPrefix},
 		Login: cache.LoginPolicy{

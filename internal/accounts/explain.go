@@ -206,7 +206,8 @@ func (e explainer) remembered(x *Explanation, r Entry) {
 		step.Detail = fmt.Sprintf("served before as %q; keeps name and id, and has no rights until what stands above is put right", r.UnixName)
 		step.Remedy = ""
 	} else if e.plan.heldBack != nil {
-		step.Detail = fmt.Sprintf("served before as %q, missing in %d answers; has no rights, and keeps name and uid until a person confirms: too many are pending removal at once", r.UnixName, r.Missed)
+		step.Detail = fmt.Sprintf("served before as %q, missing in %d answers; the last answer's removals were held back: %s", r.UnixName, r.Missed, e.plan.heldBack.What())
+		step.Remedy = e.plan.heldBack.Remedy()
 	}
 	x.Steps = append(x.Steps, step)
 }

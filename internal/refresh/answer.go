@@ -38,7 +38,32 @@ const (
 	savedOrigin    = "origin"
 	savedFormer    = "leavers"
 	savedDenied    = "denied"
+	savedMachine   = "machine"
 )
+
+// past is what earlier answers left: the history, and how many answers without
+// anybody came in a row.
+type past struct {
+	history accounts.History
+	empty   emptyAnswers
+}
+
+// past loads what earlier answers left. On another machine than the one that
+// wrote it, as after a boot from a golden image, no absence is counted: its
+// answers are from another time.
+func (s *Setup) past() (p past, err error) {
+	machine := ""
+	if err := errors.Join(s.State.Load(savedHistory, &p.history), s.State.Load(savedEmpty, &p.empty), s.State.Load(savedMachine, &machine)); err != nil {
+		return p, err
+	}
+	if machine != "" && s.Machine != "" && machine != s.Machine {
+		p.empty = emptyAnswers{}
+		for i := range p.history.Entries {
+			p.history.Entries[i].Missed = 0
+		}
+	}
+	return p, nil
+}
 
 // emptyAnswers counts answers without anybody, in a row.
 type emptyAnswers struct {
@@ -61,10 +86,10 @@ type tagGroups struct{ Login, Sudo []string }
 func (r *Refresher) Restore() error {
 	r.publishing.Lock()
 	defer r.publishing.Unlock()
-	var past accounts.History
 	a := answer{known: true, computed: r.Now()}
+	past, err := r.past()
 	if err := errors.Join(
-		r.State.Load(savedDirectory, &a.directory), r.State.Load(savedHistory, &past), r.State.Load(savedTags, &a.tags),
+		err, r.State.Load(savedDirectory, &a.directory), r.State.Load(savedTags, &a.tags),
 		r.State.Load(savedPins, &a.pins), r.State.Load(savedOrigin, &a.origin), r.denials.load(r.Now()),
 	); err != nil {
 		return err
@@ -84,7 +109,7 @@ func (r *Refresher) Restore() error {
 	}
 	a.keysCome = a.origin != directory.Origin{}
 	a.policy, _ = r.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
-	a.result, err = accounts.Build(accounts.Input{Directory: a.directory, Policy: a.policy, Host: host, History: past, Now: r.Now(), Rebuild: true})
+	a.result, err = accounts.Build(accounts.Input{Directory: a.directory, Policy: a.policy, Host: host, History: past.history, Now: r.Now(), Rebuild: true})
 	if err != nil {
 		return err
 	}
@@ -102,18 +127,18 @@ func (r *Refresher) apply(a answer, got directory.Answer, o Options, rebuild boo
 	if err != nil {
 		return Outcome{}, err
 	}
-	var past accounts.History
-	if err := r.State.Load(savedHistory, &past); err != nil {
+	past, err := r.past()
+	if err != nil {
 		return Outcome{}, err
 	}
 	served, err := r.build(&a, accounts.Input{
-		Directory: a.directory, Host: host, History: past, Now: r.Now(), Denied: r.denials.since(a.at),
+		Directory: a.directory, Host: host, History: past.history, Now: r.Now(), Denied: r.denials.since(a.at), EmptyAnswers: past.empty.before(a.origin),
 		AcceptRemovals: o.AcceptRemovals, AcceptGroups: o.AcceptGroups, Rebuild: rebuild,
 	}, got.Former, o.DryRun)
 	if err != nil {
 		return Outcome{}, err
 	}
-	outcome := r.outcome(a.at, past, served)
+	outcome := r.outcome(a.at, past.history, served)
 	values, err := r.saved(a, rebuild)
 	if err != nil || o.DryRun {
 		return outcome, err
@@ -134,7 +159,7 @@ func (r *Refresher) apply(a answer, got directory.Answer, o Options, rebuild boo
 		r.written = stampOf(r.Dir, cache.NSSFile)
 	}
 	a.known, a.computed = true, r.Now()
-	if a.unchanged, err = r.unchangedAfter(a, outcome, past, host); err != nil {
+	if a.unchanged, err = r.unchangedAfter(a, outcome, past.history, host); err != nil {
 		return outcome, err
 	}
 	a.outcome = outcome
@@ -147,17 +172,13 @@ func (r *Refresher) apply(a answer, got directory.Answer, o Options, rebuild boo
 // the result without the rights of those whom in.Denied names. a.result has
 // them, so that a person who is denied is asked about again.
 func (s *Setup) build(a *answer, in accounts.Input, former []directory.Former, dryRun bool) (served accounts.Result, err error) {
-	var empty emptyAnswers
-	if err := s.State.Load(savedEmpty, &empty); err != nil {
-		return served, err
-	}
 	var findings []accounts.Finding
 	a.policy, findings = s.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
 	denied := in.Denied
-	in.Policy, in.History, in.EmptyAnswers, in.Denied = a.policy, adopt(in.History, former, a.policy), empty.before(a.origin), nil
+	in.Policy, in.History, in.Denied = a.policy, adopt(in.History, former, a.policy), nil
 	a.result, err = accounts.Build(in)
 	if errors.Is(err, accounts.ErrEmptyAnswer) && !dryRun {
-		err = errors.Join(err, s.State.Save(map[string]any{savedEmpty: emptyAnswers{empty.before(a.origin) + 1, a.origin}}))
+		err = errors.Join(err, s.State.Save(map[string]any{savedEmpty: emptyAnswers{in.EmptyAnswers + 1, a.origin}}))
 	}
 	if err != nil {
 		return served, err
@@ -227,6 +248,9 @@ func (r *Refresher) saved(a answer, rebuild bool) (map[string]any, error) {
 	}
 	if a.origin != (directory.Origin{}) { // else what came before stays, should that source be asked again
 		values[savedOrigin] = a.origin
+	}
+	if r.Machine != "" {
+		values[savedMachine] = r.Machine
 	}
 	if !r.WholeAccount || rebuild {
 		return values, nil
@@ -303,7 +327,7 @@ func (r *Refresher) repeat(at time.Time) (Outcome, error) {
 		return Outcome{}, ErrRetired
 	}
 	r.mu.Lock()
-	r.answer.at, r.answer.outcome.At = at, at
+	r.answer.at, r.answer.outcome.At, r.refused = at, at, refusedAnswer{}
 	outcome := r.answer.outcome
 	r.mu.Unlock()
 	r.Logins.confirm(at)

@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -43,6 +44,12 @@ func (r *Refresher) Explain(query string) ([]Explanation, error) {
 	}, query)
 	if err != nil {
 		return nil, err
+	}
+	r.mu.Lock()
+	refused := r.refused.err
+	r.mu.Unlock()
+	if len(found) == 0 && refused != nil {
+		return nil, fmt.Errorf("nobody named %.200q is known, and the last answer was refused: %w", query, refused)
 	}
 	all := make([]Explanation, len(found))
 	for i, x := range found {

@@ -34,6 +34,7 @@ type Setup struct {
 
 	State    *state.Store
 	Dir      string // the cache folder
+	Machine  string // which machine this is, so that a copy of its disk is known for one; "": not known
 	Policy   accounts.Policy
 	LoginTag string // keys of the instance's tags that hold further groups; "": none
 	SudoTag  string
@@ -62,13 +63,7 @@ type Refresher struct {
 	denials  *denials // shared with Logins
 	listings *listings
 
-	asking sync.Mutex // held by a refresh; guards:
-	// refused is why an answer of a source that repeats itself is not believed:
-	// it stays so, until another comes or somebody confirms it.
-	refused struct {
-		origin directory.Origin
-		err    error
-	}
+	asking sync.Mutex // held by a refresh
 
 	publishing sync.Mutex // held while an answer is computed and published; guards:
 	retired    bool
@@ -76,6 +71,14 @@ type Refresher struct {
 
 	mu     sync.Mutex // guards what follows, and is never held for long
 	answer answer
+	// refused is why the last answer is not believed. That of a source that
+	// repeats itself stays so, until another comes or somebody confirms it.
+	refused refusedAnswer
+}
+
+type refusedAnswer struct {
+	origin directory.Origin
+	err    error
 }
 
 // New returns a refresher that knows nothing yet.
@@ -117,13 +120,15 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (outcome Outcome, er
 			outcome.Findings = slices.Concat(outcome.Findings, r.listings.findings())
 		}
 	}()
-	last := r.last()
-	a, got, err := r.ask(ctx, last.origin, r.refused.origin, o)
+	r.mu.Lock()
+	last, refused := r.answer, r.refused
+	r.mu.Unlock()
+	a, got, err := r.ask(ctx, last.origin, refused.origin, o)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if got.Unchanged && got.Origin == r.refused.origin && got.Origin != last.origin {
-		return Outcome{}, r.refused.err
+	if got.Unchanged && got.Origin == refused.origin && got.Origin != last.origin {
+		return Outcome{}, refused.err
 	}
 	r.publishing.Lock()
 	defer r.publishing.Unlock()
@@ -147,10 +152,13 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (outcome Outcome, er
 	}
 	outcome, err = r.apply(a, got, o, a.origin != directory.Origin{} && a.origin == before)
 	if !o.DryRun {
-		r.refused.origin, r.refused.err = directory.Origin{}, nil
+		refused = refusedAnswer{}
 		if errors.Is(err, accounts.ErrEmptyAnswer) {
-			r.refused.origin, r.refused.err = a.origin, err
+			refused = refusedAnswer{a.origin, err}
 		}
+		r.mu.Lock()
+		r.refused = refused
+		r.mu.Unlock()
 	}
 	return outcome, err
 }

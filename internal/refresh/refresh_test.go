@@ -145,7 +145,7 @@ func (h *host) restart() *host {
 	again := &host{t: h.t, e: h.e, clock: h.clock, local: h.local, Refresher: refresh.New(refresh.Setup{
 		Source: old.Source, Users: old.Users, InstanceTag: old.InstanceTag, Dir: old.Dir, Policy: old.Policy, LoginTag: old.LoginTag, SudoTag: old.SudoTag,
 		Keys: old.Keys, Login: old.Login, Host: old.Host, KeysGID: old.KeysGID,
-		SweepAge: old.SweepAge, Now: old.Now, Log: old.Log,
+		SweepAge: old.SweepAge, Machine: old.Machine, Now: old.Now, Log: old.Log,
 	})}
 	again.openState()
 	if err := again.Restore(); err != nil {
