@@ -95,3 +95,15 @@ func TestAnOfferSaysWhenItsKeyEndsSoon(t *testing.T) {
 		t.Errorf("a person in a shared account: %q", got)
 	}
 }
+
+func TestWithoutKeysNothingIsPrintedAtAll(t *testing.T) {
+	tables := company()
+	tables.Policy.Online = "off"
+	for _, args := range [][]string{{"bob", "2001000002"}, {"nobody", "65534"}, {"-o"}, nil} {
+		var out, errors strings.Builder
+		status := deciding(t, tables).main(args, &out, &errors)
+		if out.Len() != 0 || (status == 0) != (errors.Len() == 0) {
+			t.Errorf("%q: printed %q and %q, status %d", args, out.String(), errors.String(), status)
+		}
+	}
+}
