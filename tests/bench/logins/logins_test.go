@@ -104,14 +104,15 @@ func BenchmarkLogins(b *testing.B) {
 	ask := []string{testbed.Helper, "alice", host.Run("id", "-u", "alice"), alice.Fingerprint()}
 	helper := func(name string) Command { return Command{name, ask, helperUID, helperGID} }
 	nothing := Command{"nothing", []string{"/bin/true"}, helperUID, helperGID}
-	cached := at.run(400, helper("helper"), nothing)
+	account := Command{"account", []string{"/usr/bin/env", "-i", "PAM_USER=alice", "PAM_SERVICE=sshd", "PAM_TYPE=account", testbed.Account}, 0, 0}
+	cached := at.run(400, helper("helper"), account, nothing)
 
 	configure("prefer")
 	daemon := host.StartDaemon()
 	host.Eventually("the daemon answers", time.Minute, func() bool {
 		return host.Try("test", "-S", "/run/nss-iam/cachefill.sock").Code == 0
 	})
-	online := at.run(400, helper("helper"))
+	online := at.run(400, helper("helper"), account)
 
 	host.Run("useradd", "-m", "-s", "/bin/bash", "-p", "*", "local")
 	host.Run("install", "-d", "-o", "local", "-g", "local", "-m", "0700", "/home/local/.ssh")
@@ -171,6 +172,8 @@ func report(host *testbed.Host, load string, cached, online, logins, theirs map[
 	row("`/bin/true`", cached["nothing"], "what starting any program costs here")
 	row("`authkeys`, from the cache", cached["helper"], "wanted: 5 ms")
 	row("`authkeys`, through the daemon, answer reused", online["helper"], "wanted: 8 ms")
+	row("the account helper, from the cache", cached["account"], "with `env` to start it; wanted: 5 ms")
+	row("the account helper, through the daemon, answer reused", online["account"], "")
 	row("`ssh host true`, local user with authorized_keys", logins["local"], "sshd without AuthorizedKeysCommand")
 	row("`ssh host true`, IAM user", logins["iam"], fmt.Sprintf("%.2f times the local user's; wanted: 1.15", ratio(logins["iam"], logins["local"])))
 	if theirs != nil {
