@@ -91,11 +91,15 @@ lookups() { LD_LIBRARY_PATH=$dir/lib timeout "$1" "$dir/lookups" "${@:2}"; }
 
 have() { ldconfig -p | grep -q "libnss_$1.so.2"; }
 
+# unpack DEB: into this machine, where /lib and others are links to /usr/lib:
+# "dpkg-deb -x" would put a folder in the link's place, and no program would run.
+unpack() { dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink -C /; }
+
 # The rest is in the private host. Lines "ROUND USERS SERVICE MODE NANOSECONDS".
 inside() {
 	local services='empty array iam' libraries round users service list name deb
 	for deb in "$dir"/debs/*.deb; do
-		[ ! -e "$deb" ] || dpkg-deb -x "$deb" /
+		[ ! -e "$deb" ] || unpack "$deb"
 	done
 	libraries=$(dirname "$(ldd /bin/sh | sed -n 's/.*=> \(.*libc.so.6\).*/\1/p')")
 	install -m 0644 "$build/libnss_iam.so.2" "$libraries/"
