@@ -96,11 +96,7 @@ func patient(ctx context.Context, configFile string) doctor.Patient {
 	}
 	if r, err := readReport(); err == nil {
 		p.Served.Success, p.Served.LastError = r.Success, r.Error
-		for _, f := range r.Findings {
-			if f.Reason == accounts.HomeTaken {
-				p.ForeignHomes = append(p.ForeignHomes, doctor.Fault{What: fmt.Sprintf("the user %.80q %s", f.DirectoryName, f.Detail), Remedy: f.Remedy})
-			}
-		}
+		p.ForeignHomes, p.LocalFiles = faultsOf(r.Findings)
 	}
 	if _, err := (control.Client{Path: socketPath}).Status(ctx); err == nil {
 		p.Served.Daemon = true
@@ -112,6 +108,25 @@ func patient(ctx context.Context, configFile string) doctor.Patient {
 		p.Snapshot = name
 	}
 	return p
+}
+
+// faultsOf picks out of a refresh's findings what a person can put right on this
+// host: homes that another uid owns, and what the host's own files have of ours.
+func faultsOf(findings []accounts.Finding) (foreignHomes, localFiles []doctor.Fault) {
+	for _, f := range findings {
+		fault := doctor.Fault{What: fmt.Sprintf("the %s %.80q: %s", f.Kind, f.DirectoryName, f.Detail), Remedy: f.Remedy}
+		switch f.Reason {
+		case accounts.HomeTaken:
+			fault.What = fmt.Sprintf("the user %.80q %s", f.DirectoryName, f.Detail)
+			foreignHomes = append(foreignHomes, fault)
+		case accounts.LocalUse:
+			fault.What = f.Detail
+			localFiles = append(localFiles, fault)
+		case accounts.HostName, accounts.HostNumber:
+			localFiles = append(localFiles, fault)
+		}
+	}
+	return foreignHomes, localFiles
 }
 
 // hasOwnKeys reports whether a home has a file with keys of its user's own. It

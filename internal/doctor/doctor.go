@@ -62,6 +62,7 @@ type Patient struct {
 	AllowOwn     bool     // keys.own_file is "allow"
 	Sudo         bool     // members of iam-sudo may use sudo
 	ForeignHomes []Fault  // homes that another uid owns, as the last refresh found them
+	LocalFiles   []Fault  // what the host's own files take from people, or take of ours, as the last refresh found it
 	Served       Served
 	Snapshot     string // the file that users are read from: source.kind is "file"; or ""
 	// AWS tries what the configuration needs of AWS; nil where nobody is asked.
@@ -78,6 +79,7 @@ func Examine(ctx context.Context, p Patient) []Finding {
 	e.host(ctx)
 	e.served()
 	e.foreignHomes()
+	e.localFiles()
 	e.snapshot()
 	e.aws(ctx)
 	e.clock(ctx)

@@ -209,3 +209,10 @@ func (e *examination) foreignHomes() {
 		e.add(Doubt, "homes", f.What, "what lies in another's folder would run as this user", f.Remedy)
 	}
 }
+
+// localFiles names what the host's own files have of ours: they always win.
+func (e *examination) localFiles() {
+	for _, f := range e.LocalFiles {
+		e.add(Doubt, "local files", f.What, "what the host's own files define always wins", f.Remedy)
+	}
+}
