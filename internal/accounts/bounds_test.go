@@ -112,7 +112,7 @@ func TestSubIDRangesAreTheHostsToTheirEnds(t *testing.T) {
 		99: "", 100: "alice", 119: "alice", 125: "alice", 149: "alice", 150: "dave", 199: "dave", 200: "dave", 249: "dave", 250: "",
 		299: "", 300: "carol", 399: "carol", 400: "", 0: "", 1<<32 - 1: "",
 	} {
-		got := x.numbered(n)
+		got := x.ownerOfID(n)
 		if owner == "" && got != "" || owner != "" && !strings.Contains(got, "a sub-id of "+owner+" in /etc/sub") {
 			t.Errorf("%d: %q, want %s's", n, got, owner)
 		}

@@ -177,7 +177,7 @@ func (p *plan) admit() {
 			if p.verdicts[i].reason != "" {
 				continue
 			}
-			if p.verdicts[i] = memoryRule.check(p, u); p.verdicts[i].reason == "" {
+			if p.verdicts[i] = historyRule.check(p, u); p.verdicts[i].reason == "" {
 				continue
 			}
 			if e := own[u.id]; e != nil && !e.Former() {

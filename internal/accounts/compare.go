@@ -39,7 +39,7 @@ func (c Changes) Empty() bool {
 
 // Compare tells how the tables before became those after. Private groups go
 // without saying. A number that went from one principal to another is both
-// forgotten and added.
+// expired and added.
 func Compare(before, after Tables) Changes {
 	var c Changes
 	was := make(map[uint32]*User, len(before.Users))

@@ -37,8 +37,8 @@ type Step struct {
 	Remedy string `json:",omitempty"`
 }
 
-// Explain explains everybody whom the query names: as an IAM name, a Unix
-// name, a uid or gid, or an IAM id. The input is that of the last Build, with
+// Explain explains everybody whom the query names: as a directory name, a
+// Unix name, a uid or gid, or a UserId or GroupId. The input is that of the last Build, with
 // its History; nothing is counted, and an answer that Build would refuse is
 // explained all the same. Nobody found is an empty list.
 func Explain(in Input, query string) ([]Explanation, error) {
@@ -74,11 +74,11 @@ func Explain(in Input, query string) ([]Explanation, error) {
 			if c := p.principal(r.ID, r.Group); c != nil {
 				all = append(all, e.principal(c))
 			} else {
-				all = append(all, e.record(r))
+				all = append(all, e.entryOf(r))
 			}
 		}
 	}
-	if whose := p.host.named(query); whose != "" {
+	if whose := p.host.ownerOfName(query); whose != "" {
 		all = append(all, e.local(query, whose))
 	}
 	return all, nil
@@ -134,20 +134,20 @@ func (e explainer) principal(c *principal) Explanation {
 		rules = userRules
 	}
 	for _, r := range rules {
-		if r.name == nameOwnerRule.name && c.badName.reason != "" || r.name == numberOwnerRule.name && c.badPin.reason != "" || c.foreign != "" && r.name != nameRule.name {
+		if r.name == nameOwnerRule.name && c.badName.reason != "" || r.name == idOwnerRule.name && c.badPin.reason != "" || c.invalid != "" && r.name != nameRule.name {
 			continue // about a name or number that there is not
 		}
 		e.apply(&x, r, c, r.check(e.plan, c))
 	}
 	if x.sound() {
-		e.apply(&x, memoryRule, c, e.memory(c))
+		e.apply(&x, historyRule, c, e.memory(c))
 	}
 	if c.served || e.plan.waiting[c.id] != nil {
 		x.State = StateServed
 	}
 	for _, n := range e.plan.order {
 		if r := e.past[n]; r.of(c) && !(c.served && n == c.unixID) && !(e.plan.waiting[c.id] != nil && !r.Former()) {
-			e.remembered(&x, r)
+			e.recalled(&x, r)
 		}
 	}
 	e.entry(&x)
@@ -156,14 +156,14 @@ func (e explainer) principal(c *principal) Explanation {
 }
 
 // memory is the last rule's verdict. It was found before serving and cannot be
-// found again, because now the principal itself is remembered.
+// found again, because now the history has the principal itself.
 func (e explainer) memory(c *principal) verdict {
 	if c.kind == iamUser {
 		if i, found := e.plan.userIndex(c.id); found && e.plan.verdicts[i].reason != "" {
 			return e.plan.verdicts[i]
 		}
 	} else if !c.served {
-		return memoryRule.check(e.plan, c)
+		return historyRule.check(e.plan, c)
 	}
 	return verdict{}
 }
@@ -175,18 +175,18 @@ func (e explainer) apply(x *Explanation, r rule, c *principal, found verdict) {
 	x.add(r.name, found)
 }
 
-// record explains somebody whom IAM's answer does not hold.
-func (e explainer) record(r Entry) Explanation {
+// entryOf explains a principal that only the history has.
+func (e explainer) entryOf(r Entry) Explanation {
 	x := Explanation{Kind: r.kind(), ID: r.ID, DirectoryName: r.DirectoryName, UnixName: r.UnixName, UnixID: r.UnixID, State: StateNot,
-		Steps: []Step{{Rule: "IAM name", Reason: NoLogin, Detail: "the directory's answer has nobody with the id " + r.ID,
-			Remedy: "if the " + r.kind() + " was deleted by mistake: a new one of the same name is another principal; a pin of the old number to the new id hands the files over"}}}
-	e.remembered(&x, r)
+		Steps: []Step{{Rule: "directory name", Reason: NoLogin, Detail: "the directory's answer has nobody with the id " + r.ID,
+			Remedy: "if the " + r.kind() + " was deleted by mistake: a new one of the same name is another principal; a pin of the old uid to the new id hands the files over"}}}
+	e.recalled(&x, r)
 	e.entry(&x)
 	return x
 }
 
-// remembered adds what the host remembers.
-func (e explainer) remembered(x *Explanation, r Entry) {
+// recalled adds what the history has.
+func (e explainer) recalled(x *Explanation, r Entry) {
 	pol := e.plan.in.Policy
 	if r.Former() {
 		if x.State == StateNot {

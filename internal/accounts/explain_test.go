@@ -36,15 +36,15 @@ func TestExplainTellsEveryRuleInItsOrder(t *testing.T) {
 			}
 		}
 		want := fmt.Sprintf(`user alice: served
-IAM name [ok] IAM has the user "alice", created 2026-01-01 00:00:00 UTC
+directory name [ok] the directory has the user "alice", created 2026-01-01 00:00:00 UTC
 login rule [ok] may log in as a member of dev
 expiry [ok] no expiry tag is configured
 Unix name [ok] the Unix name is alice
 name owner [ok] no other user has the login name alice
-number [ok] the number %d follows from %s
-number owner [ok] nobody older has the number %[1]d
-host files [ok] the host has neither the name nor the number
-memory [ok] the host remembers nobody else under the name or the number
+id [ok] the id %d follows from %s
+id owner [ok] nobody older has the id %[1]d
+host files [ok] the host has neither the name nor the id
+history [ok] the history has nobody else under the name or the id
 groups [ok] is in alice, %[3]s
 `, alice.UID, aliceID, strings.Join(names, ", "))
 		if told(got[0]) != want {

@@ -41,9 +41,9 @@ func (p *plan) findings(groupVerdicts []verdict) []Finding {
 		switch {
 		case pins[id]:
 		case !p.in.Policy.Range.Contains(n):
-			all = append(all, Finding{Kind: "pin", ID: id, UnixID: n, Reason: PinRefused, Detail: fmt.Sprintf("the number %d is outside ids.range", n), Remedy: "pin a number of the range"})
+			all = append(all, Finding{Kind: "pin", ID: id, UnixID: n, Reason: PinRefused, Detail: fmt.Sprintf("the id %d is outside ids.range", n), Remedy: "pin an id of the range"})
 		case double:
-			all = append(all, Finding{Kind: "pin", ID: id, UnixID: n, Reason: PinRefused, Detail: fmt.Sprintf("the number %d is pinned to %s as well", n, quoted(other)), Remedy: "give each a number of its own"})
+			all = append(all, Finding{Kind: "pin", ID: id, UnixID: n, Reason: PinRefused, Detail: fmt.Sprintf("the id %d is pinned to %s as well", n, quoted(other)), Remedy: "give each an id of its own"})
 		}
 	}
 	return all

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// servedGroups are the fixed and IAM groups, without members yet, in the order
+// servedGroups are the fixed and directory groups, without members yet, in the order
 // fixed, then as in the directory.
 func (p *plan) servedGroups() []Group {
 	groups := make([]Group, 0, len(p.users)+len(p.groups)+len(p.fixed))
@@ -32,7 +32,7 @@ func (p *plan) formerGroups(rows []row, served []Group) []Group {
 	var names map[string]bool
 	for _, n := range slices.Sorted(maps.Keys(p.entries)) {
 		r := p.entries[n]
-		if !r.Group || !r.Former() || p.expired(r) || p.host.numbered(n) != "" {
+		if !r.Group || !r.Former() || p.expired(r) || p.host.ownerOfID(n) != "" {
 			continue
 		}
 		if names == nil {
@@ -52,8 +52,8 @@ func (p *plan) formerGroups(rows []row, served []Group) []Group {
 	return former
 }
 
-// localGroups finds the local gids that members of IAM groups get, by the
-// index of the IAM group.
+// localGroups finds the local gids that members of directory groups get, by the
+// index of the group.
 func (p *plan) localGroups(result *Result) map[int32]uint32 {
 	if len(p.mapped) == 0 {
 		return nil
@@ -169,7 +169,7 @@ func (p *plan) makeRoom(tables *Tables, rows []row, place map[uint32]int) {
 }
 
 // limit keeps a user within max_groups, the private group counted in: fixed
-// groups first, then local ones, then IAM groups from the oldest.
+// groups first, then local ones, then directory groups from the oldest.
 func (p *plan) limit(r *row, fixed []uint32, local *[]uint32, iam []uint32, result *Result) []uint32 {
 	most := p.in.Policy.MaxGroups
 	if most == 0 || 1+len(fixed)+len(*local)+len(iam) <= most {
@@ -199,7 +199,7 @@ func (p *plan) limit(r *row, fixed []uint32, local *[]uint32, iam []uint32, resu
 	if len(left) > 0 {
 		result.Findings = append(result.Findings, Finding{Kind: "user", ID: r.ID, DirectoryName: r.Gecos, UnixID: r.UID, Reason: GroupsLeft,
 			Detail: fmt.Sprintf("is left out of %s to stay within max_groups = %d", strings.Join(left, ", "), most),
-			Remedy: "take the user out of groups in IAM, publish fewer, or raise accounts.max_groups"})
+			Remedy: "take the user out of groups in the directory, publish fewer, or raise accounts.max_groups"})
 	}
 	return iam
 }

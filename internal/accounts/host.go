@@ -110,11 +110,11 @@ func (x *hostIndex) removeCommand(what string) string {
 // system reports whether a gid is a system group's.
 func (h Host) system(gid uint32) bool { return gid <= cmp.Or(h.SysGIDMax, 999) }
 
-// named says whose name it is on the host, or "".
-func (x *hostIndex) named(name string) string { return x.names[fold(name)] }
+// ownerOfName says whose name it is on the host, or "".
+func (x *hostIndex) ownerOfName(name string) string { return x.names[fold(name)] }
 
-// numbered says what the number is on the host, or "".
-func (x *hostIndex) numbered(n uint32) string {
+// ownerOfID says what the number is on the host, or "".
+func (x *hostIndex) ownerOfID(n uint32) string {
 	if what := x.numbers[n]; what != "" {
 		return what
 	}

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 )
 
-// Names of the two groups that exist without IAM.
+// Names of the two groups that exist without the directory.
 const (
 	UsersGroup = "iam-users" // every user who may log in
 	SudoGroup  = "iam-sudo"  // those of them who are in a sudo group
@@ -19,11 +19,11 @@ const (
 	domainFixed = "nss-iam/v1/fixed"
 )
 
-// UserUID is the uid, and private gid, of the IAM user with this UserId.
+// UserUID is the uid, and private gid, of the user with this UserId.
 // docs/ids.md specifies it and has test vectors.
 func UserUID(id string, r Range) uint32 { return number(domainUser, id, r) }
 
-// GroupGID is the gid of the IAM group with this GroupId.
+// GroupGID is the gid of the group with this GroupId.
 func GroupGID(id string, r Range) uint32 { return number(domainGroup, id, r) }
 
 // FixedGID is the gid of iam-users or iam-sudo.

@@ -13,7 +13,7 @@ const maxName = 32
 // aws-ec2-ssh does.
 var unixNames = strings.NewReplacer("+", ".plus.", "=", ".equal.", ",", ".comma.", "@", ".at.")
 
-// userName is the login name for an IAM user name. ok is false for a name
+// userName is the login name for a directory name. ok is false for a name
 // that cannot be served; name is then what it would have been.
 func (p Policy) userName(iam string) (name string, bad verdict, ok bool) {
 	name = iam
@@ -28,7 +28,7 @@ func (p Policy) userName(iam string) (name string, bad verdict, ok bool) {
 	return p.groupName(name)
 }
 
-// groupName is the Unix name for an IAM group name, as userName is for users.
+// groupName is the Unix name for the directory name of a group, as userName is for users.
 func (p Policy) groupName(iam string) (name string, bad verdict, ok bool) {
 	name = iam
 	if strings.ContainsAny(name, "+=,@") {

@@ -18,11 +18,11 @@ const (
 // instance's tags already among Login and Sudo.
 type Policy struct {
 	Range Range
-	Pins  map[string]uint32 // IAM UserId or GroupId, or the name of a fixed group → number
+	Pins  map[string]uint32 // UserId or GroupId, or the name of a fixed group → number
 
 	AllUsers bool     // every user of the directory may log in
-	Login    []string // names of IAM groups whose members may log in
-	Sudo     []string // names of IAM groups whose members are in iam-sudo
+	Login    []string // names of directory groups whose members may log in
+	Sudo     []string // names of directory groups whose members are in iam-sudo
 
 	Shell        string
 	NoLogin      string // the shell of former users
@@ -31,18 +31,18 @@ type Policy struct {
 	Lowercase    bool
 	Reserve      []string // further names that no user or group is served under
 
-	Publish         []string          // patterns (path.Match) of further IAM groups to serve
-	MapGroups       map[string]string // IAM group → local group
+	Publish         []string          // patterns (path.Match) of further groups to serve
+	MapGroups       map[string]string // directory group → local group
 	AllowPrivileged []string          // root-equivalent local groups that MapGroups may name
 	MaxGroups       int               // of one user, the private one included; 0: no limit
 	ExpiresTag      string            // key of the user tag with the account's end; "": none
 
-	Shared    map[string][]string // local account → IAM groups whose members may enter it
+	Shared    map[string][]string // local account → directory groups whose members may enter it
 	AllowRoot bool                // Shared may name root
 
-	Confirm     int           // answers without a user before the user is gone; below 1 is 1
+	Confirm     int           // answers without a user before the user is former; below 1 is 1
 	MaxFraction float64       // of all users, who may go missing at once
-	KeepNames   time.Duration // how long the number of somebody gone is remembered
+	KeepNames   time.Duration // how long a former uid keeps a name
 	Accept      string        // the command with which a person confirms removals; "": iam-cachefill refresh --accept-removals
 }
 

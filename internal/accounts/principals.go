@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A principal is what claims one uid or gid: an IAM user for its account and
-// private group, an IAM group, or a fixed group.
+// A principal is what claims one uid or gid: a user for account and private
+// group, a directory group, or a fixed group.
 type principal struct {
 	kind          kind
 	id            string
@@ -17,9 +17,9 @@ type principal struct {
 	unixID  uint32  // what it claims, by its pin or its hash
 	pinned  bool    // the number is a pin
 	badPin  verdict // why its pin is refused; it then claims nothing
-	name    string  // the Unix name; "" for a name outside IAM's set
+	name    string  // the Unix name; "" for a name that no directory gives
 	badName verdict // why the name cannot be served
-	foreign string  // why the IAM name is none; "" for most
+	invalid string  // why the directory name is none; "" for most
 
 	idOwner   *principal // who has the id: itself, in the end, or a senior
 	nameOwner *principal
@@ -75,9 +75,9 @@ func seniorClaim(a, b *principal) bool {
 // name, and who is in which relevant group.
 func (p *plan) gather() {
 	d := p.in.Directory
-	foreign := make(map[string]string, len(p.refused))
+	invalid := make(map[string]string, len(p.refused))
 	for _, r := range p.refused {
-		foreign[r.ID] = r.Reason
+		invalid[r.ID] = r.Reason
 	}
 	p.fixed = []principal{
 		{kind: fixedGroup, id: UsersGroup, directoryName: UsersGroup, name: UsersGroup, wanted: true},
@@ -86,12 +86,12 @@ func (p *plan) gather() {
 	p.groups = make([]principal, len(d.Groups))
 	for i := range d.Groups {
 		g := &d.Groups[i]
-		p.groups[i] = principal{kind: iamGroup, id: g.ID, directoryName: g.Name, created: g.Created, foreign: foreign[g.ID]}
+		p.groups[i] = principal{kind: iamGroup, id: g.ID, directoryName: g.Name, created: g.Created, invalid: invalid[g.ID]}
 	}
 	p.users = make([]principal, len(d.Users))
 	for i := range d.Users {
 		u := &d.Users[i]
-		p.users[i] = principal{kind: iamUser, id: u.ID, directoryName: u.Name, created: u.Created, foreign: foreign[u.ID]}
+		p.users[i] = principal{kind: iamUser, id: u.ID, directoryName: u.Name, created: u.Created, invalid: invalid[u.ID]}
 		if p.in.Policy.ExpiresTag != "" {
 			p.users[i].expires, p.users[i].badTag = expiry(u.Tags, p.in.Policy.ExpiresTag)
 		}
@@ -124,9 +124,9 @@ func (p *plan) claimIDs() {
 			c.unixID, c.pinned = n, true
 			switch {
 			case !p.in.Policy.Range.Contains(n):
-				c.badPin = reject(PinRefused, "its pin "+strconv.FormatUint(uint64(n), 10)+" is outside ids.range", "pin a number of the range")
+				c.badPin = reject(PinRefused, "its pin "+strconv.FormatUint(uint64(n), 10)+" is outside ids.range", "pin an id of the range")
 			case pinnedBy[n] > 1:
-				c.badPin = reject(PinRefused, "the number "+strconv.FormatUint(uint64(n), 10)+" is pinned to another as well", "give each a number of its own")
+				c.badPin = reject(PinRefused, "the id "+strconv.FormatUint(uint64(n), 10)+" is pinned to another as well", "give each an id of its own")
 			}
 		} else {
 			switch c.kind {
@@ -159,7 +159,7 @@ func (p *plan) relevantGroups() {
 	var index map[string]int32
 	for i := range p.groups {
 		g := &p.groups[i]
-		if _, recreated := p.recreated[g.id]; recreated || g.foreign != "" {
+		if _, recreated := p.recreated[g.id]; recreated || g.invalid != "" {
 			continue
 		}
 		key := fold(g.directoryName)
@@ -221,7 +221,7 @@ func (p *plan) claimNames() {
 	}
 	p.userNames = make(map[string]*principal, len(p.users))
 	for i := range p.users {
-		if u := &p.users[i]; u.foreign == "" {
+		if u := &p.users[i]; u.invalid == "" {
 			name, bad, ok := p.in.Policy.userName(u.directoryName)
 			u.name, u.badName = name, bad
 			if ok {
@@ -235,7 +235,7 @@ func (p *plan) claimNames() {
 		}
 	}
 	for i := range p.users {
-		if u := &p.users[i]; u.foreign == "" && u.badName.reason == "" {
+		if u := &p.users[i]; u.invalid == "" && u.badName.reason == "" {
 			u.nameOwner = u
 			if u.rival != nil {
 				u.nameOwner = u.rival

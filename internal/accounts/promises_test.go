@@ -16,7 +16,7 @@ func (w *world) check(h *simHost, in Input, got Result) string {
 	if broken := w.checkNumbers(h, in, got); broken != "" {
 		return broken
 	}
-	if broken := w.checkMemory(h, in, got); broken != "" {
+	if broken := w.checkHistory(h, in, got); broken != "" {
 		return broken
 	}
 	if broken := w.checkLive(h, in, got); broken != "" {
@@ -233,8 +233,8 @@ func (w *world) checkNumbers(h *simHost, in Input, got Result) string {
 	return ""
 }
 
-// checkMemory is promise (d), from a memory that the test keeps itself.
-func (w *world) checkMemory(h *simHost, in Input, got Result) string {
+// checkHistory is promise (d), from a memory that the test keeps itself.
+func (w *world) checkHistory(h *simHost, in Input, got Result) string {
 	live := map[uint32]string{}
 	shown := map[uint32]string{}
 	for _, u := range got.Tables.Users {

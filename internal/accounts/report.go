@@ -11,7 +11,7 @@ type Reason string
 
 // The reasons, in the order in which they are looked for.
 const (
-	BadDirectoryName Reason = "iam-name"      // the name is none that IAM gives
+	BadDirectoryName Reason = "iam-name"      // the name is none that a directory gives
 	NoLogin          Reason = "no-login"      // in no login group; not reported
 	Expired          Reason = "expired"       // the tag's end has come
 	ExpiresTag       Reason = "expires-tag"   // the tag cannot be read as a date
@@ -22,7 +22,7 @@ const (
 	NumberTaken      Reason = "number-taken"  // an older principal has the number
 	HostName         Reason = "host-name"     // the host has the name
 	HostNumber       Reason = "host-number"   // the host has the number
-	Remembered       Reason = "remembered"    // the host still remembers another under number or name
+	Remembered       Reason = "remembered"    // the history still has another under the name or id
 	GroupsLeft       Reason = "groups-left"   // served, but not in all groups (max_groups)
 	LocalGroup       Reason = "local-group"   // map_groups names a group that is not there, or privileged
 	LocalAccount     Reason = "local-account" // [shared] names an account that is not there, or root's

@@ -24,32 +24,32 @@ type rule struct {
 }
 
 var (
-	nameRule        = rule{"IAM name", checkIAMName, tellIAMName}
-	unixNameRule    = rule{"Unix name", checkName, func(_ *plan, c *principal) string { return "the Unix name is " + c.name }}
-	nameOwnerRule   = rule{"name owner", checkNameOwner, tellNameOwner}
-	numberRule      = rule{"number", checkPin, tellNumber}
-	numberOwnerRule = rule{"number owner", checkNumberOwner, func(_ *plan, c *principal) string { return fmt.Sprintf("nobody older has the number %d", c.unixID) }}
-	hostRule        = rule{"host files", checkHost, func(*plan, *principal) string { return "the host has neither the name nor the number" }}
-	memoryRule      = rule{"memory", checkMemory, func(*plan, *principal) string {
-		return "the host remembers nobody else under the name or the number"
+	nameRule      = rule{"directory name", checkDirectoryName, describeName}
+	unixNameRule  = rule{"Unix name", checkName, func(_ *plan, c *principal) string { return "the Unix name is " + c.name }}
+	nameOwnerRule = rule{"name owner", checkNameOwner, describeNameOwner}
+	idRule        = rule{"id", checkPin, describeID}
+	idOwnerRule   = rule{"id owner", checkIDOwner, func(_ *plan, c *principal) string { return fmt.Sprintf("nobody older has the id %d", c.unixID) }}
+	hostRule      = rule{"host files", checkHost, func(*plan, *principal) string { return "the host has neither the name nor the id" }}
+	historyRule   = rule{"history", checkHistory, func(*plan, *principal) string {
+		return "the history has nobody else under the name or the id"
 	}}
 
 	userRules = []rule{
 		nameRule,
 		{"login rule", checkLogin, func(_ *plan, c *principal) string { return "may log in as a member of " + c.login }},
-		{"expiry", checkExpiry, tellExpiry},
-		unixNameRule, nameOwnerRule, numberRule, numberOwnerRule, hostRule,
+		{"expiry", checkExpiry, describeExpiry},
+		unixNameRule, nameOwnerRule, idRule, idOwnerRule, hostRule,
 	}
 	groupRules = []rule{
 		nameRule,
 		{"group id", checkBelieved, func(*plan, *principal) string { return "the name was never another group's" }},
 		{"publication", checkWanted, func(*plan, *principal) string { return "is to be served" }},
-		unixNameRule, nameOwnerRule, numberRule, numberOwnerRule, hostRule,
+		unixNameRule, nameOwnerRule, idRule, idOwnerRule, hostRule,
 	}
 )
 
 // judge returns the first failure. The rule about memory is not among rules:
-// it needs to know who is leaving, which these rules decide.
+// it needs to know who is pending removal, which these rules decide.
 func (p *plan) judge(rules []rule, c *principal) verdict {
 	for _, r := range rules {
 		if found := r.check(p, c); found.reason != "" {
@@ -59,23 +59,23 @@ func (p *plan) judge(rules []rule, c *principal) verdict {
 	return verdict{}
 }
 
-func checkIAMName(_ *plan, c *principal) verdict {
-	if c.foreign != "" {
-		return reject(BadDirectoryName, "the "+c.kind.String()+" "+c.foreign, "find out who answers in IAM's place: IAM itself gives no such name")
+func checkDirectoryName(_ *plan, c *principal) verdict {
+	if c.invalid != "" {
+		return reject(BadDirectoryName, "the "+c.kind.String()+" "+c.invalid, "find out who answers in place of the directory: it gives no such name itself")
 	}
 	return verdict{}
 }
 
-func tellIAMName(_ *plan, c *principal) string {
+func describeName(_ *plan, c *principal) string {
 	if c.kind == fixedGroup {
 		return "nss-iam's own group"
 	}
-	return fmt.Sprintf("IAM has the %s %s, created %s", c.kind, quoted(c.directoryName), moment(c.created))
+	return fmt.Sprintf("the directory has the %s %s, created %s", c.kind, quoted(c.directoryName), moment(c.created))
 }
 
 func checkLogin(_ *plan, c *principal) verdict {
 	if c.login == "" {
-		return reject(NoLogin, "is in none of the login groups", "add the user to one of them in IAM, or a group of the user's to login.groups")
+		return reject(NoLogin, "is in none of the login groups", "add the user to one of them in the directory, or a group of the user's to login.groups")
 	}
 	return verdict{}
 }
@@ -90,7 +90,7 @@ func checkExpiry(p *plan, c *principal) verdict {
 	return verdict{}
 }
 
-func tellExpiry(p *plan, c *principal) string {
+func describeExpiry(p *plan, c *principal) string {
 	switch {
 	case p.in.Policy.ExpiresTag == "":
 		return "no expiry tag is configured"
@@ -124,7 +124,7 @@ func checkNameOwner(_ *plan, c *principal) verdict {
 	}
 }
 
-func tellNameOwner(_ *plan, c *principal) string {
+func describeNameOwner(_ *plan, c *principal) string {
 	if c.kind == iamUser {
 		return "no other user has the login name " + c.name
 	}
@@ -133,24 +133,24 @@ func tellNameOwner(_ *plan, c *principal) string {
 
 func checkPin(_ *plan, c *principal) verdict { return c.badPin }
 
-func tellNumber(_ *plan, c *principal) string {
+func describeID(_ *plan, c *principal) string {
 	if c.pinned {
-		return fmt.Sprintf("the number %d is pinned", c.unixID)
+		return fmt.Sprintf("the id %d is pinned", c.unixID)
 	}
-	return fmt.Sprintf("the number %d follows from %s", c.unixID, c.id)
+	return fmt.Sprintf("the id %d follows from %s", c.unixID, c.id)
 }
 
-func checkNumberOwner(_ *plan, c *principal) verdict {
+func checkIDOwner(_ *plan, c *principal) verdict {
 	owner := c.idOwner
 	if owner == nil || owner == c {
 		return verdict{}
 	}
 	who := fmt.Sprintf("the %s %s (%s)", owner.kind, quoted(owner.directoryName), owner.id)
 	if c.pinned {
-		return reject(PinRefused, fmt.Sprintf("its pin %d is the number of %s", c.unixID, who), "pin another number")
+		return reject(PinRefused, fmt.Sprintf("its pin %d is the id of %s", c.unixID, who), "pin another id")
 	}
-	return reject(NumberTaken, fmt.Sprintf("the number %d belongs to %s, who is older", c.unixID, who),
-		fmt.Sprintf("pin a number for the younger on every host, as in pin = { %q = N } under [ids]", c.id))
+	return reject(NumberTaken, fmt.Sprintf("the id %d belongs to %s, who is older", c.unixID, who),
+		fmt.Sprintf("pin an id for the younger on every host, as in pin = { %q = N } under [ids]", c.id))
 }
 
 // checkHost lets everything win that the host's own files define.
@@ -159,10 +159,10 @@ func checkHost(p *plan, c *principal) verdict {
 		return reject(HostName, fmt.Sprintf("the host's own %s has the same name and the same id %d: it takes this %s's place, and what the directory says opens nothing for it",
 			quoted(copied), c.unixID, c.kind), p.host.removeCommand(copied)+"; files stay, and the next refresh serves the "+c.kind.String())
 	}
-	if whose := p.host.named(c.name); whose != "" {
+	if whose := p.host.ownerOfName(c.name); whose != "" {
 		return reject(HostName, fmt.Sprintf("the name %q is that of the local %s", c.name, quoted(whose)), "rename the "+c.kind.String()+" in the directory, or remove the local one")
 	}
-	if what := p.host.numbered(c.unixID); what != "" {
+	if what := p.host.ownerOfID(c.unixID); what != "" {
 		return reject(HostNumber, fmt.Sprintf("the id %d is %s", c.unixID, quoted(what)), "free the id in the host's files, or pin another for "+c.id)
 	}
 	account := func(name string) bool { return p.host.isAccount(name) || p.in.Policy.isSystemName(name) }
@@ -173,14 +173,14 @@ func checkHost(p *plan, c *principal) verdict {
 	return verdict{}
 }
 
-// checkMemory keeps from everybody what the host still knows as another's.
-func checkMemory(p *plan, c *principal) verdict {
+// checkHistory keeps from everybody what the host still knows as another's.
+func checkHistory(p *plan, c *principal) verdict {
 	if r := p.entries[c.unixID]; r != nil && !r.of(c) && !p.expired(r) && !yields(r, c) {
 		if r.Former() {
-			return reject(Remembered, fmt.Sprintf("the number %d was that of the former %s %q (%s) and is kept until %s", c.unixID, r.kind(), r.UnixName, r.ID, moment(r.FormerSince.Add(p.in.Policy.KeepNames))),
-				fmt.Sprintf("wait, or pin a number for %s: another, or this one if the files behind it are to change hands", c.id))
+			return reject(Remembered, fmt.Sprintf("the id %d was that of the former %s %q (%s) and is kept until %s", c.unixID, r.kind(), r.UnixName, r.ID, moment(r.FormerSince.Add(p.in.Policy.KeepNames))),
+				fmt.Sprintf("wait, or pin an id for %s: another, or this one if the files behind it are to change hands", c.id))
 		}
-		return reject(Remembered, fmt.Sprintf("the number %d is still that of the %s %q (%s), whose removal is not confirmed", c.unixID, r.kind(), r.UnixName, r.ID),
+		return reject(Remembered, fmt.Sprintf("the id %d is still that of the %s %q (%s), whose removal is not confirmed", c.unixID, r.kind(), r.UnixName, r.ID),
 			p.waitRemedy())
 	}
 	name := fold(c.name)
@@ -202,9 +202,9 @@ func (p *plan) waitRemedy() string {
 
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// yields reports whether a pin may take over a number from its record: only
-// when the holder is gone. Whoever is in IAM's answer and claims the number
-// still has kept the pin from it by then, through the rule of number owners.
+// yields reports whether a pin may take an id over from its entry: only when the
+// holder is former. A holder that is in the answer and claims the id has kept the
+// pin from it already, by the rule of id owners.
 func yields(r *Entry, c *principal) bool { return c.pinned && r.Former() }
 
 func (e *Entry) of(c *principal) bool { return e.ID == c.id && e.Group == (c.kind != iamUser) }

@@ -71,7 +71,7 @@ func (p *plan) judgeGroups() []verdict {
 	judge := func(g *principal) {
 		found := p.judge(groupRules, g)
 		if found.reason == "" {
-			found = memoryRule.check(p, g)
+			found = historyRule.check(p, g)
 		}
 		g.served = found.reason == ""
 		verdicts = append(verdicts, found)
@@ -137,7 +137,7 @@ func (r *row) withoutRights() { r.groups, r.sudo, r.Pending = nil, false, true }
 
 // free reports whether the host's own files leave an entry's name and id free.
 func (p *plan) free(e *Entry) bool {
-	return p.host.numbered(e.UnixID) == "" && p.host.named(e.UnixName) == ""
+	return p.host.ownerOfID(e.UnixID) == "" && p.host.ownerOfName(e.UnixName) == ""
 }
 
 // account is the passwd entry of a user who is not former.
@@ -226,7 +226,7 @@ func (p *plan) formerRows(rows []row) []row {
 	})
 	for _, n := range slices.Sorted(maps.Keys(p.entries)) {
 		e := p.entries[n]
-		if e.Group || uids[n] || p.host.numbered(n) != "" || p.expired(e) || !e.Former() && !p.isPending(e) {
+		if e.Group || uids[n] || p.host.ownerOfID(n) != "" || p.expired(e) || !e.Former() && !p.isPending(e) {
 			continue
 		}
 		name := p.shownName(e, names)
@@ -248,7 +248,7 @@ func (p *plan) isPending(e *Entry) bool {
 // shownName is the name under which a former id is shown, or "".
 func (p *plan) shownName(e *Entry, taken map[string]bool) string {
 	for _, name := range []string{e.UnixName, formerName(e.UnixID)} {
-		if !taken[name] && p.host.named(name) == "" {
+		if !taken[name] && p.host.ownerOfName(name) == "" {
 			return name
 		}
 	}

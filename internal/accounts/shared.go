@@ -38,7 +38,7 @@ func (p *plan) shared(result *Result) map[string][]string {
 					continue
 				}
 				for _, id := range p.in.Directory.Groups[i].Members {
-					if u := p.user(id); u.foreign == "" && checkExpiry(p, u).reason == "" && !without[id] {
+					if u := p.user(id); u.invalid == "" && checkExpiry(p, u).reason == "" && !without[id] {
 						ids = append(ids, id)
 					}
 				}

@@ -1,5 +1,5 @@
-// Package accounts is the policy: from what IAM says, what the configuration
-// wants and what the host already has, it computes the Unix users and groups
+// Package accounts is the policy: from what the directory says, what the
+// configuration wants and what the host has already, it computes the Unix users and groups
 // to serve. Its functions are pure: no file, no network, no clock.
 package accounts
 
@@ -22,7 +22,7 @@ func (r Range) Contains(id uint32) bool { return r.Low <= id && id <= r.High }
 // A User is a passwd(5) entry with its supplementary groups. Its primary
 // group has the user's own number and name.
 type User struct {
-	ID      string // the IAM UserId
+	ID      string // the UserId
 	Name    string // the Unix login name
 	UID     uint32 // also the gid of the private group
 	Gecos   string
@@ -36,7 +36,7 @@ type User struct {
 
 // A Group is a group(5) entry.
 type Group struct {
-	ID      string // the IAM GroupId; "" for private groups, iam-users and iam-sudo
+	ID      string // the GroupId; "" for private groups, iam-users and iam-sudo
 	Name    string
 	GID     uint32
 	Members []string // login names, ascending; empty for private groups

@@ -24,8 +24,8 @@ const (
 
 // Grants returns what local files below root grant to login names: memberships
 // in /etc/group, rules of sudo, system crontabs, crontabs of their own, lists of
-// who may use cron and at, lingering. They name people, and names move: whoever
-// has the name next has it all. A file that cannot be read is in the error,
+// who may use cron and at, lingering. They name people, and names move: the
+// next person of the name has it all. A file that cannot be read is in the error,
 // beside what the others hold.
 //
 // It looks for names and understands no rule: a line of sudoers that mentions a
