@@ -87,6 +87,15 @@ func mutate(t target, gremlins, out, tree string, survivorsOnly bool) error {
 	if err := json.Unmarshal(body, &rep); err != nil {
 		return fmt.Errorf("read gremlins' report: %w", err)
 	}
+	names, err := t.files(tree)
+	if err != nil {
+		return err
+	}
+	for _, name := range names { // gremlins is silent on files without anything to change
+		if !slices.ContainsFunc(rep.Files, func(f fileReport) bool { return f.Name == name }) {
+			rep.Files = append(rep.Files, fileReport{Name: name})
+		}
+	}
 	for _, f := range rep.Files {
 		f.Hung = strings.Count(noted(work, "hangs"), f.Name+"\n")
 		f.add(earlier[f.Name])
@@ -101,6 +110,17 @@ func mutate(t target, gremlins, out, tree string, survivorsOnly bool) error {
 		}
 	}
 	return nil
+}
+
+// files are the names of the target's files in tree, without tests.
+func (t target) files(tree string) (names []string, err error) {
+	paths, err := filepath.Glob(filepath.Join(tree, t.Dir, "*.go"))
+	for _, path := range paths {
+		if name := filepath.Base(path); t.has(name) && !strings.HasSuffix(name, "_test.go") {
+			names = append(names, name)
+		}
+	}
+	return names, err
 }
 
 // report is where the report of a file is kept.
@@ -129,16 +149,16 @@ func (f *fileReport) add(earlier fileReport) {
 // earlier are the reports of files that have not changed since.
 func (t target) earlier(out, tree string) (map[string]fileReport, error) {
 	reports := map[string]fileReport{}
-	files, err := filepath.Glob(filepath.Join(tree, t.Dir, "*.go"))
+	names, err := t.files(tree)
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range files {
-		f, found, err := t.load(out, filepath.Base(path))
+	for _, name := range names {
+		f, found, err := t.load(out, name)
 		if err != nil {
 			return nil, err
 		}
-		source, err := digest(path)
+		source, err := digest(filepath.Join(tree, t.Dir, name))
 		if err != nil {
 			return nil, err
 		}
@@ -183,17 +203,18 @@ func (t target) load(out, file string) (f fileReport, found bool, err error) {
 // read adds up the reports of the target's files that are in tree.
 func (t target) read(out, tree string) (row, error) {
 	r := row{Dir: t.Dir}
-	files, err := filepath.Glob(filepath.Join(tree, t.Dir, "*.go"))
+	names, err := t.files(tree)
 	if err != nil {
 		return r, err
 	}
-	for _, path := range files {
-		f, found, err := t.load(out, filepath.Base(path))
+	for _, name := range names {
+		f, found, err := t.load(out, name)
 		if err != nil {
 			return r, err
 		}
-		if !t.has(filepath.Base(path)) || !found {
-			continue // a test, or nothing in it to change
+		if !found {
+			r.Untried = append(r.Untried, name)
+			continue
 		}
 		r.Hung += f.Hung
 		for _, m := range f.Mutations {

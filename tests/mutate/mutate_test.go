@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,16 +136,19 @@ func TestTheTableAddsUpTheReportsOfFilesThatAreThere(t *testing.T) {
 	}
 	for name, report := range map[string]string{
 		"a.go":    `{"file_name":"a.go","hung":1,"mutations":[{"type":"X","status":"KILLED","line":1},{"type":"X","status":"LIVED","line":2}]}`,
+		"c.go":    "",
 		"b.go":    `{"file_name":"b.go","mutations":[{"type":"X","status":"KILLED","line":1}]}`,
 		"gone.go": `{"file_name":"gone.go","mutations":[{"type":"X","status":"LIVED","line":1}]}`,
 	} {
-		write(t, here.report(out, name), report)
+		if report != "" {
+			write(t, here.report(out, name), report)
+		}
 		if name != "gone.go" {
 			write(t, filepath.Join(tree, "p", name), "package p\n")
 		}
 	}
 	r, err := here.read(out, tree)
-	if err != nil || r.Noticed != 2 || r.Hung != 1 || len(r.Survivors) != 1 || r.Survivors[0].File != "p/a.go" {
+	if err != nil || r.Noticed != 2 || r.Hung != 1 || len(r.Survivors) != 1 || r.Survivors[0].File != "p/a.go" || !slices.Equal(r.Untried, []string{"c.go"}) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 	here.Files = []string{"b"}

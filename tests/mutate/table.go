@@ -17,6 +17,7 @@ type row struct {
 	Unbuilt    int // the compiler notices: not counted
 	Unfinished int // gremlins has no verdict: counted as not noticed
 	Survivors  []survivor
+	Untried    []string // files of the package of which there is no report
 }
 
 // A survivor is a change that no test notices.
@@ -55,8 +56,12 @@ func table(rows []row) string {
 	var b strings.Builder
 	b.WriteString("| package | changes | noticed | of these by a hang | not noticed | share |\n|---|---|---|---|---|---|\n")
 	for _, r := range rows {
-		fmt.Fprintf(&b, "| `%s` | %d | %d | %d | %d | %.0f %% |\n",
-			r.Dir, r.changes(), r.Noticed, r.Hung, r.changes()-r.Noticed, r.share())
+		share := fmt.Sprintf("%.0f %%", r.share())
+		if n := len(r.Untried); n > 0 {
+			share += fmt.Sprintf(", %d files not tried", n)
+		}
+		fmt.Fprintf(&b, "| `%s` | %d | %d | %d | %d | %s |\n",
+			r.Dir, r.changes(), r.Noticed, r.Hung, r.changes()-r.Noticed, share)
 	}
 	return b.String()
 }
@@ -72,6 +77,9 @@ func survivors(rows []row, tree string) string {
 		for _, s := range r.Survivors {
 			line := sourceLine(filepath.Join(tree, s.File), s.Line)
 			fmt.Fprintf(&b, "%s:%d:%d: %s: %s\n", s.File, s.Line, s.Column, s.Change, line)
+		}
+		if len(r.Untried) > 0 {
+			fmt.Fprintf(&b, "%s: never tried: %s\n", r.Dir, strings.Join(r.Untried, ", "))
 		}
 		if r.Unfinished > 0 {
 			fmt.Fprintf(&b, "%s: %d changes without a verdict\n", r.Dir, r.Unfinished)
