@@ -28,6 +28,8 @@ func TestOnlyKnownPeersAreAnswered(t *testing.T) {
 		fmt.Println("peer says:", err)
 		_, err = rawExchange(path, "POST /v1/refresh HTTP/1.1\r\nHost: x\r\n\r\n")
 		fmt.Println("peer refreshes:", err)
+		_, err = Client{Path: path}.Status(within(t, 10*time.Second))
+		fmt.Println("peer believes root:", err == nil)
 		return
 	}
 	unmet.Root(t, "only root can become somebody else")
@@ -44,6 +46,7 @@ func TestOnlyKnownPeersAreAnswered(t *testing.T) {
 			client, _ := serve(t, Options{
 				Peers: c.peers, Log: slog.New(slog.NewTextHandler(&text, nil)),
 				Lookup:  func(context.Context, string) (Answer, error) { return alice(t), nil },
+				Status:  func(context.Context) (any, error) { return 1, nil },
 				Refresh: func(context.Context, RefreshRequest) (any, error) { return 1, nil },
 			})
 			for dir := filepath.Dir(client.Path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
@@ -69,6 +72,9 @@ func TestOnlyKnownPeersAreAnswered(t *testing.T) {
 			out, err := cmd.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), "peer says: "+c.keys) || !strings.Contains(string(out), "peer refreshes: "+c.fresh) {
 				t.Errorf("%v\n%s", err, out)
+			}
+			if believes := strings.Contains(string(out), "peer believes root: true"); believes != (c.keys != "EOF") {
+				t.Errorf("the peer believes root's answer: %v\n%s", believes, out)
 			}
 			if c.keys == "EOF" && !strings.Contains(text.String(), "uid 12345 may not ask") {
 				t.Errorf("the log does not tell: %s", text.String())
