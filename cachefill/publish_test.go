@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/emulator"
+	"github.com/nss-iam/nss-iam/internal/state"
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
@@ -288,5 +290,31 @@ func TestTheWatchdogIsToldNothingOfAStuckRefresh(t *testing.T) {
 				t.Errorf("got %t, want %t", got, test.want)
 			}
 		})
+	}
+}
+
+func TestADaemonWhoseStateIsRemovedEnds(t *testing.T) {
+	x := newTerminal(t)
+	c := x.config("host", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\n%s", x.e.URL, logins))
+	ended := make(chan error, 1)
+	go func() { ended <- run(t.Context(), c, slog.New(slog.DiscardHandler)) }()
+	path := filepath.Join(x.cache("host"), state.File)
+	for removed := false; !removed; time.Sleep(10 * time.Millisecond) {
+		select {
+		case err := <-ended:
+			t.Fatalf("the daemon ended: %v", err)
+		default:
+		}
+		if _, err := os.Stat(filepath.Join(x.cache("host"), cache.NSSFile)); err == nil {
+			removed = os.Remove(path) == nil
+		}
+	}
+	select {
+	case err := <-ended:
+		if !errors.Is(err, state.ErrReplaced) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(4 * hostEvery):
+		t.Error("the daemon goes on")
 	}
 }

@@ -482,6 +482,9 @@ func (d *daemon) watchHost(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
+		if err := d.state.Check(); err != nil {
+			return err // who starts next has the new file, or finds out who has it
+		}
 		now := hostfiles.Stamp(hostfiles.System)
 		if now == seen || d.current() == nil {
 			continue

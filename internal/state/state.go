@@ -43,7 +43,8 @@ var (
 
 // A Store is an open state file.
 type Store struct {
-	db *bolt.DB // nil: nothing is saved, and nothing can be
+	db   *bolt.DB // nil: nothing is saved, and nothing can be
+	seal seal     // of the file of db
 }
 
 // Open opens dir/state.db, creating it with mode 0600, and waits a second for
@@ -57,7 +58,11 @@ func Open(dir string) (s *Store, err error) {
 	if err := prepare(db, dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %q: %w", filepath.Join(dir, File), err), db.Close())
 	}
-	return &Store{db: db}, nil
+	s = &Store{db: db}
+	if err := s.seal.renew(db.Path()); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
 }
 
 // Read opens dir/state.db for reading and leaves no trace. Where there is no
@@ -74,7 +79,10 @@ func Read(dir string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{db: db}
-	if !s.complete() {
+	if err := s.seal.renew(db.Path()); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if !complete(db) {
 		return nil, errors.Join(fmt.Errorf("open %q: %w: it is not a state file", filepath.Join(dir, File), ErrDamaged), db.Close())
 	}
 	return s, nil
@@ -104,9 +112,9 @@ func openDB(dir string, readOnly bool) (db *bolt.DB, err error) {
 var buckets = [][]byte{bucketValues, bucketBodies, bucketListings}
 
 // complete reports whether the buckets are there.
-func (s *Store) complete() bool {
+func complete(db *bolt.DB) bool {
 	complete := false
-	_ = s.view(func(tx *bolt.Tx) error {
+	_ = db.View(func(tx *bolt.Tx) error {
 		complete = !slices.ContainsFunc(buckets, func(name []byte) bool { return tx.Bucket(name) == nil })
 		return nil
 	})
@@ -117,7 +125,7 @@ func (s *Store) complete() bool {
 // is served must not without what is remembered. It writes only to a new file:
 // opening the state and finding nothing new must leave no trace.
 func prepare(db *bolt.DB, dir string) error {
-	if (&Store{db: db}).complete() {
+	if complete(db) {
 		return nil
 	}
 	if err := cache.SyncFolder(dir); err != nil {
@@ -177,6 +185,9 @@ func (s *Store) view(fn func(*bolt.Tx) error) error {
 	if s.db == nil {
 		return nil
 	}
+	if err := s.Check(); err != nil {
+		return err
+	}
 	return s.db.View(fn)
 }
 
@@ -184,7 +195,7 @@ func (s *Store) update(fn func(*bolt.Tx) error) error {
 	if s.db == nil || s.db.IsReadOnly() {
 		return ErrReadOnly
 	}
-	return s.db.Update(fn)
+	return s.change(fn)
 }
 
 // Load reads the value saved under name into v. Nothing saved leaves v alone.
