@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -109,6 +110,8 @@ func prepare(env *testscript.Env) error {
 	w := &world{e: e, notices: new(heard)}
 	env.Values[worldKey{}] = w
 	env.Defer(func() { _ = e.Close() })
+	// For scripts that end processes by their uid: no other run has the same.
+	env.Setenv("LOW", strconv.Itoa(2001000000+rand.IntN(1000000)))
 	address := &net.UnixAddr{Name: filepath.Join(env.WorkDir, "notify"), Net: "unixgram"}
 	socket, err := net.ListenUnixgram("unixgram", address)
 	if err != nil {

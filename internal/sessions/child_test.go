@@ -3,9 +3,11 @@ package sessions
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +75,11 @@ func TestTheUnitsCapabilitiesAreEnough(t *testing.T) {
 	unmet.Root(t, "only root has capabilities to give up")
 	if os.Getenv("NSS_IAM_TEST_BOUNDED") != "" {
 		shortGrace(t)
-		got, err := End(t.Context(), []uint32{gone}, limits)
+		uid, err := strconv.ParseUint(os.Getenv("NSS_IAM_TEST_BOUNDED"), 10, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := End(t.Context(), []uint32{uint32(uid)}, limits)
 		if err != nil || len(got) != 1 || got[0].Err != nil {
 			t.Errorf("got %v, %v", got, err)
 		}
@@ -105,7 +111,7 @@ func TestTheUnitsCapabilitiesAreEnough(t *testing.T) {
 				t.Fatal(err)
 			}
 			again := exec.Command("setpriv", "--bounding-set="+test.bounds, "--no-new-privs", self, "-test.run=^TestTheUnitsCapabilitiesAreEnough$")
-			again.Env = append(os.Environ(), "NSS_IAM_TEST_BOUNDED=1")
+			again.Env = append(os.Environ(), fmt.Sprintf("NSS_IAM_TEST_BOUNDED=%d", gone))
 			out, err := again.CombinedOutput()
 			if (err == nil) != test.ends {
 				t.Errorf("%v\n%s", err, out)
@@ -139,7 +145,7 @@ func TestTheSliceOfAUserEndsAsAWhole(t *testing.T) {
 	if root == "" {
 		unmet.Skip(t, "no cgroups of version 2 here")
 	}
-	top := filepath.Join(root, "nss-iam-sessions-test")
+	top := filepath.Join(root, fmt.Sprintf("nss-iam-sessions-test-%d", os.Getpid()))
 	dir := filepath.Join(top, sliceOf(gone).name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)

@@ -28,8 +28,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Numbers of nobody.
-const gone, gone2, stays = 2001000777, 2001000778, 2001000779
+// Numbers of nobody, and of no other run of these tests at the same time.
+var (
+	gone   = 2001001000 + 10*uint32(os.Getpid()%100000)
+	gone2  = gone + 1
+	stays  = gone + 2
+	unused = gone + 3
+)
 
 func TestNumbersThatAreNotOursAreRefused(t *testing.T) {
 	self := uint32(os.Getuid())
@@ -101,7 +106,7 @@ func TestAUsersProcessesEndAndNobodyElses(t *testing.T) {
 	for i, cmd := range []*exec.Cmd{polite, stubborn, second} {
 		all.Go(func() { signals[i] = end(t, cmd) })
 	}
-	got, err := End(t.Context(), []uint32{gone, gone2, 2001000776}, limits)
+	got, err := End(t.Context(), []uint32{gone, gone2, unused}, limits)
 	if err != nil || !slices.Equal(got, []Ended{{UID: gone, Processes: 3}, {UID: gone2, Processes: 1}}) { // the stubborn one's sleep is a process of its own
 		t.Errorf("got %v, %v", got, err)
 	}
