@@ -24,9 +24,9 @@
  * only ever too high, so nothing is unmapped too early: fork needs no handling.
  * The price is accepted: a file that another thread was reading, mapping or
  * unmapping at the fork keeps its slot in the child, mapped, after it was
- * superseded. That is none or one, seldom two, since files are minutes apart. So
- * is a file whose lookup never ends, because a signal handler jumped out of it
- * or a CLONE_VM child was killed in it.
+ * superseded. That is none or one, seldom two: files are minutes apart, where no
+ * test replaces them. So is a file whose lookup never ends, because a signal
+ * handler jumped out of it or a CLONE_VM child was killed in it.
  *
  * If such readers hold every slot, current gives up its own: each lookup then
  * maps the newest file for itself, until a slot is free. The newest file is

@@ -36,7 +36,7 @@ make_all() {
 		gcc $flags -O1 $san $often -o "$dir/asan/libnss_iam.so.2" $module
 		gcc $flags -O1 -fsanitize=thread $often -Wno-error=tsan -o "$dir/tsan/libnss_iam.so.2" $module
 		gcc $flags -O2 $often -o "$dir/often/libnss_iam.so.2" $module
-		for program in entries bad limits stress dump; do
+		for program in entries bad limits stress dump peers; do
 			gcc $flags -O2 -o "$dir/$program" $c/$program.c -ldl -lpthread
 			gcc $flags -O2 $often -o "$dir/$program-often" $c/$program.c -ldl -lpthread
 			aarch64-linux-gnu-gcc $flags -O2 $often -o "$dir/arm64/$program" $c/$program.c -ldl -lpthread
@@ -56,7 +56,7 @@ make_all() {
 make_old() {
 	local libraries program
 	libraries=$1/lib/$(gcc -print-multiarch)
-	for program in entries bad limits stress dump; do
+	for program in entries bad limits stress dump peers; do
 		gcc -std=gnu11 -g -O2 -Wall -Wextra -Werror -DNSS_IAM_CHECK_NS=50000000 -DNEXT_CHECK_MS=150 \
 			-nodefaultlibs -Wl,--allow-shlib-undefined -o "$dir/old/$program" tests/integration/nss/c/$program.c \
 			"$libraries/libc.so.6" "$libraries/libpthread.so.0" "$libraries/libdl.so.2" -l:libc_nonshared.a -lgcc
@@ -85,6 +85,8 @@ inside() {
 	step 'entry points'
 	with "$build" "$dir/entries" "$people/passwd" "$people/group" $folder $folder/variant.db
 	with "$dir/asan" "$dir/entries-asan" "$people/passwd" "$people/group" $folder $folder/variant.db
+	step 'what the tests of other projects assert'
+	with "$build" "$dir/peers" "$people/passwd"
 	step 'bad files'
 	with "$build" "$dir/bad" $folder "${pair[@]}"
 	with "$dir/asan" "$dir/bad-asan" $folder "${pair[@]}"
@@ -141,6 +143,7 @@ inside_release() {
 	local pair=("$dir/people/nss.db" "$dir/variant/nss.db") few=("$dir/few/nss.db" "$dir/few-variant/nss.db")
 	getconf GNU_LIBC_VERSION
 	with "$dir/often" "$old/entries" "$people/passwd" "$people/group" $folder $folder/variant.db
+	with "$dir/often" "$old/peers" "$people/passwd"
 	with "$dir/often" "$old/bad" $folder "${pair[@]}"
 	with "$dir/often" "$old/limits" $folder "${pair[@]}" /tmp/nss-root
 	with "$dir/often" "$old/stress" 3 300 8 $folder "${few[@]}"
