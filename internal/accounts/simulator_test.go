@@ -65,6 +65,7 @@ func TestAFleetKeepsItsPromisesWhateverHappens(t *testing.T) {
 	histories := 1000
 	if raceDetector || testing.Short() {
 		histories = 40
+		t.Logf("%d histories of 1000: the million events of all take most of a minute", histories)
 	}
 	var next atomic.Int64
 	var refreshes, blocked, refusals, former atomic.Int64

@@ -71,9 +71,10 @@ type emptyAnswers struct {
 	Origin directory.Origin // of the last one
 }
 
-// before is how many came before an answer: the same one is not counted twice.
-func (e emptyAnswers) before(o directory.Origin) int {
-	if o != (directory.Origin{}) && o == e.Origin {
+// before is how many came before an answer: the same one is not counted twice. A
+// rebuild looks at the last answer again, and counts nothing.
+func (e emptyAnswers) before(o directory.Origin, rebuild bool) int {
+	if !rebuild && o != (directory.Origin{}) && o == e.Origin {
 		return max(e.Count-1, 0)
 	}
 	return e.Count
@@ -132,7 +133,7 @@ func (r *Refresher) apply(a answer, got directory.Answer, o Options, rebuild boo
 		return Outcome{}, err
 	}
 	served, err := r.build(&a, accounts.Input{
-		Directory: a.directory, Host: host, History: past.history, Now: r.Now(), Denied: r.denials.since(a.at), EmptyAnswers: past.empty.before(a.origin),
+		Directory: a.directory, Host: host, History: past.history, Now: r.Now(), Denied: r.denials.since(a.at), EmptyAnswers: past.empty.before(a.origin, rebuild),
 		AcceptRemovals: o.AcceptRemovals, AcceptGroups: o.AcceptGroups, Rebuild: rebuild,
 	}, got.Former, o.DryRun)
 	if err != nil {

@@ -54,7 +54,7 @@ func TestAFailedRefreshSaysWhyAndChangesNothing(t *testing.T) {
 		{"an answer without a body", ever("empty"), "", "incomplete"},
 		{"no answer", ever("stall"), "", "no answer in time"},
 		{"nobody there", func(iam *testbed.IAM) { iam.Stop() }, "", "unreachable"},
-		{"every group is empty", func(iam *testbed.IAM) { iam.Spoil(testbed.Fault{Kind: "none", Action: "GetGroup", Times: -1}) }, "", "--accept-removals"},
+		{"every group is empty, for the first time", func(iam *testbed.IAM) { iam.Spoil(testbed.Fault{Kind: "none", Action: "GetGroup", Times: -1}) }, "", "--accept-removals"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
