@@ -216,3 +216,31 @@ func TestTheOfferedKeyGoesWithTheQuestion(t *testing.T) {
 		}
 	}
 }
+
+func TestTheSocketIsTheDaemonsAndOpenToTheHelpersGroup(t *testing.T) {
+	unmet.Root(t, "giving a file to another group needs root")
+	for _, c := range []struct{ asked, want int }{{65534, 65534}, {-1, 0}, {0, 0}} {
+		dir := t.TempDir()
+		if c.asked == 0 { // a folder whose group new files get
+			if err := os.Chown(dir, -1, 65534); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(dir, os.ModeSetgid|0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		path := filepath.Join(dir, "sock")
+		l, err := Listen(path, 0o660, c.asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := info.Sys().(*syscall.Stat_t); st.Uid != 0 || int(st.Gid) != c.want || info.Mode().Perm() != 0o660 {
+			t.Errorf("group %d asked for: owner %d:%d, mode %v; want 0:%d", c.asked, st.Uid, st.Gid, info.Mode().Perm(), c.want)
+		}
+		_ = l.Close()
+	}
+}

@@ -212,9 +212,16 @@ func (t target) read(out, tree string) (row, error) {
 		if err != nil {
 			return r, err
 		}
-		if !found {
+		source, err := digest(filepath.Join(tree, t.Dir, name))
+		if err != nil {
+			return r, err
+		}
+		switch {
+		case !found:
 			r.Untried = append(r.Untried, name)
 			continue
+		case f.Source != source:
+			r.Changed = append(r.Changed, name)
 		}
 		r.Hung += f.Hung
 		for _, m := range f.Mutations {

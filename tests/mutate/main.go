@@ -30,8 +30,6 @@ var targets = []target{
 	{Dir: "authkeys"},
 	{Dir: "authkeys/account"},
 	{Dir: "internal/admission"},
-	{Dir: "authkeys/account"},
-	{Dir: "internal/admission"},
 	{Dir: "internal/cache", Files: []string{"keys", "lookup"}}, // keys.db with the login policy; nss/ tests nss.db's reader
 	{Dir: "internal/control"},
 	{Dir: "internal/snapshot"},

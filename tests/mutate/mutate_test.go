@@ -148,7 +148,7 @@ func TestTheTableAddsUpTheReportsOfFilesThatAreThere(t *testing.T) {
 		}
 	}
 	r, err := here.read(out, tree)
-	if err != nil || r.Noticed != 2 || r.Hung != 1 || len(r.Survivors) != 1 || r.Survivors[0].File != "p/a.go" || !slices.Equal(r.Untried, []string{"c.go"}) {
+	if err != nil || r.Noticed != 2 || r.Hung != 1 || len(r.Survivors) != 1 || r.Survivors[0].File != "p/a.go" || !slices.Equal(r.Untried, []string{"c.go"}) || !slices.Equal(r.Changed, []string{"a.go", "b.go"}) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 	here.Files = []string{"b"}

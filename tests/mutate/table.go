@@ -18,6 +18,7 @@ type row struct {
 	Unfinished int // gremlins has no verdict: counted as not noticed
 	Survivors  []survivor
 	Untried    []string // files of the package of which there is no report
+	Changed    []string // files that are not as they were when they were tried
 }
 
 // A survivor is a change that no test notices.
@@ -60,6 +61,9 @@ func table(rows []row) string {
 		if n := len(r.Untried); n > 0 {
 			share += fmt.Sprintf(", %d files not tried", n)
 		}
+		if n := len(r.Changed); n > 0 {
+			share += fmt.Sprintf(", %d files changed since", n)
+		}
 		fmt.Fprintf(&b, "| `%s` | %d | %d | %d | %d | %s |\n",
 			r.Dir, r.changes(), r.Noticed, r.Hung, r.changes()-r.Noticed, share)
 	}
@@ -80,6 +84,9 @@ func survivors(rows []row, tree string) string {
 		}
 		if len(r.Untried) > 0 {
 			fmt.Fprintf(&b, "%s: never tried: %s\n", r.Dir, strings.Join(r.Untried, ", "))
+		}
+		if len(r.Changed) > 0 {
+			fmt.Fprintf(&b, "%s: changed since: %s\n", r.Dir, strings.Join(r.Changed, ", "))
 		}
 		if r.Unfinished > 0 {
 			fmt.Fprintf(&b, "%s: %d changes without a verdict\n", r.Dir, r.Unfinished)
