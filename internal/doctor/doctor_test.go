@@ -195,13 +195,14 @@ func TestWhatWorksButShouldBeLookedAtIsADoubt(t *testing.T) {
 		check string
 		what  string
 	}{
-		{"files that sshd ignores", func(p *Patient, _ map[string]string) { p.OwnKeys = []string{"alice", "bob"} }, "own keys", `2 served users have an authorized_keys file, "alice"`},
+		{"files that sshd ignores", func(p *Patient, _ map[string]string) { p.OwnKeys = []string{"alice", "bob"} }, "own keys", "2 served users have an authorized_keys file: alice, bob"},
 		{"a local account that uses a served group", func(p *Patient, _ map[string]string) {
 			p.LocalFiles = []Fault{{What: `the local account "x" has the served group "developers"`, Remedy: "usermod -g GROUP x"}}
 		}, "local files", `"x" has the served group`},
 		{"a home that another uid owns", func(p *Patient, _ map[string]string) {
 			p.ForeignHomes = []Fault{{What: `the user "bob" has the home`, Remedy: "chown"}}
 		}, "homes", `"bob"`},
+		{"many files that sshd ignores", func(p *Patient, _ map[string]string) { p.OwnKeys = make([]string, 21) }, "own keys", "21 served users have an authorized_keys file: , , "},
 		{"files that sshd may read", func(p *Patient, a map[string]string) {
 			p.OwnKeys, p.AllowOwn = []string{"alice"}, true
 			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "file none", "file .ssh/authorized_keys", 1)

@@ -63,7 +63,7 @@ func (e *examination) entrance(s hostsetup.Entrance) {
 		if s.KeysFile != "none" {
 			why = "they open these logins besides the keys in IAM"
 		}
-		e.add(state, "own keys", fmt.Sprintf("%d served users have an authorized_keys file, %q among them", len(e.OwnKeys), e.OwnKeys[0]), why,
+		e.add(state, "own keys", fmt.Sprintf("%d served users have an authorized_keys file: %s", len(e.OwnKeys), some(e.OwnKeys)), why,
 			"have them upload the keys to IAM, and remove the files")
 	}
 	if given(s.UserCAs) && !s.UsePAM {
@@ -78,6 +78,16 @@ func (e *examination) entrance(s hostsetup.Entrance) {
 	if len(e.findings) == before {
 		e.good("own keys", "no key or certificate opens a served user's login unasked")
 	}
+}
+
+// maxNamed is how many users a finding names.
+const maxNamed = 20
+
+func some(names []string) string {
+	if len(names) > maxNamed {
+		return strings.Join(names[:maxNamed], ", ") + " and others"
+	}
+	return strings.Join(names, ", ")
 }
 
 func given(value string) bool { return value != "" && value != "none" }

@@ -146,3 +146,41 @@ func TestSudoFollowsTheGroupDatabaseInAnOpenSession(t *testing.T) {
 		})
 	}
 }
+
+func TestJobsOfManyPeopleCostIAMNothing(t *testing.T) {
+	testbed.RequireArtefacts(t)
+	host := testbed.NewHost(t)
+	iam := serving(t, host)
+	host.StartDaemon()
+	ask := func(user, service string) int {
+		return host.TryInput("", []string{"PAM_USER=" + user, "PAM_SERVICE=" + service, "PAM_TYPE=account"}, testbed.Account).Code
+	}
+	host.Eventually("the daemon answers", time.Minute, func() bool { return host.Try("test", "-S", "/run/nss-iam/cachefill.sock").Code == 0 })
+	host.Run("iam-cachefill", "refresh")
+	iam.Calls() // those of the refresh
+	for range 5 {
+		for _, user := range []string{"alice", "bob", "carol"} {
+			for _, service := range []string{"cron", "atd", "systemd-user"} {
+				if code := ask(user, service); code != 0 {
+					t.Errorf("%s at %s: exit status %d", user, service, code)
+				}
+			}
+		}
+	}
+	if calls := iam.Calls(); calls["GetUser"]+calls["ListGroupsForUser"] != 0 {
+		t.Errorf("45 jobs cost %v", calls)
+	}
+	if code := ask("alice", "sshd"); code != 0 {
+		t.Errorf("alice at sshd: exit status %d", code)
+	}
+	if calls := iam.Calls(); calls["GetUser"] != 1 || calls["ListGroupsForUser"] != 1 {
+		t.Errorf("a login cost %v, want that IAM is asked", calls)
+	}
+	iam.RemoveMember("developers", "bob")
+	if code := ask("bob", "su"); code == 0 {
+		t.Error("bob, who is out, comes in by su")
+	}
+	if code := ask("bob", "cron"); code == 0 {
+		t.Error("bob's jobs run after a refusal that the daemon knows of")
+	}
+}
