@@ -124,6 +124,7 @@ type Client struct {
 	imds *imds.Client
 
 	limiter *limiter
+	names   unresolved
 	counter counter
 	pages   pageSize
 	expire  func() // forget cached credentials
@@ -154,6 +155,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 		return nil, &Error{Op: "read AWS configuration", Kind: ErrNoCredentials, Cause: err, Remedy: "correct the AWS_* environment or the profile"}
 	}
 	c.imds = imds.NewFromConfig(first, func(m *imds.Options) {
+		m.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.Proxy = nil })
 		m.EnableFallback = aws.FalseTernary
 		if o.MetadataEndpoint != "" {
 			m.Endpoint = o.MetadataEndpoint
@@ -178,6 +180,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 		// Given here so that the SDK adds the certificates of AWS_CA_BUNDLE to it.
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(o.AttemptTimeout).WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConnsPerHost = 2 * parallel
+			t.Proxy = proxy
 		}).WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout })),
 		config.WithEC2RoleCredentialOptions(func(r *ec2rolecreds.Options) { r.Client = c.imds }),
 	)
@@ -193,7 +196,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	if b, ok := patient.(*awshttp.BuildableClient); ok {
 		patient = b.WithTimeout(o.PageTimeout)
 	}
-	cfg.HTTPClient = plainBodies{byLane{urgent: cfg.HTTPClient, other: patient}}
+	cfg.HTTPClient = plainBodies{byLane{urgent: cfg.HTTPClient, other: patient, names: &c.names}}
 	cfg.Retryer = func() aws.Retryer {
 		return retry.NewStandard(func(s *retry.StandardOptions) {
 			s.MaxAttempts, s.MaxBackoff = o.Attempts, o.Backoff

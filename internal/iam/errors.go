@@ -51,6 +51,8 @@ var (
 	ErrNoInstance = errors.New("no instance metadata")
 )
 
+const namesRemedy = "check this host's name servers and source.endpoint"
+
 // An Error is a failed read. Its text is one line.
 type Error struct {
 	Op     string // what was tried: `read group "developers"`
@@ -146,7 +148,7 @@ func explain(op string, err error) *Error {
 	switch {
 	case errors.As(err, &dns):
 		e.Kind, e.Detail = ErrUnreachable, fmt.Sprintf("look up %q: %s", dns.Name, dns.Err)
-		e.Remedy = "check this host's name servers and source.endpoint"
+		e.Remedy = namesRemedy
 	case errors.As(err, &certificate), errors.As(err, &unknownAuthority), errors.As(err, &wrongHost), errors.As(err, &record), errors.As(err, &alert):
 		e.Kind, e.Detail = ErrUnreachable, "TLS: "+innermost(err).Error()
 		e.Remedy = "check this host's clock, its CA certificates and source.endpoint"

@@ -80,7 +80,7 @@ const RefreshShare = 0.6
 const (
 	// sweepLeaves is the share of its bucket that a sweep leaves to a refresh
 	// that may begin at any moment, and renewalLeaves what renewals leave to people.
-	sweepLeaves   = 0.75
+	sweepLeaves   = 0.9
 	renewalLeaves = 0.5
 	// leavesFor is how long one call does so.
 	leavesFor = 10 * time.Second

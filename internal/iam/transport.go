@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,6 +86,60 @@ type tries struct {
 	connected atomic.Bool // an attempt came as far as a connection
 }
 
+// unresolved are the hosts for which there is no address now, and why: nil where
+// the name servers have not answered yet. Of the whole client: a call may wait
+// for credentials that another one fetches.
+type unresolved struct {
+	mu    sync.Mutex
+	hosts map[string]error
+}
+
+func (u *unresolved) note(host string, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.hosts == nil {
+		u.hosts = map[string]error{}
+	}
+	u.hosts[host] = err
+}
+
+func (u *unresolved) found(host string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.hosts, host)
+}
+
+// explain is the error of a call whose time ended while a host had no address,
+// or nil. It may be the host of STS, where a role is assumed first.
+func (u *unresolved) explain(op string, cause error) *Error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, host := range slices.Sorted(maps.Keys(u.hosts)) {
+		detail := "the name servers do not answer"
+		if dns, ok := errors.AsType[*net.DNSError](u.hosts[host]); ok && !dns.IsTimeout {
+			detail = dns.Err
+		}
+		return &Error{Op: op, Kind: ErrUnreachable, Cause: cause, Detail: fmt.Sprintf("look up %q: %s", host, detail), Remedy: namesRemedy}
+	}
+	return nil
+}
+
+// traced notes how far the attempts of a call come.
+func (u *unresolved) traced(ctx context.Context, t *tries) context.Context {
+	var host string
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:  func(httptrace.GotConnInfo) { t.connected.Store(true) },
+		DNSStart: func(i httptrace.DNSStartInfo) { host = i.Host; u.note(host, nil) },
+		DNSDone: func(i httptrace.DNSDoneInfo) {
+			if i.Err != nil {
+				u.note(host, i.Err)
+			} else {
+				u.found(host)
+			}
+		},
+	})
+}
+
 type triesKey struct{}
 
 // gaveUp is an error after which the SDK must not try again.
@@ -116,15 +172,16 @@ func (c *Client) limiting(stack *middleware.Stack) error {
 }
 
 // byLane bounds attempts of calls for which a person waits by a shorter time
-// than others. It notes in a call's tries that there was a connection.
-type byLane struct{ urgent, other aws.HTTPClient }
+// than others. It notes in a call's tries how far they came.
+type byLane struct {
+	urgent, other aws.HTTPClient
+	names         *unresolved
+}
 
 // Do sends a request by the client of its lane.
 func (b byLane) Do(r *http.Request) (*http.Response, error) {
 	if t, ok := r.Context().Value(triesKey{}).(*tries); ok {
-		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-			GotConn: func(httptrace.GotConnInfo) { t.connected.Store(true) },
-		}))
+		r = r.WithContext(b.names.traced(r.Context(), t))
 	}
 	if laneOf(r.Context()) == loginLane {
 		return b.urgent.Do(r)
@@ -188,6 +245,11 @@ func (c *Client) try(ctx context.Context, op string, limit time.Duration, f func
 	}
 	failed := explain(op, err)
 	failed.unconnected = !tries.connected.Load()
+	if failed.Kind == ErrTimeout && failed.unconnected {
+		if unresolved := c.names.explain(op, err); unresolved != nil {
+			return unresolved
+		}
+	}
 	if failed.Kind == ErrTimeout && !failed.unconnected {
 		failed.Detail = "the connection is there, and the answer took too long: " + c.endpoint + " or the way to it is slow"
 		failed.Remedy = "look at the proxy and at lost packets on the way"
