@@ -45,11 +45,6 @@ func WithoutOverlay() Option {
 	return func(o *hostOptions) { o.args = append(o.args, "--no-overlay") }
 }
 
-// Named gives the host a name other than "private-host".
-func Named(name string) Option {
-	return func(o *hostOptions) { o.args = append(o.args, "--hostname", name) }
-}
-
 func ofTree(dir string) Option {
 	return func(o *hostOptions) {
 		o.args = append(o.args, "--root", dir)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -48,25 +47,6 @@ var accountLine = regexp.MustCompile(`(?m)^(passwd|group):.*`)
 
 func withModule(nsswitch string) string {
 	return accountLine.ReplaceAllStringFunc(nsswitch, func(line string) string { return strings.TrimRight(line, " \t") + " iam" })
-}
-
-// Module is where the installed module is on the host.
-func (h *Host) Module() string {
-	h.t.Helper()
-	stage, err := staged()
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	var found string
-	for _, pattern := range []string{"lib/libnss_iam.so.2", "lib/*/libnss_iam.so.2", "lib64/libnss_iam.so.2"} {
-		if match, _ := filepath.Glob(filepath.Join(stage, "usr", pattern)); len(match) > 0 {
-			found = strings.TrimPrefix(match[0], stage)
-		}
-	}
-	if found == "" {
-		h.t.Fatalf("make install has installed no libnss_iam.so.2 under %q", stage)
-	}
-	return found
 }
 
 // Configure writes config.toml.

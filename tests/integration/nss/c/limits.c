@@ -371,6 +371,49 @@ static void readers_lost(void)
 	printf("limits: %ld files are mapped after 240 lost readers\n", maps("/nss.db", 0));
 }
 
+static atomic_int stop;
+
+static void *look_on(void *argument)
+{
+	struct passwd mine;
+	char b[2048];
+	int error;
+
+	for (; !stop; )
+		nss.getpwnam(argument, &mine, b, sizeof(b), &error);
+	return NULL;
+}
+
+/* A child of a process with busy threads has busy threads of its own when it forks, and so on. */
+static void generations(void)
+{
+	for (int generation = 0; generation < 12; generation++) {
+		pthread_t threads[4];
+
+		for (int i = 0; i < 4; i++)
+			check(pthread_create(&threads[i], NULL, look_on, "alice") == 0, "pthread_create");
+		install(generation % 2 == 0 ? variant : good, path);
+		next_check();
+
+		pid_t pid = fork();
+		if (pid == 0) {
+			/* The threads are gone, and what they counted is not. */
+			check(serves(generation % 2 == 0 ? "variant 1" : "variant 0"), "generation %d: an old file is served", generation);
+			if (failures != 0)
+				_exit(1);
+			continue;
+		}
+		int status;
+		waitpid(pid, &status, 0);
+		check(status == 0, "generation %d: exit status %#x", generation, (unsigned)status);
+		stop = 1;
+		for (int i = 0; i < 4; i++)
+			pthread_join(threads[i], NULL);
+		return;
+	}
+	printf("limits: %ld files are mapped after twelve generations\n", maps("/nss.db", 0));
+}
+
 static atomic_int looked;
 
 static void *cancelled(void *argument)
@@ -484,6 +527,7 @@ int main(int argc, char **argv)
 	run("all memory locked", memory_locked);
 	run("all memory locked, and a file that may not be mapped", memory_locked_no_mapping);
 	run("readers that never leave", readers_lost);
+	run("forks of forks", generations);
 	run("cancellation at any instruction", cancellation);
 	run("what is left in the process", leaves_nothing);
 	return verdict("limits");
