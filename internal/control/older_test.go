@@ -311,3 +311,12 @@ func TestEveryRefusalForRateIsCountedOnce(t *testing.T) {
 		})
 	}
 }
+
+func TestTheCountsAreThoseOfBothKindsOfQuestions(t *testing.T) {
+	s := NewServer(Options{})
+	defer s.end()
+	s.lookups.counts, s.admissions.counts = Counts{Limited: 1, Older: 2, Busy: 4}, Counts{Older: 8, Busy: 16}
+	if got, want := s.Counts(), (Counts{Limited: 1, Older: 10, Busy: 20}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
