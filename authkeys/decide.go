@@ -56,7 +56,7 @@ func (h helper) decide(q question) verdict {
 	if absent {
 		found = cache.KeysAnswer{Policy: admission.Unpublished}
 	} else if err != nil {
-		return verdict{final: true, err: fmt.Errorf("user %q: %w, giving no keys; \"iam-cachefill refresh\" writes the file anew", q.name, err)}
+		return verdict{final: true, err: fmt.Errorf("user %q: %w, giving no keys; \"iam-cachefill refresh\" writes the file again", q.name, err)}
 	}
 	v := verdict{policy: found.Policy}
 	uid, local, err := h.localAccount(q, found.Policy)

@@ -175,8 +175,8 @@ func (f *flood) attack(ctx context.Context, key func(i int) string) {
 	}
 }
 
-// oldest is the greatest age of a listing in keys.db, and that of those of
-// people whom the flood leaves alone.
+// oldest is the greatest age of a listing in keys.db, and that of people
+// at whose names nobody tries anything.
 func (f *flood) oldest() (all, alone time.Duration) {
 	f.t.Helper()
 	tables, _, err := cache.ReadKeys(filepath.Join(f.dir, "cache"))
@@ -288,7 +288,7 @@ func (f *flood) withstands(key func(i int) string, warm time.Duration, strangers
 		t.Errorf("a refresh took up to %v, and %v in quiet", worst, quiet[1])
 	}
 	if _, alone := f.oldest(); alone > took {
-		t.Errorf("the sweep listed nobody's keys whom the flood left alone: some are %v old", alone)
+		t.Errorf("the sweep did not list the keys of people left alone: some are %v old", alone)
 	}
 	if most := int(took.Seconds()*float64(f.speed*iam.DefaultRate)) + 2*iam.DefaultBurst; calls > most {
 		t.Errorf("%d calls in %v, want %d at most", calls, took, most)

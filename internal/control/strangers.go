@@ -33,7 +33,7 @@ type strangers struct {
 // toStranger answers a question with an unknown key: by a lookup if strangers
 // may start one now, else by what the listing says, marked as limited. The name
 // then waits for a lookup of its own, so that a key that was uploaded just now
-// becomes known whoever else tries keys of their own meanwhile.
+// becomes known although others try keys of their own meanwhile.
 func (l *lookups) toStranger(ctx context.Context, name string, listed Answer) (Answer, error) {
 	it := l.joinStranger(name)
 	if it == nil {

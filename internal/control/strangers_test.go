@@ -257,7 +257,7 @@ func TestAFloodOfKnownPublicKeysKeepsNobodyOut(t *testing.T) {
 				t.Fatalf("%s in the account phase: %+v, %v", who, a, ok)
 			}
 			if who >= person(attacked) && time.Since(a.User.Checked) > 3*time.Second {
-				t.Fatalf("%s, whom the flood leaves alone, got an answer of %v ago", who, time.Since(a.User.Checked))
+				t.Fatalf("%s, at whose name nobody tries anything, got an answer of %v ago", who, time.Since(a.User.Checked))
 			}
 		}
 		if got, most := d.lookups("")-before, 4*60*5/2+10; got > most {
