@@ -32,6 +32,7 @@ type report struct {
 	Admitted int                // who may log in
 	Users    int                // served
 	Groups   int                // served, private ones left out
+	Whole    bool               // ids are claimed among everybody of the directory
 	Keys     int                // that open something, in keys.db
 	Findings []accounts.Finding `json:",omitempty"`
 
@@ -72,12 +73,12 @@ func newReport(started time.Time, o refresh.Outcome, err error, a sources, c con
 	}
 	if err != nil {
 		r.Error, r.Failures = err.Error(), before.Failures+1
-		r.Success, r.Admitted, r.Users, r.Groups, r.Findings = before.Success, before.Admitted, before.Users, before.Groups, before.Findings
+		r.Success, r.Admitted, r.Users, r.Groups, r.Whole, r.Findings = before.Success, before.Admitted, before.Users, before.Groups, before.Whole, before.Findings
 		if errors.Is(err, accounts.ErrEmptyAnswer) || errors.Is(err, iam.ErrIncomplete) {
 			r.Refused++
 		}
 	} else {
-		r.Success, r.Admitted, r.Users, r.Groups, r.Findings = started, o.Admitted, o.Users, o.Groups, o.Findings
+		r.Success, r.Admitted, r.Users, r.Groups, r.Whole, r.Findings = started, o.Admitted, o.Users, o.Groups, o.Whole, o.Findings
 	}
 	r.Skipped = accounts.Count(r.Findings)
 	r.Collisions = r.Skipped[accounts.NumberTaken]

@@ -105,6 +105,9 @@ func (s status) print(w io.Writer, now time.Time) error {
 		if !r.Success.IsZero() {
 			row("last good refresh", "%s", ago(r.Success))
 			row("served", "%d users, %d of them may log in; %d groups", r.Users, r.Admitted, r.Groups)
+			if !r.Whole {
+				row("ids", "claimed among the users and groups that were read, a part of the directory; see docs/ids.md")
+			}
 		}
 		if p := r.Snapshot; p != nil {
 			row("snapshot", "generation %d of %s, written %s", p.Generation, p.Address, ago(p.Written))

@@ -105,6 +105,7 @@ type plan struct {
 	fixed  []principal // iam-users, iam-sudo
 	groups []principal // as in Directory.Groups
 	users  []principal // as in Directory.Users
+	others []principal // as in Directory.Others: they only claim ids
 
 	byUnixID   map[uint32]*principal
 	groupNames map[string]*principal

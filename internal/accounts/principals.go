@@ -96,6 +96,13 @@ func (p *plan) gather() {
 			p.users[i].expires, p.users[i].badTag = expiry(u.Tags, p.in.Policy.ExpiresTag)
 		}
 	}
+	p.others = make([]principal, len(d.Others))
+	for i, c := range d.Others {
+		p.others[i] = principal{kind: iamUser, id: c.ID, directoryName: c.Name, created: c.Created}
+		if c.Group {
+			p.others[i].kind = iamGroup
+		}
+	}
 	p.claimIDs()
 	p.relevantGroups()
 	p.claimNames()
@@ -113,43 +120,55 @@ func (p *plan) every(each func(*principal)) {
 	}
 }
 
+// claimIDs decides who owns which id, among everybody of whom the directory
+// told: an id does not depend on which groups a host serves.
 func (p *plan) claimIDs() {
 	pinnedBy := make(map[uint32]int, len(p.in.Policy.Pins))
 	for _, n := range p.in.Policy.Pins {
 		pinnedBy[n]++
 	}
-	p.byUnixID = make(map[uint32]*principal, len(p.users)+len(p.groups)+2)
-	p.every(func(c *principal) {
-		if n, pinned := p.in.Policy.Pins[c.id]; pinned {
-			c.unixID, c.pinned = n, true
-			switch {
-			case !p.in.Policy.Range.Contains(n):
-				c.badPin = reject(PinRefused, "its pin "+strconv.FormatUint(uint64(n), 10)+" is outside ids.range", "pin an id of the range")
-			case pinnedBy[n] > 1:
-				c.badPin = reject(PinRefused, "the id "+strconv.FormatUint(uint64(n), 10)+" is pinned to another as well", "give each an id of its own")
-			}
-		} else {
-			switch c.kind {
-			case fixedGroup:
-				c.unixID = FixedGID(c.id, p.in.Policy.Range)
-			case iamGroup:
-				c.unixID = GroupGID(c.id, p.in.Policy.Range)
-			case iamUser:
-				c.unixID = UserUID(c.id, p.in.Policy.Range)
-			}
-		}
+	p.byUnixID = make(map[uint32]*principal, len(p.users)+len(p.groups)+len(p.others)+2)
+	claim := func(c *principal) {
+		p.claimID(c, pinnedBy)
 		if c.badPin.reason != "" {
 			return
 		}
 		if holder := p.byUnixID[c.unixID]; holder == nil || seniorClaim(c, holder) {
 			p.byUnixID[c.unixID] = c
 		}
-	})
+	}
+	p.every(claim)
+	for i := range p.others {
+		claim(&p.others[i])
+	}
 	p.every(func(c *principal) {
 		if c.badPin.reason == "" {
 			c.idOwner = p.byUnixID[c.unixID]
 		}
 	})
+}
+
+// claimID gives a principal the id that it claims. pinnedBy counts the pins of
+// each id.
+func (p *plan) claimID(c *principal, pinnedBy map[uint32]int) {
+	if n, pinned := p.in.Policy.Pins[c.id]; pinned {
+		c.unixID, c.pinned = n, true
+		switch {
+		case !p.in.Policy.Range.Contains(n):
+			c.badPin = reject(PinRefused, "its pin "+strconv.FormatUint(uint64(n), 10)+" is outside ids.range", "pin an id of the range")
+		case pinnedBy[n] > 1:
+			c.badPin = reject(PinRefused, "the id "+strconv.FormatUint(uint64(n), 10)+" is pinned to another as well", "give each an id of its own")
+		}
+		return
+	}
+	switch c.kind {
+	case fixedGroup:
+		c.unixID = FixedGID(c.id, p.in.Policy.Range)
+	case iamGroup:
+		c.unixID = GroupGID(c.id, p.in.Policy.Range)
+	case iamUser:
+		c.unixID = UserUID(c.id, p.in.Policy.Range)
+	}
 }
 
 // relevantGroups finds out which groups are served and who is in them.

@@ -3,7 +3,11 @@
 // becomes of them, and does no I/O.
 package directory
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // A Directory is one complete answer: whoever fills it returns either all that
 // was asked for or an error, never a part.
@@ -14,6 +18,49 @@ type Directory struct {
 	// Missing are names of groups that were asked for and that the directory
 	// says do not exist, ascending. It is an answer, not an outage.
 	Missing []string `json:",omitempty"`
+	// Others are users and groups of the same account that were not asked for.
+	// They are not served, and claim their ids all the same.
+	Others []Claimant `json:",omitempty"`
+	// Whole says that nobody of the account is missing from Users, Groups and
+	// Others together.
+	Whole bool `json:",omitempty"`
+}
+
+// A Claimant is a user or group as far as its id and seniority go.
+type Claimant struct {
+	ID      string
+	Group   bool `json:",omitempty"`
+	Name    string
+	Created time.Time
+}
+
+// WithOthers returns the directory with all of these claimants who are not
+// users or groups of it as Others.
+func (d Directory) WithOthers(all []Claimant, whole bool) Directory {
+	d.Others, d.Whole = nil, whole
+	for _, c := range all {
+		_, known := d.User(c.ID)
+		if c.Group {
+			_, known = d.Group(c.ID)
+		}
+		if !known {
+			d.Others = append(d.Others, c)
+		}
+	}
+	slices.SortFunc(d.Others, func(a, b Claimant) int { return strings.Compare(a.ID, b.ID) })
+	return d
+}
+
+// Claimants returns everybody of the directory as claimants of ids.
+func (d Directory) Claimants() []Claimant {
+	all := make([]Claimant, 0, len(d.Users)+len(d.Groups)+len(d.Others))
+	for _, u := range d.Users {
+		all = append(all, Claimant{ID: u.ID, Name: u.Name, Created: u.Created})
+	}
+	for _, g := range d.Groups {
+		all = append(all, Claimant{ID: g.ID, Group: true, Name: g.Name, Created: g.Created})
+	}
+	return append(all, d.Others...)
 }
 
 // A User is an IAM user.

@@ -61,7 +61,7 @@ func (q Query) Of(all Directory, pathPrefix string) Directory {
 			d.Users = append(d.Users, u)
 		}
 	}
-	return d
+	return d.WithOthers(all.Claimants(), true)
 }
 
 func (q Query) wantsGroup(name string) bool {

@@ -58,6 +58,11 @@ func Validate(d Directory) ([]Refusal, error) {
 	if err := validateMembers(d); err != nil {
 		return nil, err
 	}
+	for _, c := range d.Others {
+		if !validID(c.ID) {
+			return nil, fmt.Errorf("%w: %.80q has the id %.80q, which IAM does not give", ErrMalformed, c.Name, c.ID)
+		}
+	}
 	return refused, nil
 }
 

@@ -72,6 +72,8 @@ type builder struct {
 	groups  map[string]*directory.Group
 	only    map[string]bool // ids of the users to keep; nil for all
 	missing []string        // groups asked for that do not exist
+
+	everybody []directory.Claimant // of the whole account; nil if only a part was read
 }
 
 func newBuilder() *builder {
@@ -148,6 +150,9 @@ func (b *builder) directory() (directory.Directory, error) {
 		slices.Sort(g.Members)
 		g.Members = slices.Compact(g.Members)
 		d.Groups = append(d.Groups, g)
+	}
+	if b.everybody != nil {
+		d = d.WithOthers(b.everybody, true)
 	}
 	return d, nil
 }

@@ -77,6 +77,13 @@ func (c *Client) readBulk(ctx context.Context, q directory.Query) (*builder, err
 func (c *Client) choose(q directory.Query, all *part, groups map[string]*directory.Group, memberships map[string][]string) (*builder, error) {
 	b := newBuilder()
 	b.account = all.account
+	b.everybody = []directory.Claimant{}
+	for _, u := range all.users {
+		b.everybody = append(b.everybody, directory.Claimant{ID: u.ID, Name: u.Name, Created: u.Created})
+	}
+	for _, g := range groups {
+		b.everybody = append(b.everybody, directory.Claimant{ID: g.ID, Group: true, Name: g.Name, Created: g.Created})
+	}
 	if q.AllUsers {
 		for id, u := range all.users {
 			if strings.HasPrefix(u.Path, c.options.PathPrefix) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
@@ -14,7 +15,8 @@ import (
 // its client at the first question, and tries again at the next one if that
 // failed: at boot the network may come after the refresher.
 type Source struct {
-	options Options
+	options   Options
+	everybody everybody
 
 	mu     sync.Mutex // guards client
 	client *Client
@@ -54,6 +56,11 @@ func (s *Source) Directory(ctx context.Context, q directory.Query) (directory.An
 		return directory.Answer{}, err
 	}
 	d, err := c.Directory(ctx, q)
+	if err == nil && !d.Whole {
+		if all, ok := s.everybody.of(ctx, c, time.Now()); ok {
+			d = d.WithOthers(all, true)
+		}
+	}
 	return directory.Answer{Directory: d}, err
 }
 

@@ -140,6 +140,7 @@ func (r *Refresher) apply(a answer, got directory.Answer, o Options, rebuild boo
 		return Outcome{}, err
 	}
 	outcome := r.outcome(a.at, past.history, served)
+	outcome.Whole = a.directory.Whole
 	values, err := r.saved(a, rebuild)
 	if err != nil || o.DryRun {
 		return outcome, err

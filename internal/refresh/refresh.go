@@ -132,6 +132,10 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (outcome Outcome, er
 	}
 	r.publishing.Lock()
 	defer r.publishing.Unlock()
+	if !a.directory.Whole && len(last.directory.Others) > 0 && a.directory.Account == last.directory.Account {
+		// Whom an earlier answer named still has an id, also where this one names fewer.
+		a.directory = a.directory.WithOthers(last.directory.Others, false)
+	}
 	if got.Unchanged {
 		if !last.known || last.origin != got.Origin {
 			return Outcome{}, fmt.Errorf("%q says that nothing changed, and generation %d is not in hand", got.Origin.Address, got.Origin.Generation)
