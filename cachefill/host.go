@@ -98,7 +98,7 @@ func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refres
 			Online: c.Keys.Online, Timeout: c.Keys.Timeout, MaxStale: c.Keys.MaxStale,
 			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Options: c.Keys.Options, Chain: c.Keys.Chain,
 		},
-		Host: func() (accounts.Host, error) { return readHost(log) }, KeysGID: gid, HomeOwner: homes.Owner,
+		Host: func() (accounts.Host, error) { return readHost(log) }, KeysGID: gid, HomeOwners: looker.Owners,
 		Grants:   func(loginNames []string) ([]accounts.Grant, error) { return hostfiles.Grants("/", loginNames) },
 		SweepAge: sweepAge(c.Keys), Now: time.Now, Log: log,
 		WholeAccount: c.Publish.URL != "", ServeNobody: !c.Login.Configured(),
@@ -108,6 +108,10 @@ func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refres
 	}
 	return r
 }
+
+// looker looks at homes for every configuration of this process: a look at a
+// server that does not answer is not repeated with the next one.
+var looker homes.Looker
 
 // policyFrom takes from a configuration what concerns accounts. The groups of
 // login.groups_tag and sudo.groups_tag are added by each refresh.

@@ -225,12 +225,17 @@ func (s *Setup) grants(result accounts.Result) []accounts.Grant {
 // user owns, and that uid. A folder of root's is nobody's yet: homes are made by
 // root and given away.
 func (s *Setup) foreignHomes(homes []accounts.Home) map[string]uint32 {
-	if s.HomeOwner == nil || s.ServeNobody {
+	if s.HomeOwners == nil || s.ServeNobody {
 		return nil
 	}
+	paths := make([]string, len(homes))
+	for i, h := range homes {
+		paths[i] = h.Path
+	}
+	owners := s.HomeOwners(paths)
 	var foreign map[string]uint32
 	for _, h := range homes {
-		owner, ok := s.HomeOwner(h.Path)
+		owner, ok := owners[h.Path]
 		if !ok || owner == 0 || owner == h.UID {
 			continue
 		}

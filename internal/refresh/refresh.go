@@ -43,14 +43,14 @@ type Setup struct {
 	Host     func() (accounts.Host, error)
 	// Grants returns what local files grant to login names; nil: nobody looks.
 	Grants func(loginNames []string) ([]accounts.Grant, error)
-	// HomeOwner returns the uid that owns a folder, as homes.Owner does; nil:
-	// nobody looks.
-	HomeOwner func(path string) (uid uint32, ok bool)
-	KeysGID   int           // who may read keys.db; -1: root alone
-	SweepAge  time.Duration // how old a listing of keys becomes at most before the sweep repeats it
-	Changed   func()        // called after nss.db may have become another; must not wait; may be nil
-	Now       func() time.Time
-	Log       *slog.Logger
+	// HomeOwners returns the uids that own those folders that are there, as
+	// homes.Looker does, which mounts nothing and does not hang; nil: nobody looks.
+	HomeOwners func(folders []string) map[string]uint32
+	KeysGID    int           // who may read keys.db; -1: root alone
+	SweepAge   time.Duration // how old a listing of keys becomes at most before the sweep repeats it
+	Changed    func()        // called after nss.db may have become another; must not wait; may be nil
+	Now        func() time.Time
+	Log        *slog.Logger
 
 	WholeAccount bool // for a publisher: ask for all users and groups, and for everybody's keys
 	ServeNobody  bool // keep what is known, and write no cache files

@@ -612,7 +612,7 @@ func TestARefreshUnderAnOldConfigurationPublishesNothing(t *testing.T) {
 func TestAHomeThatAnotherNumberOwnsIsGivenToNobody(t *testing.T) {
 	h := newHost(t)
 	owners := map[string]uint32{}
-	h.HomeOwner = func(path string) (uint32, bool) { uid, ok := owners[path]; return uid, ok }
+	h.HomeOwners = func([]string) map[string]uint32 { return owners }
 	h.refresh()
 	alice := h.users()["alice"]
 	owners["/home/alice"], owners["/home/bob"] = alice.UID, 0
