@@ -310,6 +310,24 @@ func TestStatusAndRefresh(t *testing.T) {
 	}
 }
 
+func TestExplainIsAnsweredToRootWhereThereIsAnAnswer(t *testing.T) {
+	unmet.Root(t, "only root may ask")
+	c, _ := serve(t, Options{Explain: func(_ context.Context, name string) (any, error) { return "about " + name, nil }})
+	if got, err := c.Explain(within(t, 5*time.Second), "a&b"); err != nil || strings.TrimSpace(string(got)) != `"about a\u0026b"` {
+		t.Errorf("Explain = %s, %v", got, err)
+	}
+	quiet, _ := serve(t, Options{})
+	for name, ask := range map[string]func(context.Context) (json.RawMessage, error){
+		"explain": func(ctx context.Context) (json.RawMessage, error) { return quiet.Explain(ctx, "alice") },
+		"status":  quiet.Status,
+		"refresh": func(ctx context.Context) (json.RawMessage, error) { return quiet.Refresh(ctx, RefreshRequest{}) },
+	} {
+		if got, err := ask(within(t, 5*time.Second)); err == nil || !strings.Contains(err.Error(), " here") {
+			t.Errorf("%s of a server without: %s, %v", name, got, err)
+		}
+	}
+}
+
 func TestTheSocketOfADeadDaemonIsReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sock")
 	for range 2 {

@@ -320,3 +320,18 @@ func TestTheCountsAreThoseOfBothKindsOfQuestions(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
+
+func TestAnOlderAnswerIsRenewedWithoutAnotherQuestion(t *testing.T) {
+	d := newDirectory(5)
+	pressed(t, d, func(t *testing.T, s *Server) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if a, err := s.lookups.keys(ctx, Question{Name: person(0)}); err != nil || len(a.User.Keys) != 1 || d.lookups(person(0)) != 1 {
+			t.Fatalf("got %+v, %v after %d lookups; want the older answer", a, err, d.lookups(person(0)))
+		}
+		time.Sleep(30 * time.Second)
+		if got := d.lookups(person(0)); got != 2 {
+			t.Errorf("%d lookups, want the first and one that renews", got)
+		}
+	})
+}
