@@ -153,6 +153,12 @@ func (iam *IAM) DeleteUser(name string) {
 	iam.Do(http.MethodDelete, "users/"+url.PathEscape(name), nil, nil)
 }
 
+// DeleteGroup deletes a group, whoever is in it.
+func (iam *IAM) DeleteGroup(name string) {
+	iam.h.t.Helper()
+	iam.Do(http.MethodDelete, "groups/"+url.PathEscape(name), nil, nil)
+}
+
 // AddMember puts a user into a group.
 func (iam *IAM) AddMember(group, user string) {
 	iam.h.t.Helper()

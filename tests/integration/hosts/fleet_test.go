@@ -153,7 +153,7 @@ func (f *fleet) s3() {
 // reads, one reads that from S3, and one IAM alone, whose login groups are in a
 // tag of the instance.
 func (s site) config() string {
-	iam := fmt.Sprintf("kind = \"iam\"\nrefresh = \"30s\"\nendpoint = %q\nrate = 100\n", s.f.iam.URL)
+	iam := "kind = \"iam\"\nrefresh = \"30s\"\nrate = 100\n"
 	login := "groups = [\"developers\"]"
 	source := iam
 	switch s.release {
