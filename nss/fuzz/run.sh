@@ -16,7 +16,7 @@ mv "$dir/nss.db" "$dir/small.db"
 go run ./nss/mknss -users 260 -sparse "$dir"
 mv "$dir/nss.db" "$dir/sparse.db"
 
-reader='nss/bolt.c nss/index.c nss/file.c nss/record.c nss/call.c nss/lookup.c nss/passwd.c nss/group.c nss/initgroups.c'
+reader='nss/bolt.c nss/index.c nss/place.c nss/file.c nss/record.c nss/call.c nss/lookup.c nss/passwd.c nss/group.c nss/initgroups.c'
 flags='-std=c11 -D_GNU_SOURCE -g -O2 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all'
 # shellcheck disable=SC2086 # flags and file names are words
 {
