@@ -94,7 +94,7 @@ func patient(ctx context.Context, configFile string) doctor.Patient {
 	if f := staleKeys(c, peopleWithKeys(p.CacheDir)); f != nil {
 		p.Served.Stale, p.Served.StaleMend = f.Error(), f.remedy()
 	}
-	if r, err := readReport(); err == nil {
+	if r, err := readReport(p.CacheDir); err == nil {
 		p.Served.Success, p.Served.LastError = r.Success, r.Error
 		p.ForeignHomes, p.LocalFiles = faultsOf(r.Findings)
 	}

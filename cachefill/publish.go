@@ -85,7 +85,7 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 	}
 	s, err := openState(c.Cache.Dir, log)
 	if errors.Is(err, state.ErrBusy) {
-		return p.askDaemon(cmd, o)
+		return p.askDaemon(cmd, o, c.Cache.Dir)
 	}
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 			report.Unwritten = err.Error()
 		}
 	}
-	if err = errors.Join(err, writeReport(report)); err != nil {
+	if err = errors.Join(err, writeReport(c.Cache.Dir, report)); err != nil {
 		return err
 	}
 	return printPublication(out, o.json, done)
@@ -119,14 +119,14 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 
 // askDaemon has the daemon that is at work here refresh, which publishes as its
 // configuration says.
-func (p publishOnce) askDaemon(cmd *cobra.Command, o *options) error {
+func (p publishOnce) askDaemon(cmd *cobra.Command, o *options, dir string) error {
 	if p.url != "" || p.key != "" || p.expires != 0 || cmd.Flags().Changed("config") {
 		return fmt.Errorf("a daemon is at work here, and publishes by its own configuration alone: say what is wanted under [publish] in %s and reload it, or stop it first", configPath)
 	}
 	if _, err := askDaemon(cmd.Context(), refresh.Options{AcceptRemovals: p.accept}); err != nil {
 		return err
 	}
-	r, err := readReport()
+	r, err := readReport(dir)
 	switch {
 	case err != nil:
 		return err

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -51,11 +53,19 @@ type report struct {
 	Unwritten string           `json:",omitempty"` // why the last publication failed
 }
 
-func reportPath() string { return filepath.Join(filepath.Dir(socketPath), "status.json") }
+// reportPath is where the report on a cache folder is: each folder has its own,
+// so that what is tried with another configuration is not told of the host.
+func reportPath(dir string) string {
+	name := "status.json"
+	if dir != cacheDir {
+		name = fmt.Sprintf("status-%x.json", sha256.Sum256([]byte(dir)))
+	}
+	return filepath.Join(filepath.Dir(socketPath), name)
+}
 
 // newReport tells of a refresh that began at started.
 func newReport(started time.Time, o refresh.Outcome, err error, a sources, c config.Config) report {
-	before, _ := readReport()
+	before, _ := readReport(c.Cache.Dir)
 	stats := a.stats()
 	r := report{
 		Version: version, Attempt: started, Took: time.Since(started), Refresh: c.Source.Refresh,
@@ -85,9 +95,9 @@ func newReport(started time.Time, o refresh.Outcome, err error, a sources, c con
 	return r
 }
 
-func readReport() (report, error) {
+func readReport(dir string) (report, error) {
 	var r report
-	b, err := os.ReadFile(reportPath())
+	b, err := os.ReadFile(reportPath(dir))
 	if err != nil {
 		return r, err
 	}
@@ -96,21 +106,25 @@ func readReport() (report, error) {
 
 // tellReport writes the report for status, and the figures for monitoring.
 func tellReport(r report, c config.Config) error {
-	err := writeReport(r)
+	err := writeReport(c.Cache.Dir, r)
 	if c.Metrics.TextFile != "" {
 		err = errors.Join(err, writeMetrics(c.Metrics.TextFile, r, readServed(c.Cache.Dir)))
 	}
 	return err
 }
 
-// writeReport replaces the report in one step. Whoever runs without a run-time
-// folder, as a one-shot may, goes without a report.
-func writeReport(r report) error {
+// writeReport replaces the report of a cache folder in one step. A one-shot makes
+// the run-time folder that the daemon will have; who may not make it goes
+// without a report.
+func writeReport(dir string, r report) error {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	path := reportPath()
+	path := reportPath(dir)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil
+	}
 	// Of a name of its own: two writers must not write one file. For root alone, as
 	// the umask of the unit has it.
 	f, err := os.CreateTemp(filepath.Dir(path), ".status-*.new")

@@ -41,7 +41,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		Spare:     d.spare,
 		Strangers: func() float64 { return strangersShare * d.settings().Source.Rate / callsOfALookup },
 		Status: func(context.Context) (any, error) {
-			r, err := readReport()
+			r, err := readReport(d.settings().Cache.Dir)
 			r.Logins = d.logins()
 			return r, err
 		},

@@ -36,7 +36,7 @@ func statusCommand(o *options) *cobra.Command {
 				s.Daemon = true
 				_ = json.Unmarshal(b, &live) // of an older daemon, which counts nothing
 			}
-			switch r, err := readReport(); {
+			switch r, err := readReport(c.Cache.Dir); {
 			case err == nil:
 				if s.Daemon {
 					r.Logins = live.Logins
