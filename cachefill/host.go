@@ -44,7 +44,7 @@ func openState(dir string, log *slog.Logger) (*state.Store, error) {
 	}
 	s, err := state.Open(dir)
 	if errors.Is(err, state.ErrBusy) {
-		err = fmt.Errorf(`%w; a running daemon does it for "iam-cachefill refresh" and "explain" without --config`, err)
+		err = fmt.Errorf(`%w; if the daemon is running, drop --config and the command asks it`, err)
 	}
 	if err == nil {
 		if err := cache.Tidy(dir); err != nil {

@@ -200,7 +200,7 @@ func TestTwoRefreshesAtOnceLeaveACompleteState(t *testing.T) {
 		if err1 != nil && err2 != nil {
 			t.Errorf("both failed: %v, %v", err1, err2)
 		}
-		if err2 != nil && !strings.Contains(said.String(), "another iam-cachefill is at work here") {
+		if err2 != nil && !strings.Contains(said.String(), "it is locked by another iam-cachefill") {
 			t.Errorf("the second failed and said %q", said.String())
 		}
 		if live, _ := v.live(); live != withDave && live != withoutDave {

@@ -16,7 +16,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
-	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
 )
@@ -84,7 +84,7 @@ func newReport(started time.Time, o refresh.Outcome, err error, a sources, c con
 	if err != nil {
 		r.Error, r.Failures = err.Error(), before.Failures+1
 		r.Success, r.Admitted, r.Users, r.Groups, r.Whole, r.Findings = before.Success, before.Admitted, before.Users, before.Groups, before.Whole, before.Findings
-		if errors.Is(err, accounts.ErrEmptyAnswer) || errors.Is(err, iam.ErrIncomplete) {
+		if errors.Is(err, accounts.ErrEmptyAnswer) || errors.Is(err, directory.ErrIncomplete) {
 			r.Refused++
 		}
 	} else {

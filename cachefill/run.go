@@ -21,7 +21,6 @@ import (
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/hostfiles"
-	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/schedule"
 	"github.com/nss-iam/nss-iam/internal/state"
@@ -456,7 +455,7 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 		case <-sweep.C:
 			next := sweepEvery
 			if r := d.current(); r != nil {
-				swept, err := r.Logins.Sweep(iam.Background(ctx), sweepAtOnce)
+				swept, err := r.Logins.Sweep(directory.Background(ctx), sweepAtOnce)
 				note("sweep", "keys are not all up to date", err)
 				if err == nil && swept.Left > 0 {
 					next = publishEvery // the first keys of a new host: go on at the rate's pace

@@ -13,7 +13,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
-	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 )
 
@@ -107,7 +107,7 @@ func (d *daemon) admit(ctx context.Context, name string) (cache.UserKeys, error)
 	if c.Keys.Online == "off" {
 		return cache.UserKeys{}, errors.New(`keys.online is "off"`)
 	}
-	u, err := r.Logins.Admit(iam.Urgent(ctx), name)
+	u, err := r.Logins.Admit(directory.Urgent(ctx), name)
 	d.noteLogin(ctx, err)
 	return u, err
 }
@@ -142,7 +142,7 @@ func (d *daemon) lookup(ctx context.Context, name string) (control.Answer, error
 	if c.Keys.Online == "off" {
 		return control.Answer{}, errors.New(`keys.online is "off"`)
 	}
-	user, shared, err := r.Logins.Ask(iam.Urgent(ctx), name)
+	user, shared, err := r.Logins.Ask(directory.Urgent(ctx), name)
 	d.noteLogin(ctx, err)
 	return control.Answer{User: user, Shared: shared}, err
 }

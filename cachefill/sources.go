@@ -35,7 +35,7 @@ type sources struct {
 	users     directory.UserSource // about one user, at a login and by the sweep
 	// instanceTag asks the machine, or EC2, for a tag of the machine itself.
 	instanceTag func(ctx context.Context, key string) (string, error)
-	stats       func() iam.Stats
+	stats       func() directory.Stats
 	// what names what the directory is read from, for people.
 	what string
 	// whole says that the directory is read whole, with everybody's keys, so

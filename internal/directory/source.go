@@ -19,6 +19,10 @@ var ErrUserRefused = errors.New("the directory does not answer about this user")
 // yet.
 var ErrNotReached = errors.New("the directory was not reached")
 
+// ErrIncomplete is in the error for an answer that is cut, garbled, without an
+// end or at odds with itself. The directory may have changed meanwhile.
+var ErrIncomplete = errors.New("incomplete answer")
+
 // A Source answers for a whole directory at once: IAM, or a snapshot of it.
 type Source interface {
 	// Directory answers a query. The answer is complete, or an error.

@@ -64,7 +64,7 @@ type Options struct {
 	Burst int
 
 	// AttemptTimeout bounds one try of a call for which a person waits (see
-	// Urgent), and CallTimeout the call with its retries, but not its wait for
+	// directory.Urgent), and CallTimeout the call with its retries, but not its wait for
 	// the rate. PageTimeout bounds one try of any other call: a page of a
 	// thousand users takes seconds, from another continent more. The defaults are
 	// DefaultAttemptTimeout, DefaultCallTimeout and DefaultPageTimeout.

@@ -42,7 +42,7 @@ var (
 	ErrService = errors.New("service failure")
 	// ErrIncomplete: an answer is cut, garbled, without an end or at odds with
 	// itself. It may be that IAM changed during the walk.
-	ErrIncomplete = errors.New("incomplete answer")
+	ErrIncomplete = directory.ErrIncomplete
 	// ErrRefused: AWS refused the call for another reason.
 	ErrRefused = errors.New("request refused")
 	// ErrNoTag: the instance does not have the tag.

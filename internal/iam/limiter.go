@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 // A limiter keeps the calls of this process to a rate that bends to what AWS
@@ -20,13 +22,13 @@ import (
 type limiter struct {
 	base  float64
 	burst float64
-	front [lanes]chan struct{} // held by the call of a lane that is the next to go
+	front [directory.Lanes]chan struct{} // held by the call of a lane that is the next to go
 
 	mu      sync.Mutex
-	now     float64    // the rate in force
-	changed time.Time  // when it was last halved or raised
-	queued  [lanes]int // calls that wait in a lane, the one at its front included
-	filled  time.Time  // when the buckets were last filled
+	now     float64              // the rate in force
+	changed time.Time            // when it was last halved or raised
+	queued  [directory.Lanes]int // calls that wait in a lane, the one at its front included
+	filled  time.Time            // when the buckets were last filled
 	logins  bucket
 	others  bucket // refreshes and sweeps
 }
@@ -46,17 +48,6 @@ func (b *bucket) resize(size float64) {
 	b.size = size
 	b.tokens = min(b.tokens, size)
 }
-
-// A lane is a kind of call. Within a lane the first to come is the first to go.
-type lane int
-
-const (
-	refreshLane lane = iota // calls that are not marked
-	loginLane               // calls for which a person waits
-	renewalLane             // calls of logins for which nobody waits
-	sweepLane               // calls for which nobody waits
-	lanes
-)
 
 // How the rate bends; the fleet simulator goes by the same.
 const (
@@ -93,31 +84,6 @@ const (
 // errLate is returned for a call whose time ends before its turn.
 var errLate = errors.New("the wait for the rate would outlast the time allowed")
 
-type laneKey struct{}
-
-// Urgent marks calls for which a person waits: they have a part of the
-// rate for themselves.
-func Urgent(ctx context.Context) context.Context {
-	return context.WithValue(ctx, laneKey{}, loginLane)
-}
-
-// Background marks calls for which nobody waits, those of a sweep: they let a
-// refresh go first.
-func Background(ctx context.Context) context.Context {
-	return context.WithValue(ctx, laneKey{}, sweepLane)
-}
-
-// Renewal marks calls that ask about a login again without a person who waits
-// for the answer: they let other logins go first.
-func Renewal(ctx context.Context) context.Context {
-	return context.WithValue(ctx, laneKey{}, renewalLane)
-}
-
-func laneOf(ctx context.Context) lane {
-	l, _ := ctx.Value(laneKey{}).(lane)
-	return l
-}
-
 func newLimiter(base float64, burst int) *limiter {
 	size := float64(burst)
 	l := &limiter{
@@ -133,7 +99,7 @@ func newLimiter(base float64, burst int) *limiter {
 // wait returns when the next call may go out, or with an error: the context's,
 // or at once errLate if the context would end before.
 func (l *limiter) wait(ctx context.Context) error {
-	lane := laneOf(ctx)
+	lane := directory.LaneOf(ctx)
 	if err := l.enter(ctx, lane); err != nil {
 		return err
 	}
@@ -166,7 +132,7 @@ func (l *limiter) wait(ctx context.Context) error {
 
 // enter counts a call into its lane, unless its time ends before those ahead of
 // it can have gone.
-func (l *limiter) enter(ctx context.Context, lane lane) error {
+func (l *limiter) enter(ctx context.Context, lane directory.Lane) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -179,25 +145,25 @@ func (l *limiter) enter(ctx context.Context, lane lane) error {
 	return nil
 }
 
-func (l *limiter) leave(lane lane) {
+func (l *limiter) leave(lane directory.Lane) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.queued[lane]--
 }
 
-func (l *limiter) bucket(lane lane) *bucket {
-	if lane == loginLane || lane == renewalLane {
+func (l *limiter) bucket(lane directory.Lane) *bucket {
+	if lane == directory.LoginLane || lane == directory.RenewalLane {
 		return &l.logins
 	}
 	return &l.others
 }
 
-// leaves is the share of its bucket that a call of this lane leaves to others.
-func (lane lane) leaves() float64 {
+// leavesOf is the share of its bucket that a call of this lane leaves to others.
+func leavesOf(lane directory.Lane) float64 {
 	switch lane {
-	case renewalLane:
+	case directory.RenewalLane:
 		return renewalLeaves
-	case sweepLane:
+	case directory.SweepLane:
 		return sweepLeaves
 	}
 	return 0
@@ -205,7 +171,7 @@ func (lane lane) leaves() float64 {
 
 // take takes a call out of the lane's bucket and returns 0, or says after which
 // time to ask again. waited is how long the call has been at the front.
-func (l *limiter) take(lane lane, now time.Time, waited time.Duration) time.Duration {
+func (l *limiter) take(lane directory.Lane, now time.Time, waited time.Duration) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.fill(now)
@@ -213,9 +179,9 @@ func (l *limiter) take(lane lane, now time.Time, waited time.Duration) time.Dura
 	if l.bucket(lane) == &l.logins {
 		own, other, share = &l.logins, &l.others, 1-RefreshShare
 	}
-	need, leaves := 1.0, lane.leaves() > 0 && waited < leavesFor
+	need, leaves := 1.0, leavesOf(lane) > 0 && waited < leavesFor
 	if leaves {
-		need = min(1+lane.leaves()*own.size, own.size)
+		need = min(1+leavesOf(lane)*own.size, own.size)
 	}
 	lacks := need - own.tokens
 	if lacks <= rounding {

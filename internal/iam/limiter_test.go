@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 func TestTheRateIsHalvedByThrottlingAndWonBackSlowly(t *testing.T) {
@@ -83,7 +85,7 @@ func TestLoginsWithoutEndDoNotMakeARefreshTwiceAsLong(t *testing.T) {
 				quiet := refreshOf(t, newLimiter(5, 20), n)
 				l := newLimiter(5, 20)
 				ctx, cancel := context.WithCancel(t.Context())
-				logins := calls(Urgent(ctx), l, 16)
+				logins := calls(directory.Urgent(ctx), l, 16)
 				time.Sleep(time.Minute)
 				before := logins.Load()
 				if before < 5*60 {
@@ -107,7 +109,7 @@ func TestASweepGoesAfterARefreshAndIsNotStarvedByLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(5, 20)
 		ctx, cancel := context.WithCancel(t.Context())
-		sweep := calls(Background(ctx), l, 4)
+		sweep := calls(directory.Background(ctx), l, 4)
 		time.Sleep(time.Minute)
 		if got := sweep.Load(); got < 5*60-1 {
 			t.Errorf("a sweep made %d calls in a minute of quiet, want what the rate allows", got)
@@ -118,7 +120,7 @@ func TestASweepGoesAfterARefreshAndIsNotStarvedByLogins(t *testing.T) {
 		if took := refreshOf(t, l, 20); took > 4200*time.Millisecond {
 			t.Errorf("the next 20 calls took %v, want the whole rate", took)
 		}
-		calls(Urgent(ctx), l, 16)
+		calls(directory.Urgent(ctx), l, 16)
 		time.Sleep(time.Minute)
 		before := sweep.Load()
 		time.Sleep(time.Minute)
@@ -135,7 +137,7 @@ func TestARefreshWithoutEndLeavesASweepSomething(t *testing.T) {
 		l := newLimiter(5, 20)
 		ctx, cancel := context.WithCancel(t.Context())
 		calls(ctx, l, 4)
-		sweep := calls(Background(ctx), l, 4)
+		sweep := calls(directory.Background(ctx), l, 4)
 		time.Sleep(10 * time.Minute)
 		if got := sweep.Load(); got < 20 {
 			t.Errorf("a sweep made %d calls in ten minutes of refreshes", got)
@@ -150,11 +152,11 @@ func TestLoginsFindTheirBurstWhateverElseAsks(t *testing.T) {
 		l := newLimiter(5, 20)
 		ctx, cancel := context.WithCancel(t.Context())
 		calls(ctx, l, 4)
-		calls(Background(ctx), l, 4)
+		calls(directory.Background(ctx), l, 4)
 		time.Sleep(time.Minute)
 		begin := time.Now()
 		for i := range 25 {
-			if err := l.wait(Urgent(t.Context())); err != nil {
+			if err := l.wait(directory.Urgent(t.Context())); err != nil {
 				t.Fatal(err)
 			}
 			if took := time.Since(begin); i < 20 && took > 10*time.Millisecond {
@@ -176,14 +178,14 @@ func TestRenewalsLeaveHalfOfTheBurstToPeopleAtTheDoor(t *testing.T) {
 			t.Error("there is nothing to spare at the start")
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		renewals := calls(Renewal(ctx), l, 4)
+		renewals := calls(directory.Renewal(ctx), l, 4)
 		time.Sleep(time.Minute)
 		if got := renewals.Load(); got < 5*60-1 || l.spare() {
 			t.Errorf("%d calls in a quiet minute, and something to spare: %v; want the whole rate and nothing", got, l.spare())
 		}
 		begin := time.Now()
 		for range 10 {
-			if err := l.wait(Urgent(t.Context())); err != nil {
+			if err := l.wait(directory.Urgent(t.Context())); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -204,7 +206,7 @@ func TestNoMoreCallsGoOutThanTheRateAllows(t *testing.T) {
 		l := newLimiter(5, 20)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
-		all := []*atomic.Int64{calls(Urgent(ctx), l, 8), calls(Renewal(ctx), l, 2), calls(ctx, l, 8), calls(Background(ctx), l, 8)}
+		all := []*atomic.Int64{calls(directory.Urgent(ctx), l, 8), calls(directory.Renewal(ctx), l, 2), calls(ctx, l, 8), calls(directory.Background(ctx), l, 8)}
 		<-ctx.Done()
 		synctest.Wait()
 		total := int64(0)
@@ -219,7 +221,7 @@ func TestNoMoreCallsGoOutThanTheRateAllows(t *testing.T) {
 
 func TestACallWhoseTimeEndsBeforeItsTurnIsRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, mark := range []func(context.Context) context.Context{Urgent, Renewal, Background, func(c context.Context) context.Context { return c }} {
+		for _, mark := range []func(context.Context) context.Context{directory.Urgent, directory.Renewal, directory.Background, func(c context.Context) context.Context { return c }} {
 			l := newLimiter(1, 1)
 			if err := l.wait(mark(t.Context())); err != nil {
 				t.Fatal(err)

@@ -20,24 +20,12 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
-// Stats are counts since Open.
-type Stats struct {
-	Calls     map[string]int64 // requests sent by action, retries included; IAM's, STS's and EC2's
-	Throttles map[string]int64 // those that AWS refused for their rate
-	Rate      float64          // calls a second that IAM is asked at most just now
-	Spare     bool             // calls for a login go out without a wait, and leave some for the next
-}
-
-// Total is the sum of all calls.
-func (s Stats) Total() int64 {
-	var total int64
-	for _, n := range s.Calls {
-		total += n
-	}
-	return total
-}
+// Stats are counts since Open, of IAM, STS and EC2.
+type Stats = directory.Stats
 
 // Stats returns the counts as they are now.
 func (c *Client) Stats() Stats {
@@ -183,7 +171,7 @@ func (b byLane) Do(r *http.Request) (*http.Response, error) {
 	if t, ok := r.Context().Value(triesKey{}).(*tries); ok {
 		r = r.WithContext(b.names.traced(r.Context(), t))
 	}
-	if laneOf(r.Context()) == loginLane {
+	if directory.LaneOf(r.Context()) == directory.LoginLane {
 		return b.urgent.Do(r)
 	}
 	return b.other.Do(r)
@@ -208,7 +196,7 @@ func (p plainBodies) Do(r *http.Request) (*http.Response, error) {
 // in errors.
 func (c *Client) call(ctx context.Context, op string, f func(context.Context) error) error {
 	limit := c.options.CallTimeout
-	if laneOf(ctx) != loginLane {
+	if directory.LaneOf(ctx) != directory.LoginLane {
 		limit += c.options.PageTimeout
 	}
 	return c.within(ctx, op, limit, f)
@@ -253,7 +241,7 @@ func (c *Client) try(ctx context.Context, op string, limit time.Duration, f func
 	if failed.Kind == ErrTimeout && !failed.unconnected {
 		failed.Detail = "the connection is there, and the answer took too long: " + c.endpoint + " or the way to it is slow"
 		failed.Remedy = "look at the proxy and at lost packets on the way"
-		if laneOf(ctx) != loginLane {
+		if directory.LaneOf(ctx) != directory.LoginLane {
 			failed.Remedy = "smaller pages are asked for next; if that does not help, " + failed.Remedy
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 // How many items a page may have at most. IAM puts up to largestPage on one, and
@@ -59,7 +61,7 @@ func (c *Client) walk(ctx context.Context, op string, read func(ctx context.Cont
 	slow := 0
 	for n := 1; n <= maxPages; n++ {
 		p, err := c.page(ctx, op, marker, read)
-		if errors.Is(err, ErrTimeout) && ctx.Err() == nil && laneOf(ctx) != loginLane && slow < slowPages {
+		if errors.Is(err, ErrTimeout) && ctx.Err() == nil && directory.LaneOf(ctx) != directory.LoginLane && slow < slowPages {
 			c.pages.halve()
 			slow++
 			n--
@@ -93,7 +95,7 @@ func (c *Client) page(ctx context.Context, op string, marker *string, read func(
 		p, err = read(ctx, marker)
 		return err
 	}
-	if laneOf(ctx) == loginLane {
+	if directory.LaneOf(ctx) == directory.LoginLane {
 		err = c.call(ctx, op, f)
 		return p, err
 	}

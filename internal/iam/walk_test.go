@@ -89,7 +89,7 @@ func TestALoginWaitsShorterThanARefresh(t *testing.T) {
 	if _, err := c.GroupsOf(t.Context(), "alice"); err != nil {
 		t.Errorf("nobody waits: %v", err)
 	}
-	_, err := c.GroupsOf(iam.Urgent(t.Context()), "alice")
+	_, err := c.GroupsOf(directory.Urgent(t.Context()), "alice")
 	if !errors.Is(err, iam.ErrTimeout) {
 		t.Errorf("somebody waits: got %v, want %v", err, iam.ErrTimeout)
 	}

@@ -27,7 +27,7 @@ import (
 const File = "state.db"
 
 // ErrBusy is returned by Open while another process has the state open.
-var ErrBusy = errors.New("another iam-cachefill is at work here")
+var ErrBusy = errors.New("it is locked by another iam-cachefill")
 
 // ErrReadOnly is returned by what would write to a Store that Read opened.
 var ErrReadOnly = errors.New("the state was opened to read only")
@@ -166,7 +166,7 @@ func openOwn(name string, flag int, mode os.FileMode) (*os.File, error) {
 }
 
 // SetAside renames a damaged dir/state.db to state.db.damaged, in place of an
-// earlier one, so that Open can start anew.
+// earlier one, so that Open can begin with an empty one.
 func SetAside(dir string) error {
 	path := filepath.Join(dir, File)
 	return os.Rename(path, path+".damaged")
