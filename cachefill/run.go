@@ -120,7 +120,12 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 			}
 		})
 	}
-	background(d.serve)
+	// Before anything says READY: who comes then is to find the daemon.
+	listener, err := listen()
+	if err != nil {
+		return err
+	}
+	background(func(ctx context.Context) error { return d.serve(ctx, listener) })
 	background(d.refreshForEver)
 	background(d.sweepForEver)
 	background(d.watchHost)

@@ -18,11 +18,7 @@ import (
 )
 
 // serve answers on the socket: keys for authkeys, admission for the account helper, status and refresh for people.
-func (d *daemon) serve(ctx context.Context) error {
-	listener, err := listen()
-	if err != nil {
-		return err
-	}
+func (d *daemon) serve(ctx context.Context, listener net.Listener) error {
 	var peers []uint32
 	if uid, _ := helperIDs(); uid > 0 {
 		peers = append(peers, uint32(uid))
