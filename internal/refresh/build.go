@@ -1,0 +1,86 @@
+package refresh
+
+import (
+	"errors"
+	"maps"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/directory"
+)
+
+// build fills in the policy and the result of a, and returns what is served:
+// the result without the rights of those whom in.Denied names. a.result has
+// them, so that a person who is denied is asked about again.
+func (s *Setup) build(a *answer, in accounts.Input, former []directory.Former, dryRun bool) (served accounts.Result, err error) {
+	var findings []accounts.Finding
+	a.policy, findings = s.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
+	denied := in.Denied
+	in.Policy, in.History, in.Denied = a.policy, adopt(in.History, former, a.policy), nil
+	a.result, err = accounts.Build(in)
+	if errors.Is(err, accounts.ErrEmptyAnswer) && !dryRun {
+		err = errors.Join(err, s.State.Save(map[string]any{savedEmpty: emptyAnswers{in.EmptyAnswers + 1, a.origin}}))
+	}
+	if err != nil {
+		return served, err
+	}
+	// A home beside a foreign one may be foreign as well: that ends the looking.
+	for range 2 {
+		a.homes = s.foreignHomes(a.result.Homes)
+		if maps.Equal(a.homes, in.ForeignHomes) {
+			break
+		}
+		in.ForeignHomes = a.homes
+		if a.result, err = accounts.Build(in); err != nil {
+			return served, err
+		}
+	}
+	if served = a.result; len(denied) > 0 {
+		in.Denied = denied
+		if served, err = accounts.Build(in); err != nil {
+			return served, err
+		}
+	}
+	a.result.Findings = append(a.result.Findings, findings...)
+	a.result.ReportGrants(s.grants(a.result))
+	served.Findings = a.result.Findings
+	return served, nil
+}
+
+// grants returns what local files grant to the names of a result that changed hands.
+func (s *Setup) grants(result accounts.Result) []accounts.Grant {
+	names := result.HandedOver()
+	if s.Grants == nil || s.ServeNobody || len(names) == 0 {
+		return nil
+	}
+	grants, err := s.Grants(names)
+	if err != nil {
+		s.Log.Warn("local files that may grant something to names that changed hands cannot all be read", "error", err)
+	}
+	return grants
+}
+
+// foreignHomes returns the folders among homes that another uid than root or the
+// user owns, and that uid. A folder of root's is nobody's yet: homes are made by
+// root and given away.
+func (s *Setup) foreignHomes(homes []accounts.Home) map[string]uint32 {
+	if s.HomeOwners == nil || s.ServeNobody {
+		return nil
+	}
+	paths := make([]string, len(homes))
+	for i, h := range homes {
+		paths[i] = h.Path
+	}
+	owners := s.HomeOwners(paths)
+	var foreign map[string]uint32
+	for _, h := range homes {
+		owner, ok := owners[h.Path]
+		if !ok || owner == 0 || owner == h.UID {
+			continue
+		}
+		if foreign == nil {
+			foreign = map[string]uint32{}
+		}
+		foreign[h.Path] = owner
+	}
+	return foreign
+}
