@@ -81,13 +81,13 @@ func TestAnAnswerGrowsTooOldToTheMoment(t *testing.T) {
 		fresh(true, "at once")
 		time.Sleep(3*time.Second - 1 - time.Since(ended))
 		fresh(true, "a moment before three seconds")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		fresh(false, "after three seconds, with turns free")
 		room = false
 		fresh(true, "after three seconds, without room")
 		time.Sleep(time.Minute - 1 - time.Since(begin))
 		fresh(true, "a moment before a minute, without room")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		fresh(false, "after a minute, without room")
 		time.Sleep(5*time.Minute - time.Second - time.Since(begin))
 		d.mu.Lock()
@@ -99,7 +99,7 @@ func TestAnAnswerGrowsTooOldToTheMoment(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(time.Second - 1)
 		fresh(true, "a moment before five minutes, with all turns taken")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		fresh(false, "after five minutes")
 	})
 }
@@ -251,7 +251,7 @@ func TestALookupThatNeverCameToItsTurnIsCounted(t *testing.T) {
 		if got := s.Counts(); got.Busy != 0 {
 			t.Errorf("within the minute: %+v", got)
 		}
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		synctest.Wait()
 		if got := s.Counts(); got.Busy != 2 || d.lookups("") != 4 {
 			t.Errorf("after it: %+v and %d lookups, want two that were too late and four", got, d.lookups(""))

@@ -75,7 +75,6 @@ func (e *ec2Client) tags(ctx context.Context, resource, key string) ([]instanceT
 		awsmiddleware.AddClientRequestIDMiddleware, awsmiddleware.AddRequestIDRetrieverMiddleware,
 		awsmiddleware.AddRecordResponseTiming, awshttp.AddResponseErrorMiddleware,
 		awsmiddleware.AddRequestUserAgentMiddleware, awsmiddleware.AddUserAgentKey("app/" + e.config.AppID),
-		smithyhttp.AddErrorCloseResponseBodyMiddleware, smithyhttp.AddCloseResponseBodyMiddleware,
 	} {
 		if err := step(stack); err != nil {
 			return nil, err
@@ -88,7 +87,7 @@ func (e *ec2Client) tags(ctx context.Context, resource, key string) ([]instanceT
 	}
 	ctx = middleware.WithOperationName(middleware.WithServiceID(middleware.ClearStackValues(ctx), "EC2"), describeTags)
 	ctx = awsmiddleware.SetOperationName(awsmiddleware.SetServiceID(ctx, "EC2"), describeTags)
-	_, _, err := middleware.DecorateHandler(smithyhttp.NewClientHandler(e.config.HTTPClient), stack).Handle(ctx, nil)
+	_, _, err := middleware.DecorateHandler(smithyhttp.NewClientHandlerWithOptions(e.config.HTTPClient), stack).Handle(ctx, nil)
 	if err != nil {
 		return nil, &smithy.OperationError{ServiceID: "EC2", OperationName: describeTags, Err: err}
 	}
@@ -154,6 +153,7 @@ func readTags(tags *[]instanceTag) middleware.DeserializeMiddleware {
 			if !ok {
 				return out, metadata, &smithy.DeserializationError{Err: fmt.Errorf("unknown transport type %T", out.RawResponse)}
 			}
+			defer smithyhttp.CloseResponseBody(ctx, response, false, nil)
 			if response.StatusCode < 200 || response.StatusCode >= 300 {
 				// Of a body that holds no error the status remains, which awshttp adds.
 				failed, _ := ec2query.GetErrorResponseComponents(http.MaxBytesReader(nil, response.Body, maxError))

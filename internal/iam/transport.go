@@ -102,14 +102,15 @@ func (u *unresolved) found(host string) {
 func (u *unresolved) explain(op string, cause error) *Error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, host := range slices.Sorted(maps.Keys(u.hosts)) {
-		detail := "the name servers do not answer"
-		if dns, ok := errors.AsType[*net.DNSError](u.hosts[host]); ok && !dns.IsTimeout {
-			detail = dns.Err
-		}
-		return &Error{Op: op, Kind: ErrUnreachable, Cause: cause, Detail: fmt.Sprintf("look up %q: %s", host, detail), Remedy: namesRemedy}
+	if len(u.hosts) == 0 {
+		return nil
 	}
-	return nil
+	host := slices.Min(slices.Collect(maps.Keys(u.hosts))) // one of them is enough to say
+	detail := "the name servers do not answer"
+	if dns, ok := errors.AsType[*net.DNSError](u.hosts[host]); ok && !dns.IsTimeout {
+		detail = dns.Err
+	}
+	return &Error{Op: op, Kind: ErrUnreachable, Cause: cause, Detail: fmt.Sprintf("look up %q: %s", host, detail), Remedy: namesRemedy}
 }
 
 // traced notes how far the attempts of a call come.
