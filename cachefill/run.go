@@ -321,6 +321,9 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	if o.DryRun || errors.Is(ctx.Err(), context.Canceled) {
 		return outcome, err
 	}
+	if server := d.server.Load(); server != nil && err == nil {
+		server.Outdate()
+	}
 	if r != d.current() {
 		return outcome, err // the configuration was read anew meanwhile: the next refresh tells
 	}

@@ -71,6 +71,7 @@ type lookup struct {
 	answer  Answer
 	err     error
 	until   time.Time // the answer is reused up to here; set with it, under lookups.mu
+	dated   bool      // something was learned since it began: nobody else gets its answer; under lookups.mu
 }
 
 type waitedForKey struct{}
@@ -151,6 +152,21 @@ func (l *lookups) olderWillDo(n *remembered, now time.Time, room bool) bool {
 	}
 	l.counts.Older++
 	return true
+}
+
+// outdate ends the reuse of every answer: more is known now than when they were
+// asked for. Lookups under way answer those who wait for them, and nobody else.
+func (l *lookups) outdate() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, n := range l.names {
+		if n.last != nil {
+			n.last.until = time.Time{}
+		}
+		if n.under != nil {
+			n.under.dated, n.under = true, nil
+		}
+	}
 }
 
 func (l *lookups) counted() Counts {
@@ -275,13 +291,16 @@ func (l *lookups) run(it *lookup, n *remembered, name string, turns chan struct{
 	if errors.Is(err, ErrBusy) {
 		l.counts.Busy++
 	}
+	defer close(it.done)
+	if it.dated {
+		return
+	}
 	if n.last = it; n.under == it {
 		n.under = nil
 	}
 	if err == nil {
 		n.good = it
 	}
-	close(it.done)
 }
 
 func (l *lookups) take(it *lookup, name string, turns chan struct{}) (Answer, error) {

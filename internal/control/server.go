@@ -136,6 +136,13 @@ func (s *Server) Counts() Counts {
 	return Counts{keys.Limited, keys.Older + admissions.Older, keys.Busy + admissions.Busy}
 }
 
+// Outdate ends the reuse of answers, for when a refresh has learned more: what
+// it took away must not come back by what was asked a moment before it.
+func (s *Server) Outdate() {
+	s.lookups.outdate()
+	s.admissions.outdate()
+}
+
 // Serve answers on l, which must be a Unix socket, until ctx ends; it then
 // closes l, waits briefly for answers under way, and returns nil.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
