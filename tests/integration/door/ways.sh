@@ -1,0 +1,207 @@
+#!/bin/bash
+# ways.sh - try the ways into one person's account, on a host of the table
+#
+# usage: ways.sh prepare NAME UID              while the person is active: what each way needs
+#        ways.sh sshd NAME UID PAM             the ways through sshd, with "UsePAM PAM"
+#        ways.sh host NAME UID                 su, sudo in an open session
+#        ways.sh jobs NAME UID SINCE           did cron and at run the person's jobs since then, and do the
+#                                              person's systemd units start?
+#        ways.sh due                           at's waiting jobs are due now
+#        ways.sh odd NAME UID PAM              the key of an active person, at other names
+#        ways.sh become NAME UID OTHER         what an active person may not do to others or to the own entry
+#
+# Each attempt prints "WAY VERDICT REASON". The verdict is the number as which
+# the way led in, or "no"; the reason is what the program said.
+# shellcheck disable=SC2016 # what is in single quotes is for another shell
+set -u
+
+place=/run/door
+helper=/usr/libexec/nss-iam/authkeys
+# The clients get no configuration and no other key than the one named.
+client=(-F none -o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=no
+	-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=60)
+
+say() { # say WAY VERDICT [FILE]: with the last line of a file as the reason
+	local reason=''
+	[ -z "${3-}" ] || reason=$(tail -n 1 "$3" 2>/dev/null | tr -c '[:print:]' ' ')
+	printf '%s\t%s\t%s\n' "$1" "$2" "$reason"
+}
+
+# port PAM CREDENTIAL: of the sshd that has this UsePAM; another one for keys
+# in the home, allowed by keys.own_file.
+port() {
+	case $2.$1 in
+	allowed.yes) echo 2223 ;;
+	allowed.no) echo 2224 ;;
+	*.yes) echo 22 ;;
+	*.no) echo 2222 ;;
+	esac
+}
+
+# identity CREDENTIAL: the private key's file.
+identity() {
+	case $1 in
+	iam) echo "$place/keys/iam-$name" ;;
+	own | allowed) echo "$place/keys/own" ;;
+	certificate) echo "$mine/certificate" ;;
+	esac
+}
+
+as_person() {
+	setpriv --reuid="$uid" --regid="$uid" --init-groups env HOME="$home" SHELL=/bin/bash "$@"
+}
+
+prepare() {
+	mkdir -p "$mine"
+	home=$(getent passwd "$name" | cut -d: -f6)
+	as_person sh -ec '
+		cd "$HOME"
+		mkdir -m 0700 .ssh
+		cat >.ssh/authorized_keys
+		mkdir -p .config/systemd/user/default.target.wants
+		printf "[Service]\nType=oneshot\nExecStart=/bin/sh -c \"id -u >>'"$place/units/$name"'\"\n" >.config/systemd/user/door.service
+		ln -s ../door.service .config/systemd/user/default.target.wants/
+		echo "touch '"$place/profile/$name"'" >.bash_profile
+	' <"$place/keys/own.pub"
+	printf '* * * * * echo "$(date +\\%%s) $(id -u)" >>%s\n' "$place/cron/$name" | crontab -u "$name" - || exit
+	echo "id -u >$place/at/$name" | as_person at 'now + 5 hours' 2>/dev/null || exit
+	touch "/var/lib/systemd/linger/$name" && systemctl start "user@$uid.service" || exit
+	cp "$place/keys/own" "$mine/certificate"
+	cp "$place/keys/own.pub" "$mine/certificate.pub"
+	ssh-keygen -q -s "$place/keys/ca" -I "$name" -n "$name" -V -1h:+1h "$mine/certificate.pub" || exit
+	local pam
+	for pam in yes no; do
+		ssh "${client[@]}" -i "$(identity iam)" -p "$(port "$pam" iam)" -M -S "$mine/master-$pam" -N -f \
+			"$name@127.0.0.1" >"$mine/log" 2>&1 </dev/null || { cat "$mine/log" >&2; exit 1; }
+	done
+	mkfifo "$mine/in"
+	# Somebody keeps the pipe open: the session ends with its input.
+	setsid sleep 7200 <>"$mine/in" >/dev/null 2>&1 &
+	setsid ssh "${client[@]}" -i "$(identity iam)" -p 22 "$name@127.0.0.1" sh <"$mine/in" >"$mine/out" 2>&1 &
+	in_session
+}
+
+# in_session: sudo, in the session that was opened at the beginning.
+in_session() {
+	local token=end-$BASHPID-$RANDOM
+	# Nobody reads where the session has ended.
+	echo "sudo -n id -u; echo $token" | timeout 10 tee "$mine/in" >/dev/null
+	timeout 30 sh -c 'until grep -q "^$0" "$1"; do sleep 0.1; done' "$token" "$mine/out"
+	sed "/^$token/,\$d" "$mine/out" | tail -n 1 >"$mine/said"
+	verdict session-sudo "$(cat "$mine/said")" "$mine/said"
+	echo >>"$mine/out"
+}
+
+# verdict WAY ANSWER FILE: an answer that is a number is a way in.
+verdict() {
+	if [[ $2 =~ ^[0-9]+$ ]]; then
+		say "$1" "$2"
+	else
+		say "$1" no "$3"
+	fi
+}
+
+# through CREDENTIAL SOCKET PORT: what a connection that has been let in is good for.
+through() {
+	local mux=("${client[@]}" -o ControlMaster=no -o "ControlPath=$2" -o PreferredAuthentications=none)
+	local log=$mine/log-$1-$pam file=$place/sftp/$name-$1-$pam as
+	as=$(timeout 60 ssh "${mux[@]}" -p "$3" "$name@127.0.0.1" id -u 2>"$log" </dev/null)
+	verdict "$1" "$as" "$log"
+	echo "put /etc/hostname $file" | timeout 60 sftp "${mux[@]}" -P "$3" -b - "$name@127.0.0.1" >"$log" 2>&1
+	verdict "$1-sftp" "$(stat -c %u "$file" 2>/dev/null)" "$log"
+	# Port 22 answers everybody, with a banner.
+	if [ "$(timeout 60 ssh "${mux[@]}" -p "$3" -W 127.0.0.1:22 "$name@127.0.0.1" 2>"$log" </dev/null | head -c 4)" = SSH- ]; then
+		[[ $as =~ ^[0-9]+$ ]] || as=$uid # the shell has let nobody in
+		say "$1-forwarding" "$as"
+	else
+		say "$1-forwarding" no "$log"
+	fi
+	as=$(timeout 60 ssh "${mux[@]}" -p "$3" "$name@127.0.0.1" sudo -n id -u 2>"$log" </dev/null)
+	verdict "$1-sudo" "$as" "$log"
+}
+
+sshd() {
+	local credential socket port log
+	for credential in iam own allowed certificate; do
+		socket=$mine/$credential-$pam port=$(port "$pam" "$credential") log=$mine/log-$credential-$pam
+		rm -f "$socket"
+		if timeout 90 ssh "${client[@]}" -i "$(identity "$credential")" -p "$port" -M -S "$socket" -N -f \
+			"$name@127.0.0.1" >"$log" 2>&1 </dev/null; then
+			through "$credential" "$socket" "$port"
+			ssh "${client[@]}" -S "$socket" -O exit "$name@127.0.0.1" >/dev/null 2>&1
+		else
+			# Neither a command nor sftp nor a forwarding gets further than this.
+			for way in '' -sftp -forwarding -sudo; do
+				say "$credential$way" no "$log"
+			done
+		fi
+	done
+	through master "$mine/master-$pam" "$(port "$pam" iam)"
+}
+
+host() {
+	verdict su "$(timeout 60 su - "$name" -c 'id -u' 2>"$mine/log-su" </dev/null)" "$mine/log-su"
+	in_session
+}
+
+jobs() {
+	local log=$mine/log-jobs
+	journalctl -q -n 1000 -o cat -u cron -u atd | grep -w "$name" >"$log"
+	verdict cron "$(awk -v since="$since" '$1 >= since { as = $2 } END { print as }' "$place/cron/$name" 2>/dev/null)" "$log"
+	verdict at "$(cat "$place/at/$name" 2>/dev/null)" "$log"
+	rm -f "$place/units/$name"
+	systemctl stop "user@$uid.service" >/dev/null 2>&1
+	systemctl start "user@$uid.service" >"$mine/log-units" 2>&1
+	# The manager is ready before its units have run.
+	systemctl is-active --quiet "user@$uid.service" &&
+		timeout 20 sh -c 'until [ -s "$0" ]; do sleep 0.1; done' "$place/units/$name"
+	verdict units "$(tail -n 1 "$place/units/$name" 2>/dev/null)" "$mine/log-units"
+}
+
+# due renames waiting jobs: "a", five hexadecimal digits of the job's number and
+# eight of the minute in which it is due.
+due() {
+	local job now
+	now=$(printf %08x $(($(date +%s) / 60)))
+	cd /var/spool/cron/atjobs || exit
+	for job in a*; do
+		mv "$job" "${job%????????}$now"
+	done
+	kill -HUP "$(cat /run/atd.pid)"
+}
+
+odd() {
+	local other
+	for other in root "${name^^}" "${name^}" "../$name" "./$name" "$name." "$name/" '%u' "%h/$name" '$(id)' '`id`' "-o$name" '-oProxyCommand=true' \
+		"$uid" "+$uid" 0 nobody nss-iam iam-users '*' ''; do
+		if timeout 90 ssh "${client[@]}" -i "$(identity iam)" -p "$(port "$pam" iam)" -o "User=$other" 127.0.0.1 id -u >"$mine/said" 2>"$mine/log" </dev/null; then
+			say "\"$other\"" "$(cat "$mine/said")"
+		else
+			say "\"$other\"" no "$mine/log"
+		fi
+	done
+}
+
+become() {
+	local attempt before
+	home=$(getent passwd "$name" | cut -d: -f6)
+	before=$(cat /etc/passwd /etc/shadow /etc/group | sha256sum)
+	for attempt in "su $other -c true" 'su -c true' 'su root -c true' 'passwd' "passwd $other" 'chsh -s /bin/sh' 'chfn -r 1' \
+		'cat /var/lib/nss-iam/keys.db' 'cat /var/lib/nss-iam/state.db'; do
+		# shellcheck disable=SC2086 # a command and its arguments
+		if yes '' | as_person timeout 20 $attempt >"$mine/log" 2>&1; then
+			say "\"$attempt\"" "$uid" "$mine/log"
+		else
+			say "\"$attempt\"" no "$mine/log"
+		fi
+	done
+	# The key helper ends well where it has nothing to say.
+	as_person "$helper" "$name" "$uid" >"$mine/log" 2>/dev/null
+	[ ! -s "$mine/log" ] || say 'the key helper' "$uid" "$mine/log"
+	[ "$before" = "$(cat /etc/passwd /etc/shadow /etc/group | sha256sum)" ] || say "the host's own files" changed "$mine/log"
+}
+
+verb=$1 name=${2-} uid=${3-} since=${4-} pam=${4-} other=${4-} mine=$place/people/${2-}
+case $verb in
+prepare | sshd | host | jobs | due | odd | become) "$verb" ;;
+esac
