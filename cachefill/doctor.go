@@ -27,21 +27,21 @@ import (
 func doctorCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Look at everything a login needs, and say what mends it",
+		Short: "Look at everything a login needs, and say what fixes it",
 		Long:  "Look at everything a login needs, and say what is wrong, why it matters, and which command\nmends it. Exits with 1 if anything is broken. Changes nothing.",
 		Args:  cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			if os.Geteuid() != 0 {
 				return errors.New("doctor looks at what only root may see; run it with sudo")
 			}
-			findings := doctor.Examine(cmd.Context(), patient(cmd.Context(), o.configFile))
+			findings := doctor.Examine(cmd.Context(), input(cmd.Context(), o.configFile))
 			var err error
 			if o.json {
 				err = printJSON(cmd.OutOrStdout(), findings)
 			} else {
 				err = printDiagnosis(cmd.OutOrStdout(), findings)
 			}
-			if err == nil && !doctor.Well(findings) {
+			if err == nil && !doctor.Sound(findings) {
 				err = errNo
 			}
 			return err
@@ -56,8 +56,8 @@ func printDiagnosis(w io.Writer, findings []doctor.Finding) error {
 		if f.Why != "" {
 			_, _ = fmt.Fprintf(&b, "%22s why: %s\n", "", f.Why)
 		}
-		if f.Mend != "" {
-			_, _ = fmt.Fprintf(&b, "%22s mend: %s\n", "", f.Mend)
+		if f.Fix != "" {
+			_, _ = fmt.Fprintf(&b, "%22s fix: %s\n", "", f.Fix)
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -65,9 +65,9 @@ func printDiagnosis(w io.Writer, findings []doctor.Finding) error {
 }
 
 // patient reads what the doctor judges.
-func patient(ctx context.Context, configFile string) doctor.Patient {
+func input(ctx context.Context, configFile string) doctor.Input {
 	c, err := loadConfig(configFile)
-	p := doctor.Patient{
+	p := doctor.Input{
 		Host: hostsetup.This(), ConfigFile: configFile, ConfigError: err,
 		CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam", HomesFolder: homesFolder(c), Now: time.Now(),
 		AllowOwn: c.Keys.OwnFile == "allow", Sudo: len(c.Sudo.Groups) > 0 || c.Sudo.GroupsTag != "",

@@ -1,5 +1,5 @@
 // Package doctor looks at everything that a login of an IAM user needs on this
-// host and says what is wrong, why it matters and which command mends it. It
+// host and says what is wrong, why it matters and which command fixes it. It
 // changes nothing, and loads no NSS module: getent is asked in a process of
 // its own.
 package doctor
@@ -13,9 +13,9 @@ import (
 
 // States of a finding.
 const (
-	Good   = "good"
-	Doubt  = "doubt"  // works, or may work, but somebody should look
-	Broken = "broken" // somebody cannot log in, or should not be able to
+	Good    = "good"
+	Warning = "warning" // works, or may work, but somebody should look
+	Broken  = "broken"  // somebody cannot log in, or should not be able to
 )
 
 // A Finding is the result of one check.
@@ -24,7 +24,7 @@ type Finding struct {
 	State string
 	What  string // a sentence without its full stop
 	Why   string `json:",omitempty"` // why it matters; "" where all is good
-	Mend  string `json:",omitempty"` // the command, or what to do
+	Fix   string `json:",omitempty"` // the command, or what to do
 }
 
 // An Attempt is one thing tried with AWS. The error names what is missing.
@@ -48,8 +48,8 @@ type Served struct {
 	Stale, StaleMend    string        // why cached keys grow too old though all is well; "" where they do not
 }
 
-// A Patient is a host and what the caller knows of it.
-type Patient struct {
+// An Input is a host and what the caller knows of it.
+type Input struct {
 	Host         *hostsetup.Host
 	ConfigFile   string
 	ConfigError  error // why it is unreadable, or says that nobody may log in
@@ -71,8 +71,8 @@ type Patient struct {
 }
 
 // Examine runs every check.
-func Examine(ctx context.Context, p Patient) []Finding {
-	e := examination{Patient: p}
+func Examine(ctx context.Context, p Input) []Finding {
+	e := examination{Input: p}
 	e.configuration()
 	e.files()
 	e.library(ctx)
@@ -87,8 +87,8 @@ func Examine(ctx context.Context, p Patient) []Finding {
 	return e.findings
 }
 
-// Well reports whether nothing is broken.
-func Well(findings []Finding) bool {
+// Sound reports whether nothing is broken.
+func Sound(findings []Finding) bool {
 	for _, f := range findings {
 		if f.State == Broken {
 			return false
@@ -99,7 +99,7 @@ func Well(findings []Finding) bool {
 
 // An examination collects findings.
 type examination struct {
-	Patient
+	Input
 	findings []Finding
 }
 

@@ -21,7 +21,7 @@ const asked = "account required pam_unix.so\naccount [success=1 default=ignore] 
 
 // healthy is a host on which nothing is wrong, run by stand-ins: answers has
 // what commands print, by their first words.
-func healthy(t *testing.T) (Patient, map[string]string) {
+func healthy(t *testing.T) (Input, map[string]string) {
 	t.Helper()
 	unmet.Root(t, "files of root's are needed")
 	root := t.TempDir()
@@ -58,7 +58,7 @@ func healthy(t *testing.T) (Patient, map[string]string) {
 		"sudo --version": "Sudo version 1.9.13\n", "timedatec": "yes\n", "journalctl": "",
 	}
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	return Patient{
+	return Input{
 		Host: &hostsetup.Host{Root: root, Run: func(_ context.Context, argv ...string) (string, error) {
 			line := strings.Join(argv, " ")
 			for start, answer := range answers {
@@ -89,85 +89,85 @@ func TestAHealthyHostIsWell(t *testing.T) {
 func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		fault func(*Patient, map[string]string)
+		fault func(*Input, map[string]string)
 		check string
 		mend  string
 	}{
-		{"nobody may log in", func(p *Patient, _ map[string]string) { p.ConfigError = config.ErrNotConfigured }, "configuration", "[login]"},
-		{"a configuration that others may write", func(p *Patient, _ map[string]string) {
+		{"nobody may log in", func(p *Input, _ map[string]string) { p.ConfigError = config.ErrNotConfigured }, "configuration", "[login]"},
+		{"a configuration that others may write", func(p *Input, _ map[string]string) {
 			_ = os.Chmod(p.Host.Root+"/etc/nss-iam/config.toml", 0o666)
 		}, "permissions", "chmod 0644 /etc/nss-iam/config.toml"},
-		{"keys that everybody may read", func(p *Patient, _ map[string]string) {
+		{"keys that everybody may read", func(p *Input, _ map[string]string) {
 			_ = os.Chmod(p.Host.Root+"/var/lib/nss-iam/keys.db", 0o644)
 		}, "permissions", "chmod 0640"},
-		{"a cache that nobody may read", func(p *Patient, _ map[string]string) {
+		{"a cache that nobody may read", func(p *Input, _ map[string]string) {
 			_ = os.Chmod(p.Host.Root+"/var/lib/nss-iam/nss.db", 0o600)
 		}, "permissions", "chmod 0644"},
-		{"keys of another group", func(p *Patient, _ map[string]string) { p.HelperGID = 998 }, "permissions", "chgrp 998"},
-		{"a helper of somebody else's", func(p *Patient, _ map[string]string) {
+		{"keys of another group", func(p *Input, _ map[string]string) { p.HelperGID = 998 }, "permissions", "chgrp 998"},
+		{"a helper of somebody else's", func(p *Input, _ map[string]string) {
 			_ = os.Chown(p.Host.Root+hostsetup.Helper, 1000, 0)
 		}, "permissions", "chown root"},
-		{"no library", func(p *Patient, _ map[string]string) {
+		{"no library", func(p *Input, _ map[string]string) {
 			_ = os.RemoveAll(p.Host.Root + "/usr/lib")
 		}, "library", "install"},
-		{"a library that does not answer", func(_ *Patient, a map[string]string) { a["getent -s"] = "" }, "library", "ldd"},
-		{"a module that answers with another number", func(_ *Patient, a map[string]string) { a["getent -s"] = "alice:*:7:7:::\n" }, "library", "ldd"},
-		{"glibc that does not ask it", func(_ *Patient, a map[string]string) { a["getent pa"] = "FAIL exit status 2" }, "nsswitch", setUp},
-		{"nsswitch.conf without it", func(p *Patient, _ map[string]string) {
+		{"a library that does not answer", func(_ *Input, a map[string]string) { a["getent -s"] = "" }, "library", "ldd"},
+		{"a module that answers with another number", func(_ *Input, a map[string]string) { a["getent -s"] = "alice:*:7:7:::\n" }, "library", "ldd"},
+		{"glibc that does not ask it", func(_ *Input, a map[string]string) { a["getent pa"] = "FAIL exit status 2" }, "nsswitch", setUp},
+		{"nsswitch.conf without it", func(p *Input, _ map[string]string) {
 			_ = os.WriteFile(p.Host.Root+"/etc/nsswitch.conf", []byte("passwd: files iam\ngroup: files\n"), 0o644)
 		}, "nsswitch", setUp},
-		{"a broken nsswitch.conf", func(p *Patient, _ map[string]string) {
+		{"a broken nsswitch.conf", func(p *Input, _ map[string]string) {
 			_ = os.WriteFile(p.Host.Root+"/etc/nsswitch.conf", []byte("passwd files\n"), 0o644)
 		}, "nsswitch", "nsswitch.conf(5)"},
-		{"a broken sshd_config", func(_ *Patient, a map[string]string) { a["/usr/sbin/sshd -t"] = "FAIL bad option" }, "sshd", "sshd -t"},
-		{"no key command", func(_ *Patient, a map[string]string) {
+		{"a broken sshd_config", func(_ *Input, a map[string]string) { a["/usr/sbin/sshd -t"] = "FAIL bad option" }, "sshd", "sshd -t"},
+		{"no key command", func(_ *Input, a map[string]string) {
 			a["/usr/sbin/sshd -T"] = "authorizedkeyscommand none\nusepam yes\n"
 		}, "sshd", setUp},
-		{"another key command", func(_ *Patient, a map[string]string) {
+		{"another key command", func(_ *Input, a map[string]string) {
 			a["/usr/sbin/sshd -T"] = "authorizedkeyscommand /opt/eic %u\nusepam yes\n"
 		}, "sshd", setUp},
-		{"the helper as another user", func(_ *Patient, a map[string]string) {
+		{"the helper as another user", func(_ *Input, a map[string]string) {
 			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "user nss-iam", "user nobody", 1)
 		}, "sshd", setUp},
-		{"own keys that sshd reads", func(_ *Patient, a map[string]string) {
+		{"own keys that sshd reads", func(_ *Input, a map[string]string) {
 			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "file none", "file .ssh/authorized_keys", 1)
 		}, "own keys", setUp},
-		{"own keys that are allowed, and no PAM", func(p *Patient, a map[string]string) {
+		{"own keys that are allowed, and no PAM", func(p *Input, a map[string]string) {
 			p.AllowOwn = true
 			a["/usr/sbin/sshd -T"] = strings.Replace(strings.Replace(sshdT, "file none", "file .ssh/authorized_keys", 1), "usepam yes", "usepam no", 1)
 		}, "own keys", "UsePAM yes"},
-		{"certificates, and no PAM", func(_ *Patient, a map[string]string) {
+		{"certificates, and no PAM", func(_ *Input, a map[string]string) {
 			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "usepam yes", "usepam no\ntrustedusercakeys /etc/ssh/ca.pub", 1)
 		}, "certificates", "UsePAM yes"},
-		{"a service that does not ask", func(p *Patient, _ map[string]string) {
+		{"a service that does not ask", func(p *Input, _ map[string]string) {
 			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/su", []byte("account required pam_unix.so\n"), 0o644)
 		}, "pam", setUp},
-		{"a line that ends the account phase", func(p *Patient, _ map[string]string) {
+		{"a line that ends the account phase", func(p *Input, _ map[string]string) {
 			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/su", []byte("account sufficient pam_unix.so\n"+asked), 0o644)
 		}, "pam", "required"},
-		{"local accounts that are not jumped over", func(p *Patient, _ map[string]string) {
+		{"local accounts that are not jumped over", func(p *Input, _ map[string]string) {
 			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/su", []byte(strings.Replace(asked, "success=1", "success=2", 1)), 0o644)
 		}, "pam", "--undo"},
-		{"no account helper", func(p *Patient, _ map[string]string) { _ = os.Remove(p.Host.Root + hostsetup.AccountHelper) }, "permissions", "install"},
-		{"a sudo that looks at the process", func(p *Patient, _ map[string]string) { _ = os.Remove(p.Host.Root + "/etc/sudo.conf") }, "sudo", setUp},
-		{"an initgroups line that ends before ours", func(p *Patient, _ map[string]string) {
+		{"no account helper", func(p *Input, _ map[string]string) { _ = os.Remove(p.Host.Root + hostsetup.AccountHelper) }, "permissions", "install"},
+		{"a sudo that looks at the process", func(p *Input, _ map[string]string) { _ = os.Remove(p.Host.Root + "/etc/sudo.conf") }, "sudo", setUp},
+		{"an initgroups line that ends before ours", func(p *Input, _ map[string]string) {
 			_ = os.WriteFile(p.Host.Root+"/etc/nsswitch.conf", []byte("passwd: files iam\ngroup: files iam\ninitgroups: files iam\n"), 0o644)
 		}, "nsswitch", setUp},
-		{"no daemon", func(p *Patient, _ map[string]string) { p.Served.Daemon = false }, "daemon", "systemctl"},
-		{"an old refresh", func(p *Patient, _ map[string]string) { p.Served.Success = p.Now.Add(-time.Hour) }, "refresh", "systemctl status"},
-		{"a failed refresh", func(p *Patient, _ map[string]string) { p.Served.LastError = "throttled" }, "refresh", "refresh"},
-		{"a damaged cache", func(p *Patient, _ map[string]string) { p.Served.NSSError = "damaged" }, "cache", "refresh"},
-		{"a missing permission", func(p *Patient, _ map[string]string) {
+		{"no daemon", func(p *Input, _ map[string]string) { p.Served.Daemon = false }, "daemon", "systemctl"},
+		{"an old refresh", func(p *Input, _ map[string]string) { p.Served.Success = p.Now.Add(-time.Hour) }, "refresh", "systemctl status"},
+		{"a failed refresh", func(p *Input, _ map[string]string) { p.Served.LastError = "throttled" }, "refresh", "refresh"},
+		{"a damaged cache", func(p *Input, _ map[string]string) { p.Served.NSSError = "damaged" }, "cache", "refresh"},
+		{"a missing permission", func(p *Input, _ map[string]string) {
 			p.AWS = func(context.Context) []Attempt {
 				return []Attempt{{"users", errors.New(`read group "x": access denied: iam:GetGroup; add to the policy: {"Effect": "Allow"}`)}}
 			}
 		}, "source", `add to the policy: {"Effect": "Allow"}`},
-		{"a snapshot that the daemon does not see", func(p *Patient, _ map[string]string) { p.Snapshot = "/root/snapshot" }, "source", "source.url"},
-		{"homes that the daemon may not make", func(p *Patient, _ map[string]string) { p.HomesByPAM, p.HomesFolder = false, "/home" }, "homes", setUp},
-		{"a denial of SELinux's", func(_ *Patient, a map[string]string) {
+		{"a snapshot that the daemon does not see", func(p *Input, _ map[string]string) { p.Snapshot = "/root/snapshot" }, "source", "source.url"},
+		{"homes that the daemon may not make", func(p *Input, _ map[string]string) { p.HomesByPAM, p.HomesFolder = false, "/home" }, "homes", setUp},
+		{"a denial of SELinux's", func(_ *Input, a map[string]string) {
 			a["journalctl"] = `avc:  denied  { map } for  pid=1 comm="systemd-userdbd" path="/var/lib/nss-iam/nss.db"` + "\n"
 		}, "confinement", "restorecon"},
-		{"a denial of AppArmor's", func(_ *Patient, a map[string]string) {
+		{"a denial of AppArmor's", func(_ *Input, a map[string]string) {
 			a["journalctl"] = `audit: apparmor="DENIED" operation="open" name="/var/lib/nss-iam/nss.db"` + "\n"
 		}, "confinement", "reload apparmor"},
 	} {
@@ -175,11 +175,11 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 			p, answers := healthy(t)
 			c.fault(&p, answers)
 			findings := Examine(context.Background(), p)
-			if Well(findings) {
+			if Sound(findings) {
 				t.Errorf("found well: %+v", findings)
 			}
 			for _, f := range findings {
-				if f.State == Broken && f.Check == c.check && strings.Contains(f.Mend, c.mend) && f.Why != "" {
+				if f.State == Broken && f.Check == c.check && strings.Contains(f.Fix, c.mend) && f.Why != "" {
 					return
 				}
 			}
@@ -191,32 +191,32 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 func TestWhatWorksButShouldBeLookedAtIsADoubt(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		doubt func(*Patient, map[string]string)
+		doubt func(*Input, map[string]string)
 		check string
 		what  string
 	}{
-		{"files that sshd ignores", func(p *Patient, _ map[string]string) { p.OwnKeys = []string{"alice", "bob"} }, "own keys", "2 served users have an authorized_keys file: alice, bob"},
-		{"a local account that uses a served group", func(p *Patient, _ map[string]string) {
+		{"files that sshd ignores", func(p *Input, _ map[string]string) { p.OwnKeys = []string{"alice", "bob"} }, "own keys", "2 served users have an authorized_keys file: alice, bob"},
+		{"a local account that uses a served group", func(p *Input, _ map[string]string) {
 			p.LocalFiles = []Fault{{What: `the local account "x" has the served group "developers"`, Remedy: "usermod -g GROUP x"}}
 		}, "local files", `"x" has the served group`},
-		{"a home that another uid owns", func(p *Patient, _ map[string]string) {
+		{"a home that another uid owns", func(p *Input, _ map[string]string) {
 			p.ForeignHomes = []Fault{{What: `the user "bob" has the home`, Remedy: "chown"}}
 		}, "homes", `"bob"`},
-		{"many files that sshd ignores", func(p *Patient, _ map[string]string) { p.OwnKeys = make([]string, 21) }, "own keys", "21 served users have an authorized_keys file: , , "},
-		{"files that sshd may read", func(p *Patient, a map[string]string) {
+		{"many files that sshd ignores", func(p *Input, _ map[string]string) { p.OwnKeys = make([]string, 21) }, "own keys", "21 served users have an authorized_keys file: , , "},
+		{"files that sshd may read", func(p *Input, a map[string]string) {
 			p.OwnKeys, p.AllowOwn = []string{"alice"}, true
 			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "file none", "file .ssh/authorized_keys", 1)
 		}, "own keys", `1 served users have`},
-		{"an sshd without PAM", func(p *Patient, a map[string]string) {
+		{"an sshd without PAM", func(p *Input, a map[string]string) {
 			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "usepam yes", "usepam no", 1)
 		}, "sshd", "does not use PAM"},
-		{"principals in the user's hands", func(_ *Patient, a map[string]string) {
+		{"principals in the user's hands", func(_ *Input, a map[string]string) {
 			a["/usr/sbin/sshd -T"] = sshdT + "trustedusercakeys /etc/ssh/ca.pub\nauthorizedprincipalsfile %h/.ssh/principals\n"
 		}, "certificates", "%h/.ssh/principals"},
-		{"broken_shadow", func(p *Patient, _ map[string]string) {
+		{"broken_shadow", func(p *Input, _ map[string]string) {
 			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/sshd", []byte(strings.Replace(asked, "pam_unix.so", "pam_unix.so broken_shadow", 1)), 0o644)
 		}, "pam", "broken_shadow at: sshd"},
-		{"a sudo.conf with another choice", func(p *Patient, _ map[string]string) {
+		{"a sudo.conf with another choice", func(p *Input, _ map[string]string) {
 			_ = os.WriteFile(p.Host.Root+"/etc/sudo.conf", []byte("Set group_source static\n"), 0o644)
 		}, "sudo", "group_source static"},
 	} {
@@ -224,7 +224,7 @@ func TestWhatWorksButShouldBeLookedAtIsADoubt(t *testing.T) {
 			p, answers := healthy(t)
 			c.doubt(&p, answers)
 			for _, f := range Examine(context.Background(), p) {
-				if f.State == Doubt && f.Check == c.check && strings.Contains(f.What, c.what) && f.Why != "" && f.Mend != "" {
+				if f.State == Warning && f.Check == c.check && strings.Contains(f.What, c.what) && f.Why != "" && f.Fix != "" {
 					return
 				}
 			}

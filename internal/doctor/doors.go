@@ -15,7 +15,7 @@ func (e *examination) doors(ctx context.Context, s hostsetup.Sight) {
 	if s.SSHD && s.SSHDError == nil && e.Served.Name != "" {
 		entrance, err := e.Host.EntranceOf(ctx, e.Served.Name)
 		if err != nil {
-			e.add(Doubt, "sshd", fmt.Sprintf("what sshd does for %q cannot be read: %v", e.Served.Name, err), "own keys and certificates may open logins", "sshd -T -C user="+e.Served.Name)
+			e.add(Warning, "sshd", fmt.Sprintf("what sshd does for %q cannot be read: %v", e.Served.Name, err), "own keys and certificates may open logins", "sshd -T -C user="+e.Served.Name)
 		} else {
 			e.entrance(entrance)
 		}
@@ -40,7 +40,7 @@ func (e *examination) pam(s hostsetup.Stack) {
 			"a fault of the helper keeps local accounts out, or the jump skips another line", setUp+" --undo; "+setUp)
 	}
 	if len(s.Broken) > 0 {
-		e.add(Doubt, "pam", "pam_unix has broken_shadow at: "+strings.Join(s.Broken, ", "), "the lock on former users' accounts is not seen; the account helper alone keeps them out",
+		e.add(Warning, "pam", "pam_unix has broken_shadow at: "+strings.Join(s.Broken, ", "), "the lock on former users' accounts is not seen; the account helper alone keeps them out",
 			"take broken_shadow out of the account lines, if no other directory needs it")
 	}
 	if len(e.findings) == before {
@@ -59,7 +59,7 @@ func (e *examination) entrance(s hostsetup.Entrance) {
 			"nobody is asked whether the person may come in", "UsePAM yes; or set keys.own_file = \"ignore\", then "+setUp)
 	}
 	if len(e.OwnKeys) > 0 {
-		state, why := Doubt, "sshd ignores them; whoever put them there may think otherwise"
+		state, why := Warning, "sshd ignores them; whoever put them there may think otherwise"
 		if s.KeysFile != "none" {
 			why = "they open these logins besides the keys in IAM"
 		}
@@ -70,10 +70,10 @@ func (e *examination) entrance(s hostsetup.Entrance) {
 		e.add(Broken, "certificates", "sshd trusts the certificates of "+s.UserCAs+" and does not ask PAM", "a certificate opens the login as long as it is valid", "UsePAM yes")
 	}
 	if given(s.UserCAs) && given(s.Principals) && (strings.HasPrefix(s.Principals, "%h") || !strings.HasPrefix(s.Principals, "/")) {
-		e.add(Doubt, "certificates", "sshd reads who may enter a login from the user's own file "+s.Principals, "each user decides who else may enter", "AuthorizedPrincipalsFile none; or a path outside homes")
+		e.add(Warning, "certificates", "sshd reads who may enter a login from the user's own file "+s.Principals, "each user decides who else may enter", "AuthorizedPrincipalsFile none; or a path outside homes")
 	}
 	if !s.UsePAM {
-		e.add(Doubt, "sshd", "sshd does not use PAM", "nobody is asked about ways in besides keys in IAM, as GSSAPI", "UsePAM yes")
+		e.add(Warning, "sshd", "sshd does not use PAM", "nobody is asked about ways in besides keys in IAM, as GSSAPI", "UsePAM yes")
 	}
 	if len(e.findings) == before {
 		e.good("own keys", "no key or certificate opens a served user's login unasked")
@@ -102,6 +102,6 @@ func (e *examination) sudo(ctx context.Context) {
 	case source == "":
 		e.add(Broken, "sudo", "sudo takes groups from the process that calls it", why, setUp)
 	default:
-		e.add(Doubt, "sudo", fmt.Sprintf("/etc/sudo.conf has \"group_source %s\", and setup leaves that alone", source), why, "write in /etc/sudo.conf: Set group_source dynamic")
+		e.add(Warning, "sudo", fmt.Sprintf("/etc/sudo.conf has \"group_source %s\", and setup leaves that alone", source), why, "write in /etc/sudo.conf: Set group_source dynamic")
 	}
 }

@@ -31,7 +31,7 @@ func (e *examination) library(ctx context.Context) {
 	}
 	name := e.Served.Name
 	if name == "" {
-		e.add(Doubt, "library", "no user is served, so the module cannot be asked for one", "nobody can log in", "iam-cachefill refresh")
+		e.add(Warning, "library", "no user is served, so the module cannot be asked for one", "nobody can log in", "iam-cachefill refresh")
 		return
 	}
 	want := fmt.Sprintf("%s:*:%d:", name, e.Served.UID)
@@ -78,7 +78,7 @@ func (e *examination) homes(s hostsetup.Sight) {
 	case e.HomesFolder != "" && !e.Host.MayMakeHomes(e.HomesFolder):
 		e.add(Broken, "homes", fmt.Sprintf("the daemon may make no homes in %q", e.HomesFolder), "its unit is shut in; new people have no home", setUp)
 	case e.HomesFolder != "" && len(e.Homeless) > 0:
-		e.add(Doubt, "homes", fmt.Sprintf("%d users have no home, %q among them", len(e.Homeless), e.Homeless[0]), "the daemon makes homes after each refresh; its log says what hinders it", "iam-cachefill refresh; journalctl -u nss-iam -g home")
+		e.add(Warning, "homes", fmt.Sprintf("%d users have no home, %q among them", len(e.Homeless), e.Homeless[0]), "the daemon makes homes after each refresh; its log says what hinders it", "iam-cachefill refresh; journalctl -u nss-iam -g home")
 	case e.HomesFolder != "":
 		e.good("homes", "the daemon makes homes")
 	case !e.HomesByPAM:
@@ -86,7 +86,7 @@ func (e *examination) homes(s hostsetup.Sight) {
 	case s.MakesHomes && (!s.SSHD || s.UsePAM || s.SSHDError != nil):
 		e.good("homes", "PAM makes homes at a login")
 	default:
-		e.add(Doubt, "homes", "nothing makes homes", "people log in to / and can save nothing", setUp+"; or set accounts.homes = \"create\", or \"none\" if they are there already")
+		e.add(Warning, "homes", "nothing makes homes", "people log in to / and can save nothing", setUp+"; or set accounts.homes = \"create\", or \"none\" if they are there already")
 	}
 }
 
@@ -94,7 +94,7 @@ func (e *examination) sshd(s hostsetup.Sight) {
 	command := strings.Join(s.KeysCommand, " ")
 	switch {
 	case !s.SSHD:
-		e.add(Doubt, "sshd", "there is no sshd", "nobody logs in by ssh", "install openssh-server, then "+setUp)
+		e.add(Warning, "sshd", "there is no sshd", "nobody logs in by ssh", "install openssh-server, then "+setUp)
 	case s.SSHDError != nil:
 		e.add(Broken, "sshd", fmt.Sprintf("sshd refuses its configuration: %v", s.SSHDError), "after the next restart nobody logs in by ssh", "sshd -t")
 	case s.InUnit != "":
@@ -108,7 +108,7 @@ func (e *examination) sshd(s hostsetup.Sight) {
 	case len(s.KeysCommand) < 2 || s.KeysCommand[1] != "%u":
 		e.add(Broken, "sshd", "sshd does not pass the login name first: "+command, "the helper refuses to guess", setUp)
 	case !strings.Contains(command, "%U"):
-		e.add(Doubt, "sshd", "sshd does not pass %U: "+command, "the helper cannot compare the number that sshd found with its own", "with OpenSSH 7.7 or later: "+setUp)
+		e.add(Warning, "sshd", "sshd does not pass %U: "+command, "the helper cannot compare the number that sshd found with its own", "with OpenSSH 7.7 or later: "+setUp)
 	default:
 		e.good("sshd", "sshd asks the key helper")
 	}
@@ -127,13 +127,13 @@ func (e *examination) served() {
 		}
 	}
 	if s.Stale != "" {
-		e.add(Doubt, "sweep", s.Stale, "while IAM cannot be asked, keys that are too old open nothing", s.StaleMend)
+		e.add(Warning, "sweep", s.Stale, "while IAM cannot be asked, keys that are too old open nothing", s.StaleMend)
 	}
 	switch age := e.Now.Sub(s.Success); {
 	case s.LastError != "":
 		e.add(Broken, "refresh", "the last refresh failed: "+s.LastError, "what is served grows old", "iam-cachefill refresh")
 	case s.Success.IsZero():
-		e.add(Doubt, "refresh", "no refresh since the host started is known", "what is served may be old", "iam-cachefill refresh")
+		e.add(Warning, "refresh", "no refresh since the host started is known", "what is served may be old", "iam-cachefill refresh")
 	case s.Refresh > 0 && age > 3*s.Refresh:
 		e.add(Broken, "refresh", fmt.Sprintf("the last good refresh was %s ago, and one is due every %s", age.Round(time.Second), s.Refresh), "what is served grows old", "systemctl status nss-iam")
 	default:
@@ -176,7 +176,7 @@ func (e *examination) clock(ctx context.Context) {
 		return // no systemd, and no telling
 	}
 	if strings.TrimSpace(got) == "no" {
-		e.add(Doubt, "clock", "the clock is not synchronised", "AWS refuses requests whose time is five minutes off", "timedatectl set-ntp true")
+		e.add(Warning, "clock", "the clock is not synchronised", "AWS refuses requests whose time is five minutes off", "timedatectl set-ntp true")
 		return
 	}
 	e.good("clock", "the clock is synchronised")
@@ -206,13 +206,13 @@ func (e *examination) denials(ctx context.Context) {
 // them.
 func (e *examination) foreignHomes() {
 	for _, f := range e.ForeignHomes {
-		e.add(Doubt, "homes", f.What, "what lies in another's folder would run as this user", f.Remedy)
+		e.add(Warning, "homes", f.What, "what lies in another's folder would run as this user", f.Remedy)
 	}
 }
 
 // localFiles names what the host's own files have of ours: they always win.
 func (e *examination) localFiles() {
 	for _, f := range e.LocalFiles {
-		e.add(Doubt, "local files", f.What, "what the host's own files define always wins", f.Remedy)
+		e.add(Warning, "local files", f.What, "what the host's own files define always wins", f.Remedy)
 	}
 }

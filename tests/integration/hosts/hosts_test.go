@@ -30,7 +30,7 @@ func TestAFleetFromInstallationToPurge(t *testing.T) {
 	f.each("people log in from every host to every other", site.visit)
 	f.each("numbers are the same everywhere, and who wrote a file is its owner everywhere", site.share)
 	f.each("Session Manager runs as served users", site.sessionManager)
-	f.each("doctor finds it well, and a fault with the command that mends it", site.examine)
+	f.each("doctor finds it well, and a fault with the command that fixes it", site.examine)
 	f.revoke()
 	f.each("a key that is revoked opens nothing", site.revoked)
 	f.remove()

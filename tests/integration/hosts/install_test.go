@@ -182,7 +182,7 @@ func (s site) examine() {
 	}
 	for _, c := range faults {
 		s.Run("sh", "-c", c.fault)
-		if r := s.Try("iam-cachefill", "doctor"); r.Code != 1 || !strings.Contains(r.Stdout, "mend: "+c.mend) {
+		if r := s.Try("iam-cachefill", "doctor"); r.Code != 1 || !strings.Contains(r.Stdout, "fix: "+c.mend) {
 			s.t.Errorf("doctor after %q: %v\n%s", c.fault, r, r.Stdout)
 		}
 		s.Run("sh", "-c", c.mend)
