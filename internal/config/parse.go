@@ -41,7 +41,7 @@ func Parse(name string, data []byte) (Config, error) {
 	}
 	r := reader{file: name, at: findPositions(data), config: Default()}
 	r.document(document)
-	r.together()
+	r.validate()
 	if len(r.faults) > 0 {
 		r.faults.sort()
 		return Config{}, r.faults

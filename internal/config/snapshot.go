@@ -49,8 +49,8 @@ func readSigningKey(v value) (string, bool) {
 	return s, true
 }
 
-// togetherPublish checks [publish] once all keys are read.
-func (r *reader) togetherPublish() {
+// checkPublish checks [publish] once all keys are read.
+func (r *reader) checkPublish() {
 	if !r.given["publish.url"] {
 		for _, key := range []string{"key", "trusted_keys", "expires"} {
 			if r.given["publish."+key] {

@@ -36,17 +36,17 @@ func (r *reader) shared(table map[string]any) {
 	}
 }
 
-// together checks what concerns more than one key, once all are read.
-func (r *reader) together() {
-	r.togetherSource()
-	r.togetherPublish()
-	r.togetherIDs()
+// validate checks what concerns more than one key, once all are read.
+func (r *reader) validate() {
+	r.checkSource()
+	r.checkPublish()
+	r.checkIDs()
 	if r.config.Accounts.ExpiresTag != "" && r.config.Source.Kind == "iam" && !r.config.Source.Bulk {
 		r.fault("needs tags, which are read in bulk only", "add bulk = true to [source]", "accounts", "expires_tag")
 	}
 }
 
-func (r *reader) togetherSource() {
+func (r *reader) checkSource() {
 	source := &r.config.Source
 	if source.Kind != "iam" {
 		if !r.given["source.refresh"] {
@@ -75,7 +75,7 @@ func (r *reader) togetherSource() {
 	}
 }
 
-func (r *reader) togetherIDs() {
+func (r *reader) checkIDs() {
 	ids := r.config.IDs
 	held := map[uint32]string{}
 	for _, id := range sortedKeys(ids.Pin) {
