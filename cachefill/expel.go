@@ -166,16 +166,14 @@ func putOut(ctx context.Context, c config.Config, name string, people, known []r
 	host, err := readHost(log)
 	fault(err)
 	if err == nil {
-		ended, err := sessions.End(ctx, p.UIDs, sessions.Limits{Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Host: host})
-		fault(err)
-		for _, e := range ended {
-			fault(e.Err)
-			for i := range x.People {
-				if x.People[i].UID == e.UID && e.Err == nil {
-					x.People[i].Processes = e.Processes
-				}
-			}
+		limits := sessions.Limits{Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Host: host}
+		fault(x.end(ctx, p.UIDs, limits))
+		// Who was let in a moment before the refresh opens the session now.
+		select {
+		case <-ctx.Done():
+		case <-time.After(letInBefore):
 		}
+		fault(x.end(ctx, p.UIDs, limits))
 	}
 	_, err = invalidateNscd(ctx, log)
 	fault(err)
@@ -187,6 +185,24 @@ func putOut(ctx context.Context, c config.Config, name string, people, known []r
 	}
 	x.Left = append(x.Left, left...)
 	return x
+}
+
+// letInBefore is more than sshd takes from asking whether a person may come in
+// to opening the session.
+const letInBefore = 2 * time.Second
+
+// end ends what runs under these uids, and counts it.
+func (x *expulsion) end(ctx context.Context, uids []uint32, limits sessions.Limits) error {
+	ended, err := sessions.End(ctx, uids, limits)
+	for _, e := range ended {
+		err = errors.Join(err, e.Err)
+		for i := range x.People {
+			if x.People[i].UID == e.UID && e.Err == nil {
+				x.People[i].Processes += e.Processes
+			}
+		}
+	}
+	return err
 }
 
 // unique leaves out what a Person has twice, and empty words.

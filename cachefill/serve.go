@@ -87,11 +87,13 @@ func (d *daemon) listed(name string) (control.Answer, control.Standing) {
 	if r == nil {
 		return control.Answer{}, control.Unlisted
 	}
-	user, shared, ok := r.Logins.Listed(name)
-	if !ok {
-		return control.Answer{}, control.Unlisted
+	switch user, shared, ok := r.Logins.Listed(name); {
+	case ok:
+		return control.Answer{User: user, Shared: shared}, control.Listed
+	case r.Logins.LetsNobodyIn(name):
+		return control.Answer{}, control.Nobody
 	}
-	return control.Answer{User: user, Shared: shared}, control.Listed
+	return control.Answer{}, control.Unlisted
 }
 
 // admit answers one question of the account helper.

@@ -65,6 +65,9 @@ const (
 	Unlisted Standing = iota
 	// Listed is the name of a person whose keys are known.
 	Listed
+	// Nobody is a name under which the last answer of the directory lets nobody
+	// in. What was said about it before does not count.
+	Nobody
 )
 
 // Counts are counts since the server was made.

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/keys"
 )
 
@@ -83,10 +84,12 @@ func NobodyWaits(ctx context.Context) bool { return ctx.Value(waitedForKey{}) !=
 // keys answers q, at the latest when ctx ends. The lookup itself goes on then,
 // for those who ask next.
 func (l *lookups) keys(ctx context.Context, q Question) (Answer, error) {
-	if q.Key != "" {
-		if listed, standing := l.listed(q.Name); standing == Listed && !has(listed, q.Key) {
-			return l.toStranger(ctx, q.Name, listed)
-		}
+	listed, standing := l.listed(q.Name)
+	switch {
+	case standing == Nobody:
+		return nobody(q.Name), nil
+	case standing == Listed && q.Key != "" && !has(listed, q.Key):
+		return l.toStranger(ctx, q.Name, listed)
 	}
 	it, older := l.join(q.Name)
 	switch {
@@ -98,16 +101,25 @@ func (l *lookups) keys(ctx context.Context, q Question) (Answer, error) {
 	return Answer{}, ErrBusy
 }
 
+// nobody is the answer about a name that opens nothing.
+func nobody(name string) Answer { return Answer{User: cache.UserKeys{Name: name}} }
+
 // renewed returns what an older answer said, and what was learned after it.
 func (l *lookups) renewed(name string, older *lookup) Answer {
-	if listed, standing := l.listed(name); standing == Listed {
+	switch listed, standing := l.listed(name); standing {
+	case Listed:
 		return listed
+	case Nobody:
+		return nobody(name)
 	}
 	return older.answer
 }
 
 // enough returns an answer for name that is good without a lookup.
 func (l *lookups) enough(name string) (Answer, bool) {
+	if _, standing := l.listed(name); standing == Nobody {
+		return nobody(name), true
+	}
 	room := l.spare()
 	l.mu.Lock()
 	now := time.Now()

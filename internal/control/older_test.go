@@ -335,3 +335,38 @@ func TestAnOlderAnswerIsRenewedWithoutAnotherQuestion(t *testing.T) {
 		}
 	})
 }
+
+// Somebody who reconnects without a pause must not come in after the refresh
+// that knows, by what was said before it.
+func TestNoAnswerIsUsedAgainAboutANameThatIsNobodysByNow(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"at once": 0, "while all turns are taken": 4 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			d := newDirectory(5)
+			test := func(t *testing.T, s *Server) {
+				d.mu.Lock()
+				d.gone = map[string]bool{person(0): true}
+				d.mu.Unlock()
+				before := d.lookups(person(0))
+				if opens, a, err := ask(t, s, person(0), aKey(person(0))); opens || a.User.Login || err != nil {
+					t.Errorf("the key opens: %v, login %v, %v", opens, a.User.Login, err)
+				}
+				if a, ok := s.lookups.enough(person(0)); !ok || a.User.Login {
+					t.Errorf("the account phase is told: login %v, %v; want a no", a.User.Login, ok)
+				}
+				if got := d.lookups(person(0)); got != before {
+					t.Errorf("%d lookups about a name that is nobody's", got-before)
+				}
+			}
+			if wait > 0 {
+				pressed(t, d, test)
+				return
+			}
+			bubble(t, d, func(t *testing.T, s *Server) {
+				if opens, _, err := ask(t, s, person(0), aKey(person(0))); !opens {
+					t.Fatal(err)
+				}
+				test(t, s)
+			})
+		})
+	}
+}

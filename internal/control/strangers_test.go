@@ -38,6 +38,7 @@ type directory struct {
 	takes  time.Duration
 	tokens *rate.Limiter // calls that IAM is asked; nil: no bound
 	down   error
+	gone   map[string]bool // whom the last answer lets in no more
 	asked  []string
 }
 
@@ -91,6 +92,9 @@ func (d *directory) spare() bool {
 func (d *directory) list(name string) (Answer, Standing) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.gone[name] {
+		return Answer{}, Nobody
+	}
 	ks, ok := d.listed[name]
 	if !ok {
 		return Answer{}, Unlisted

@@ -24,3 +24,11 @@ func (l *Logins) Listed(name string) (u cache.UserKeys, shared []string, ok bool
 	u, _ = selectKeys(l.setup.Keys, p, listing, a.at, l.setup.Now())
 	return u, p.Shared, true
 }
+
+// LetsNobodyIn reports whether the last answer of the directory lets nobody of
+// this login name in.
+func (l *Logins) LetsNobodyIn(name string) bool {
+	a := l.last()
+	_, ok := a.person(name)
+	return a.known && !ok
+}
