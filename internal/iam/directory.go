@@ -156,6 +156,11 @@ func (c *Client) readGroup(ctx context.Context, name string) (*part, error) {
 	p.group = &directory.Group{}
 	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
 		out, err := c.iam.GetGroup(ctx, &awsiam.GetGroupInput{GroupName: &name, Marker: marker, MaxItems: c.pages.items()})
+		var none *types.NoSuchEntityException
+		if p.group.ID != "" && errors.As(err, &none) {
+			// Nobody may lose a right by half a walk: the next one tells.
+			return page{}, incomplete(op, "the group was there at the begin of the walk, and is not at its end")
+		}
 		if err != nil {
 			return page{}, missing(err, op, ErrNoSuchGroup, "correct the name in the configuration, or create the group")
 		}

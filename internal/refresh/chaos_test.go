@@ -30,6 +30,9 @@ func TestEveryFaultAtEveryCallLeavesACompleteState(t *testing.T) {
 	}
 	for _, kind := range emulator.Faults {
 		for _, times := range []int{1, -1} {
+			if kind == emulator.None && times < 0 {
+				continue // nothing tells such answers from the truth, and few people are never too many
+			}
 			t.Run(fmt.Sprintf("%s, %d times", kind, times), func(t *testing.T) {
 				h := newHostOf(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 2}}, impatient)
 				h.refresh()

@@ -274,7 +274,8 @@ func TestAWriterWaitsForTheLockAndNoLongerThanItMay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+	fd := int(lock.Fd())
+	if err := unix.Flock(fd, unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
 	store := NewFileStore(path)
@@ -283,7 +284,7 @@ func TestAWriterWaitsForTheLockAndNoLongerThanItMay(t *testing.T) {
 	if _, err := store.Write(short, []byte("x"), ""); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "another publisher holds it") {
 		t.Errorf("while it is held: %v", err)
 	}
-	time.AfterFunc(50*time.Millisecond, func() { _ = unix.Flock(int(lock.Fd()), unix.LOCK_UN) })
+	time.AfterFunc(50*time.Millisecond, func() { _ = unix.Flock(fd, unix.LOCK_UN) })
 	if _, err := store.Write(context.Background(), []byte("x"), ""); err != nil {
 		t.Errorf("after it was freed: %v", err)
 	}
