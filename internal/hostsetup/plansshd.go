@@ -199,6 +199,11 @@ func (h *Host) sshdVersion(ctx context.Context) (major, minor int) {
 // sshdUnits are the names that sshd's service has on distributions.
 var sshdUnits = []string{"ssh.service", "sshd.service"}
 
+// lookingUp are services that look users up for as long as they live. glibc
+// before 2.33 reads nsswitch.conf once in a process's life, so that cron there
+// would take the crontab of a person of ours for an orphan's.
+var lookingUp = []string{"nscd.service", "cron.service", "crond.service", "atd.service"}
+
 // reload lets running services see what was changed, and says what it could
 // not do. A reload of sshd ends no session. daemon says that our own unit is
 // another now.
@@ -225,8 +230,10 @@ func (h *Host) reload(ctx context.Context, restart []string, daemon bool) (notes
 		run("systemctl", verb, unit)
 		break
 	}
-	if _, err := h.Run(ctx, "systemctl", "is-active", "--quiet", "nscd.service"); err == nil {
-		run("systemctl", "restart", "nscd.service")
+	for _, unit := range lookingUp {
+		if _, err := h.Run(ctx, "systemctl", "is-active", "--quiet", unit); err == nil {
+			run("systemctl", "restart", unit)
+		}
 	}
 	return notes
 }

@@ -6,7 +6,7 @@
 #        ways.sh host NAME UID                 su, sudo in an open session
 #        ways.sh jobs NAME UID SINCE           did cron and at run the person's jobs since then, and do the
 #                                              person's systemd units start?
-#        ways.sh due                           at's waiting jobs are due now
+#        ways.sh due NAME UID                  the person's job of at is due now
 #        ways.sh odd NAME UID PAM              the key of an active person, at other names
 #        ways.sh become NAME UID OTHER         what an active person may not do to others or to the own entry
 #
@@ -165,7 +165,7 @@ due() {
 	now=$(printf %08x $(($(date +%s) / 60)))
 	cd /var/spool/cron/atjobs || exit
 	for job in a*; do
-		mv "$job" "${job%????????}$now"
+		[ "$(stat -c %u "$job")" != "$uid" ] || mv "$job" "${job%????????}$now"
 	done
 	kill -HUP "$(cat /run/atd.pid)"
 }
