@@ -29,6 +29,9 @@ func (l *Logins) Admit(ctx context.Context, name string) (cache.UserKeys, error)
 		return cache.UserKeys{}, errors.New("the directory cannot be asked about one user")
 	}
 	p, err := l.users.admit(ctx, a.policy, had)
+	if err != nil && l.denials.has(had.ID) {
+		return nobody, nil
+	}
 	if err != nil {
 		return cache.UserKeys{}, err
 	}

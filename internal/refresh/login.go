@@ -31,6 +31,9 @@ func (l *Logins) Ask(ctx context.Context, name string) (cache.UserKeys, []string
 	if errors.Is(err, directory.ErrNoSuchUser) {
 		p, err = person{}, nil
 	}
+	if err != nil && l.denials.has(had.ID) {
+		return nobody, nil, nil // keys.db may not say so yet, on a full disk for one
+	}
 	if err != nil {
 		return cache.UserKeys{}, nil, err
 	}
