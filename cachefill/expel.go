@@ -69,6 +69,7 @@ func expel(cmd *cobra.Command, o *options, name string, anyway bool) error {
 	// The keys of somebody who is out are not kept: what is known before counts.
 	before, _ := explain(cmd, o, name)
 	all, err := refreshAndExplain(cmd, o, c, name, log)
+	unasked := err
 	if err != nil && anyway {
 		log.Warn("the directory cannot be asked; what is known counts", "error", err)
 		all, err = explain(cmd, o, name)
@@ -81,6 +82,10 @@ func expel(cmd *cobra.Command, o *options, name string, anyway bool) error {
 		return err
 	}
 	x := putOut(cmd.Context(), c, name, people, append(before, all...), log)
+	if unasked != nil {
+		// What runs has ended, but rights may be as they were.
+		x.Errors = append(x.Errors, fmt.Sprintf("rights are those of the last refresh: %v", unasked))
+	}
 	if o.json {
 		err = printJSON(cmd.OutOrStdout(), x)
 	} else {
