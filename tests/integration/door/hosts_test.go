@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -301,6 +302,10 @@ func (s site) prepare() {
 		}
 	}, func(name string) testbed.Result {
 		return s.Try(script, "prepare", name, s.lasting.uids[name])
+	})
+	// cron keeps what it knows of people when it reads their files.
+	s.Eventually("cron has run everybody's job", 3*time.Minute, func() bool {
+		return s.Run("sh", "-c", "ls "+place+"/cron | wc -l") == strconv.Itoa(len(names))
 	})
 }
 
