@@ -21,7 +21,7 @@ func TestTheOwnerOfAHomeIsFoundAlongLinks(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	for name, uid := range map[string]int{"alice": 2001000001, "data": 0, "data/bob": 2001000002, "roots": 0} {
-		if err := os.Mkdir(at(name), 0o755); err != nil {
+		if err := os.MkdirAll(at(name), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Chown(at(name), uid, uid); err != nil {
