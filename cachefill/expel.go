@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,6 +70,11 @@ func expel(cmd *cobra.Command, o *options, name string, anyway bool) error {
 	// The keys of somebody who is out are not kept: what is known before counts.
 	before, _ := explain(cmd, o, name)
 	all, err := refreshAndExplain(cmd, o, c, name, log)
+	// An answer without anybody, as where the last person goes, is believed when
+	// removal.confirm of them came in a row.
+	for n := 1; n < c.Removal.Confirm && err != nil && strings.Contains(err.Error(), accounts.ErrEmptyAnswer.Error()); n++ {
+		all, err = refreshAndExplain(cmd, o, c, name, log)
+	}
 	unasked := err
 	if err != nil && anyway {
 		log.Warn("the directory cannot be asked; what is known counts", "error", err)

@@ -21,8 +21,8 @@ var update = flag.Bool("update", false, "write the picture of the imports into d
 const (
 	module = "github.com/nss-iam/nss-iam/"
 	page   = "docs/architecture.md"
-	begin  = "<!-- imports: go test ./tests/architecture -update -->\n```\n"
-	end    = "```\n<!-- imports end -->"
+	begin  = "<!-- not run: a picture, drawn by go test ./tests/architecture -update -->\n```text\n"
+	end    = "```\n\n## Why it is so"
 )
 
 // imports are the packages of this module, by their folder, and what each

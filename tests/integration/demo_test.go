@@ -28,7 +28,7 @@ func checkout(t *testing.T) *testbed.Host {
 		cp -r Makefile nss packaging docs tests /srv/nss-iam/
 		mkdir /srv/nss-iam/build
 		cd "$2"
-		cp -r libnss_iam.so.2 iam-cachefill authkeys iam-emulator completion /srv/nss-iam/build/
+		cp -r libnss_iam.so.2 iam-cachefill authkeys account iam-emulator completion /srv/nss-iam/build/
 		chmod -R a+rX /srv/nss-iam`, "sh", root, build)
 	return host
 }

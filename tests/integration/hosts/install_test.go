@@ -55,6 +55,7 @@ func (s site) install() {
 /etc/ld.so.cache
 /etc/systemd/system/multi-user.target.wants/nss-iam.service
 /var/lib/nss-iam/state.db
+/etc/nss-iam/environment
 `
 	for _, line := range differences(s.before, s.census()) {
 		if path := strings.Fields(line)[1]; !strings.Contains(expected, "/"+path+"\n") {
