@@ -119,7 +119,7 @@ func (s site) removed() {
 		return !strings.Contains(s.Run("loginctl", "list-sessions", "--no-legend"), "bob") && s.Try("pgrep", "-u", "bob").Code == 1
 	})
 	s.Eventually("the log tells of it", time.Minute, func() bool {
-		return strings.Contains(s.Run("journalctl", "-u", "nss-iam", "-o", "cat", "--no-pager"), "ended a removed user's processes")
+		return strings.Contains(s.Run("journalctl", "-u", "nss-iam", "-o", "cat", "--no-pager"), "ended the processes of somebody who is out")
 	})
 	if s.Try("test", "-d", "/home/bob").Code != 0 {
 		s.t.Error("bob's home is gone")
