@@ -1,5 +1,5 @@
 # The commands of nss-iam. README.md names the two that matter: make demo, make
-# test. HACKING.md says which is for what.
+# test. HACKING.md says what each is for.
 
 GO      ?= go
 CC      ?= cc

@@ -29,7 +29,7 @@ type openOptions struct {
 	log    *slog.Logger
 }
 
-// sources are whom a configuration's refresher asks.
+// sources are what a configuration's refresher asks.
 type sources struct {
 	directory directory.Source
 	users     directory.UserSource // about one user, at a login and by the sweep

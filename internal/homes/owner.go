@@ -14,8 +14,8 @@ const maxLinks = 40
 // maxComponents bounds a look along links that grow.
 const maxComponents = 256
 
-// Owner returns the uid that owns the folder at a path, as whoever enters the
-// path would find it. ok is false where nothing is there, where something other
+// Owner returns the uid that owns the folder at a path, as a process that
+// enters the path finds it. ok is false where nothing is there, where something other
 // than a folder is, and where it cannot be known without side effects.
 //
 // Looking mounts nothing. An O_PATH descriptor of an automount point refers to
@@ -77,8 +77,7 @@ func Owner(name string) (uid uint32, ok bool) {
 
 // Foreign returns the uid that owns a home that is to be somebody else's.
 //
-// A folder of root's is nobody's yet: whoever makes homes makes them as root
-// and gives them away, and nobody but root can have put anything into it.
+// A folder of root's is nobody's yet: homes are made by root and given away, and nobody but root can have put anything into it.
 func Foreign(home string, uid uint32) (owner uint32, foreign bool) {
 	owner, ok := Owner(home)
 	return owner, ok && owner != uid && owner != 0

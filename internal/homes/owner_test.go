@@ -76,7 +76,7 @@ func TestAFolderIsForeignIfAnotherNumberThanRootsOwnsIt(t *testing.T) {
 }
 
 // The test is the automounter of a point of its own. Processes of its process
-// group see through the point, so whoever looks is a process of another group.
+// group see through the point, so the process that looks is of another group.
 func TestLookingAtAnAutomountPointMountsNothing(t *testing.T) {
 	if name := os.Getenv("LOOK_AT_A_HOME"); name != "" {
 		uid, ok := Owner(name)
