@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,7 +77,7 @@ func TestAUserAboutWhomTheDirectoryDoesNotAnswerStopsNobodyElse(t *testing.T) {
 		swept := h.sweep()
 		h.same("users left over", swept.Left, 0)
 	}
-	h.same("questions about bob within a few minutes", refused.asked, 1)
+	h.same("questions about bob within a few minutes", refused.asked.Load(), int64(1))
 	h.same("alice's cached keys", h.cached("alice"), alicesKeys)
 	h.same("carol's cached keys", h.cached("carol"), carolsKey)
 	h.same("bob's cached keys", h.cached("bob"), "")
@@ -100,12 +101,12 @@ type refusing struct {
 	directory.UserSource
 	id    string
 	all   bool
-	asked int
+	asked atomic.Int64 // a sweep asks in parallel
 }
 
 func (r *refusing) Keys(ctx context.Context, u directory.User, q directory.KeyQuery) (directory.KeyListing, error) {
 	if u.ID == r.id || r.all {
-		r.asked++
+		r.asked.Add(1)
 		return directory.KeyListing{}, errors.Join(directory.ErrUserRefused, errors.New("arn:aws:iam::1:user/reader lacks iam:ListSSHPublicKeys"))
 	}
 	return r.UserSource.Keys(ctx, u, q)
@@ -120,8 +121,8 @@ func TestADirectoryThatAnswersAboutNobodyEndsTheSweep(t *testing.T) {
 	if _, err := h.Logins.Sweep(t.Context(), 0); !errors.Is(err, directory.ErrUserRefused) {
 		t.Errorf("got %v, want the refusal", err)
 	}
-	if refused.asked > 30 {
-		t.Errorf("%d questions were asked, want an end after about 10", refused.asked)
+	if asked := refused.asked.Load(); asked > 30 {
+		t.Errorf("%d questions were asked, want an end after about 10", asked)
 	}
 }
 
