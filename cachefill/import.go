@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
-	"github.com/nss-iam/nss-iam/internal/awsec2ssh"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/directory"
+	"github.com/nss-iam/nss-iam/internal/importer"
 )
 
 func importCommand(o *options) *cobra.Command {
@@ -27,7 +27,7 @@ widdix/aws-ec2-ssh, did, and a plan for the numbers of the users which that tool
 made. Nothing is changed; all commands of the plan are comments.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: job(func(cmd *cobra.Command, args []string) error {
-			file := awsec2ssh.ConfigPath
+			file := importer.ConfigPath
 			if len(args) == 1 {
 				file = args[0]
 			}
@@ -35,7 +35,7 @@ made. Nothing is changed; all commands of the plan are comments.`,
 			if err != nil {
 				return err
 			}
-			s := awsec2ssh.Parse(string(old))
+			s := importer.Parse(string(old))
 			text := s.Config()
 			c, err := config.Parse(o.configFile, []byte(text))
 			if err != nil && !errors.Is(err, config.ErrNotConfigured) {
@@ -52,7 +52,7 @@ made. Nothing is changed; all commands of the plan are comments.`,
 }
 
 // planOf asks IAM for the ids that the numbers are made of.
-func planOf(ctx context.Context, s awsec2ssh.Settings, c config.Config) (string, error) {
+func planOf(ctx context.Context, s importer.Settings, c config.Config) (string, error) {
 	passwd, err := os.ReadFile("/etc/passwd")
 	if err != nil {
 		return "", err
@@ -61,9 +61,9 @@ func planOf(ctx context.Context, s awsec2ssh.Settings, c config.Config) (string,
 	if err != nil {
 		return "", err
 	}
-	users := awsec2ssh.LocalUsers(string(passwd), string(group), s.Marker())
+	users := importer.LocalUsers(string(passwd), string(group), s.Marker())
 	if len(users) == 0 {
-		return awsec2ssh.Plan(nil), nil
+		return importer.Plan(nil), nil
 	}
 	if c.Source.Kind == "" {
 		return "", errors.New("the configuration must be mended first")
@@ -78,16 +78,16 @@ func planOf(ctx context.Context, s awsec2ssh.Settings, c config.Config) (string,
 	if err != nil {
 		return "", err
 	}
-	moves := make([]awsec2ssh.Move, len(users))
+	moves := make([]importer.Move, len(users))
 	for i, local := range users {
 		moves[i].LocalUser = local
 		for _, u := range answer.Directory.Users {
-			if awsec2ssh.UnixName(u.Name) == local.Name {
+			if importer.UnixName(u.Name) == local.Name {
 				moves[i].IAM, moves[i].ID = u.Name, u.ID
 				moves[i].New = accounts.UserUID(u.ID, accounts.Range{Low: c.IDs.Low, High: c.IDs.High})
 				moves[i].Pin = local.UID >= config.MinID && local.UID <= config.MaxID
 			}
 		}
 	}
-	return awsec2ssh.Plan(moves), nil
+	return importer.Plan(moves), nil
 }

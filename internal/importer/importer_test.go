@@ -1,4 +1,4 @@
-package awsec2ssh
+package importer
 
 import (
 	"errors"
