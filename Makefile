@@ -29,7 +29,7 @@ programs:
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/iam-cachefill ./cachefill
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/authkeys ./authkeys
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/account ./authkeys/account
-	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/iam-emulator ./tests/emulator
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/iam-emulator ./tests/emulator/iam-emulator
 
 include nss/build.mk
 include packaging/packaging.mk

@@ -17,9 +17,9 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/control"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/keys"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 

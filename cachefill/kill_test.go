@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/cache"
-	"github.com/nss-iam/nss-iam/internal/emulator"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 

@@ -18,8 +18,8 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/directory"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/state"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 	"github.com/nss-iam/nss-iam/tests/powerloss"
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )

@@ -21,9 +21,9 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/homes"
 	"github.com/nss-iam/nss-iam/internal/sessions"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 func TestMain(m *testing.M) {

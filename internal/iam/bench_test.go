@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/nss-iam/nss-iam/internal/directory"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 // BenchmarkDirectory reads 5,000 users from an emulator in the same process:

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/directory"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 func TestOnAnInstanceRegionAndCredentialsAreItsOwn(t *testing.T) {

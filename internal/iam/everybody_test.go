@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"github.com/nss-iam/nss-iam/internal/directory"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 func TestEverybodyOfTheAccountIsNamedWhereThatIsAllowed(t *testing.T) {

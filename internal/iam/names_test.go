@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 // nameServer has the process ask a name server that answers every question with

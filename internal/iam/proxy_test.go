@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/nss-iam/nss-iam/internal/emulator"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 // Of a process of its own: net/http reads the environment's proxies once.

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/nss-iam/nss-iam/internal/directory"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 // A name is not a person: what is listed under it is believed only if it was

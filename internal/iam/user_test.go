@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/directory"
-	"github.com/nss-iam/nss-iam/internal/emulator"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 func TestKeysAreListedAndOnlyUnknownActiveBodiesFetched(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/directory"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 // slowByItem passes requests on, and takes a time for each item that they ask

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 func TestWhoMayComeInIsAskedWithoutListingKeys(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
-	"github.com/nss-iam/nss-iam/internal/emulator"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 // newFleetHost is a host of 5,000 users with two keys each, all of them known.

@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/cache"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 

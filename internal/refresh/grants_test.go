@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
-	"github.com/nss-iam/nss-iam/internal/emulator"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 func TestWhatLocalFilesGrantANamesakeIsFound(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 // aGoldenImage is a host of six people that was stopped, or copied, before three

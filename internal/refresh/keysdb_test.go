@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/cache"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 

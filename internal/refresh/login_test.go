@@ -15,9 +15,9 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/directory"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/state"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 // What the directory said at a login is the answer. That it cannot be written,

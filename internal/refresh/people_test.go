@@ -13,9 +13,9 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 func TestARemovalIsConfirmedBeforeTheUserIsAFormerOne(t *testing.T) {

@@ -20,12 +20,12 @@ import (
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/directory"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/keys"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
 	"github.com/nss-iam/nss-iam/internal/state"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 var company = emulator.Company{

@@ -96,7 +96,7 @@ func Credentials() []string {
 	return []string{"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey}
 }
 
-// Do calls the emulator's /admin API (see internal/emulator, admin.go) and
+// Do calls the emulator's /admin API (see tests/emulator, admin.go) and
 // reads a JSON answer into out, unless that is nil.
 func (iam *IAM) Do(method, path string, in, out any) {
 	iam.h.t.Helper()

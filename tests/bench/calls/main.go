@@ -17,13 +17,13 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
-	"github.com/nss-iam/nss-iam/internal/emulator"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/keys"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/schedule"
 	"github.com/nss-iam/nss-iam/internal/state"
 	"github.com/nss-iam/nss-iam/tests/bench/page"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 func main() {

@@ -1,5 +1,5 @@
 // Command iam-emulator serves an AWS account of its own for tests and the
-// demo: see package internal/emulator. It prints the address that it listens
+// demo: see package emulator. It prints the address that it listens
 // on, and runs until it is told to stop. It is not installed anywhere.
 package main
 
@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nss-iam/nss-iam/internal/emulator"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 func main() {

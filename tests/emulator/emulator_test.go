@@ -22,7 +22,7 @@ import (
 	"github.com/aws/smithy-go"
 	"golang.org/x/crypto/ssh"
 
-	"github.com/nss-iam/nss-iam/internal/emulator"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 func start(t *testing.T, options emulator.Options) *emulator.Emulator {
