@@ -17,9 +17,9 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
-	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/doctor"
+	"github.com/nss-iam/nss-iam/internal/health"
 	"github.com/nss-iam/nss-iam/internal/homes"
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
 )
@@ -34,8 +34,11 @@ func doctorCommand(o *options) *cobra.Command {
 			if os.Geteuid() != 0 {
 				return errors.New("doctor looks at what only root may see; run it with sudo")
 			}
-			findings := doctor.Examine(cmd.Context(), input(cmd.Context(), o.configFile))
-			var err error
+			p, err := input(cmd.Context(), o.configFile)
+			if err != nil {
+				return err
+			}
+			findings := doctor.Examine(cmd.Context(), p)
 			if o.json {
 				err = printJSON(cmd.OutOrStdout(), findings)
 			} else {
@@ -64,20 +67,22 @@ func printDiagnosis(w io.Writer, findings []doctor.Finding) error {
 	return err
 }
 
-// patient reads what the doctor judges.
-func input(ctx context.Context, configFile string) doctor.Input {
-	c, err := loadConfig(configFile)
+// input reads what doctor judges.
+func input(ctx context.Context, configFile string) (doctor.Input, error) {
+	v, err := lookAt(ctx, configFile)
+	if err != nil {
+		return doctor.Input{}, err
+	}
+	c := v.config
+	facts := v.facts
+	facts.ConfigError, facts.NotConfigured = "", false // doctor looks at the file itself
+	facts.Trials = nil                                 // and tries now what the daemon tried
 	p := doctor.Input{
-		Host: hostsetup.This(), ConfigFile: configFile, ConfigError: err,
-		CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam", HomesFolder: homesFolder(c), Now: time.Now(),
+		Host: hostsetup.This(), ConfigFile: configFile, ConfigError: v.configError, Health: health.Examine(facts),
+		CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam", HomesFolder: homesFolder(c),
 		AllowOwn: c.Keys.OwnFile == "allow", Sudo: len(c.Sudo.Groups) > 0 || c.Sudo.GroupsTag != "",
 	}
-	if p.CacheDir == "" {
-		p.CacheDir = config.Default().Cache.Dir
-	}
 	_, p.HelperGID = helperIDs()
-	s := readServed(p.CacheDir)
-	p.Served = doctor.Served{NSSError: s.NSSError, KeysError: s.KeysError, Refresh: c.Source.Refresh}
 	if t, _, err := cache.ReadNSS(p.CacheDir); err == nil {
 		for _, h := range homesOf(t) {
 			if p.Served.Name == "" {
@@ -91,15 +96,8 @@ func input(ctx context.Context, configFile string) doctor.Input {
 			}
 		}
 	}
-	if f := staleKeys(c, peopleWithKeys(p.CacheDir)); f != nil {
-		p.Served.Stale, p.Served.StaleMend = f.Error(), f.remedy()
-	}
-	if r, err := readReport(p.CacheDir); err == nil {
-		p.Served.Success, p.Served.LastError = r.Success, r.Error
-		p.ForeignHomes, p.LocalFiles = faultsOf(r.Findings)
-	}
-	if _, err := (control.Client{Path: socketPath}).Status(ctx); err == nil {
-		p.Served.Daemon = true
+	if v.last != nil {
+		p.ForeignHomes, p.LocalFiles = faultsOf(v.last.Findings)
 	}
 	if p.ConfigError == nil {
 		p.AWS = func(ctx context.Context) []doctor.Attempt { return trySources(ctx, c) }
@@ -107,7 +105,7 @@ func input(ctx context.Context, configFile string) doctor.Input {
 	if name, ok := strings.CutPrefix(c.Source.URL, "file://"); ok {
 		p.Snapshot = name
 	}
-	return p
+	return p, nil
 }
 
 // faultsOf picks out of a refresh's findings what a person can put right on this

@@ -125,7 +125,7 @@ func refreshAndExplain(cmd *cobra.Command, o *options, c config.Config, name str
 	}
 	started := time.Now()
 	outcome, err := r.Refresh(cmd.Context(), refresh.Options{})
-	if err = errors.Join(err, tellReport(newReport(started, outcome, err, a, c), c)); err != nil {
+	if err = errors.Join(err, tellReport(newReport(s, started, outcome, err, a, c), c)); err != nil {
 		return nil, err
 	}
 	return r.Explain(name)

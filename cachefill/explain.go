@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nss-iam/nss-iam/internal/control"
+	"github.com/nss-iam/nss-iam/internal/health"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 )
 
@@ -31,12 +32,17 @@ func explainCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			v, err := lookAt(cmd.Context(), o.configFile)
+			if err != nil {
+				return err
+			}
+			stops := health.StopsLogins(v.findings(), v.facts.Policy)
 			if o.json {
 				err = printJSON(cmd.OutOrStdout(), all)
 			} else {
-				err = printExplanations(cmd.OutOrStdout(), args[0], all)
+				err = printExplanations(cmd.OutOrStdout(), args[0], all, stops)
 			}
-			if err == nil && !anyServed(all) {
+			if err == nil && (!anyServed(all) || len(stops) > 0) {
 				err = errNo
 			}
 			return err
@@ -78,14 +84,14 @@ func explain(cmd *cobra.Command, o *options, name string) ([]refresh.Explanation
 
 func anyServed(all []refresh.Explanation) bool {
 	for _, x := range all {
-		if x.State == "served" && !x.Denied {
+		if x.State == "served" && !x.Denied && x.KeysRefused == "" && (x.Cached == nil || x.Cached.Useless == "") {
 			return true
 		}
 	}
 	return false
 }
 
-func printExplanations(w io.Writer, name string, all []refresh.Explanation) error {
+func printExplanations(w io.Writer, name string, all []refresh.Explanation, stops []health.Finding) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintf(w, "%.200q: nobody of this name was in IAM's last answer, and nobody of this name is remembered\n", name)
 		return err
@@ -112,6 +118,14 @@ func printExplanations(w io.Writer, name string, all []refresh.Explanation) erro
 		if err := printKeys(w, x); err != nil {
 			return err
 		}
+		if x.Kind != "user" || x.State != "served" {
+			continue
+		}
+		for _, f := range stops {
+			if _, err := fmt.Fprintf(w, "  NO   this host: %s\n       what to do: %s\n", f.What, f.Fix); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -119,6 +133,9 @@ func printExplanations(w io.Writer, name string, all []refresh.Explanation) erro
 func printKeys(w io.Writer, x refresh.Explanation) error {
 	if x.Denied {
 		_, _ = fmt.Fprintln(w, "  NO   groups: a login since the last refresh found the user out of them; the next refresh decides")
+	}
+	if x.Kind == "user" && x.State == "served" && x.KeysRefused != "" {
+		_, _ = fmt.Fprintf(w, "  NO   keys: the directory does not answer about them: %s\n", x.KeysRefused)
 	}
 	switch {
 	case x.Kind != "user" || x.State != "served":
@@ -128,6 +145,9 @@ func printKeys(w io.Writer, x refresh.Explanation) error {
 		return err
 	case len(x.Keys) == 0:
 		_, err := fmt.Fprintf(w, "  NO   keys: IAM had none at %s\n       what to do: upload one: aws iam upload-ssh-public-key\n", x.KeysListed.Format(time.RFC3339))
+		return err
+	}
+	if err := printCached(w, x.Cached); err != nil {
 		return err
 	}
 	for _, k := range x.Keys {
@@ -143,4 +163,17 @@ func printKeys(w io.Writer, x refresh.Explanation) error {
 		}
 	}
 	return nil
+}
+
+// printCached says until when a person's cached keys open logins.
+func printCached(w io.Writer, c *refresh.KeysCache) (err error) {
+	switch {
+	case c == nil:
+		_, err = fmt.Fprintln(w, "  NO   cached keys: keys.db has none of this user; the directory is asked at a login")
+	case c.Useless != "":
+		_, err = fmt.Fprintf(w, "  NO   cached keys: %s\n       what to do: iam-cachefill refresh; if that fails, it says why\n", c.Useless)
+	case !c.Until.IsZero():
+		_, err = fmt.Fprintf(w, "  yes  cached keys: they open logins without the directory until %s\n", c.Until.Format(time.RFC3339))
+	}
+	return err
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/nss-iam/nss-iam/internal/health"
 )
 
 // writeMetrics replaces the file at path with the report's figures in the text
@@ -18,11 +20,11 @@ import (
 //
 // Source: node_exporter's textfile collector,
 // https://github.com/prometheus/node_exporter#textfile-collector
-func writeMetrics(path string, r report, s served) error {
+func writeMetrics(path string, r report, s served, f health.Facts) error {
 	m := metrics{}
 	m.set("info", "The program's version.", 1, labels{"version": r.Version})
 	m.at("last_attempt_timestamp_seconds", "When the last refresh began.", r.Attempt, nil)
-	m.at("last_success_timestamp_seconds", "When the last good refresh began.", r.Success, nil)
+	m.ever("last_success_timestamp_seconds", "When the last good refresh began; 0 if there was none.", r.Success, nil)
 	m.set("refresh_failures", "Refreshes that failed in a row.", float64(r.Failures), nil)
 	m.set("refresh_duration_seconds", "How long the last refresh took.", r.Took.Seconds(), nil)
 	m.set("refresh_interval_seconds", "The configured time between refreshes.", r.Refresh.Seconds(), nil)
@@ -65,10 +67,44 @@ func writeMetrics(path string, r report, s served) error {
 	} else {
 		file("keys.db", false, 0, time.Time{})
 	}
+	m.keys(f)
+	m.problems(health.Examine(f))
+	if p := r.Snapshot; p != nil {
+		m.at("snapshot_written_timestamp_seconds", "When the snapshot in use was written.", p.Written, nil)
+		m.at("snapshot_expires_timestamp_seconds", "When the snapshot in use expires.", p.Expires, nil)
+	}
 	if err := m.write(path); err != nil {
 		return fmt.Errorf("write metrics: %w", err)
 	}
 	return nil
+}
+
+// keys adds how old cached keys are: that decides who gets in while the directory
+// cannot be asked.
+func (m metrics) keys(f health.Facts) {
+	m.at("keys_oldest_check_timestamp_seconds", "When the keys of the person who waits longest were checked.", f.Keys.Oldest, nil)
+	m.at("keys_median_check_timestamp_seconds", "When the keys of half of the people had been checked.", f.Keys.Median, nil)
+	m.set("keys_useless", "People who may log in and whose cached keys are too old to open anything.", float64(len(f.Keys.Useless)), nil)
+	if p := f.Policy; p.MaxStale > 0 && p.Online != "require" {
+		m.set("keys_max_stale_seconds", "The age from which on cached keys open nothing: keys.max_stale.", p.MaxStale.Seconds(), nil)
+	}
+}
+
+// problems adds how many findings are not good. A check without any is there as
+// 0, so that an alert ends.
+func (m metrics) problems(findings []health.Finding) {
+	count := map[[2]string]int{}
+	for _, check := range health.Checks {
+		count[[2]string{check, health.Broken}], count[[2]string{check, health.Warning}] = 0, 0
+	}
+	for _, f := range findings {
+		if f.State != health.Good {
+			count[[2]string{f.Check, f.State}]++
+		}
+	}
+	for of, n := range count {
+		m.set("problems", "What is broken on this host, or should be looked at, by what status says.", float64(n), labels{"check": of[0], "state": of[1]})
+	}
 }
 
 // labels are a sample's label names and values.
@@ -93,6 +129,15 @@ func (m metrics) at(name, help string, t time.Time, of labels) {
 	if !t.IsZero() {
 		m.set(name, help, float64(t.UnixMilli())/1000, of)
 	}
+}
+
+// ever adds a time as a gauge's sample, and 0 for what never was, so that rules
+// about its age hold.
+func (m metrics) ever(name, help string, t time.Time, of labels) {
+	if t.IsZero() {
+		t = time.Unix(0, 0)
+	}
+	m.at(name, help, t, of)
 }
 
 // count adds a counter's sample.

@@ -102,7 +102,7 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 	started := time.Now()
 	r.Policy.Accept = strings.Join(strings.Fields("iam-cachefill publish "+p.url+" --accept-removals"), " ")
 	outcome, err := r.Refresh(cmd.Context(), refresh.Options{AcceptRemovals: p.accept})
-	report := newReport(started, outcome, err, asked, c)
+	report := newReport(s, started, outcome, err, asked, c)
 	var done publication
 	if err == nil {
 		if done, err = sweepAndWrite(cmd.Context(), r, writer, func(p publication) { p.tell(log) }); err == nil {

@@ -85,9 +85,10 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 	}
 	started := time.Now()
 	outcome, err := r.Refresh(cmd.Context(), ask)
+	var told report
 	if !ask.DryRun {
-		report := newReport(started, outcome, err, asked, c)
-		err = errors.Join(err, tellReport(report, c))
+		told = newReport(s, started, outcome, err, asked, c)
+		err = errors.Join(err, tellReport(told, c))
 	}
 	if err != nil {
 		return err
@@ -105,6 +106,11 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 	}
 	endSessions(cmd.Context(), c, r, log)
 	swept, err := r.Logins.Sweep(cmd.Context(), 0)
+	told.live = live{SweepError: textOf(err)}
+	if err != nil {
+		told.SweepFailing = started
+	}
+	err = errors.Join(err, tellReport(told, c)) // keys.db is another by now
 	if swept.Users > 0 && !o.json {
 		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "keys: %d of %d users\n", swept.Keys, swept.Users)
 	}

@@ -17,8 +17,10 @@ import (
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/directory"
+	"github.com/nss-iam/nss-iam/internal/health"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
+	"github.com/nss-iam/nss-iam/internal/state"
 )
 
 // A report is what the last refresh of this boot left for status to tell. It
@@ -46,11 +48,22 @@ type report struct {
 	Calls     map[string]int64 `json:",omitempty"` // AWS requests by action since the program started
 	Throttles map[string]int64 `json:",omitempty"`
 	Rate      float64          // AWS calls a second at most just now
-	Logins    control.Counts   // questions of logins that were refused for rate since the daemon started
+	live
 
 	Snapshot  *snapshot.Status `json:",omitempty"` // the one in use
 	Published *publication     `json:",omitempty"` // the last publication
 	Unwritten string           `json:",omitempty"` // why the last publication failed
+}
+
+// A live is what the daemon learns between refreshes, too.
+type live struct {
+	Logins     control.Counts // questions of logins that were refused for rate since the daemon started
+	LoginError string         `json:",omitempty"` // why the directory could not be asked at the last login
+	Tried      time.Time      `json:",omitzero"`  // when the daemon last tried what logins need
+	Trials     []health.Trial `json:",omitempty"` // what came of it
+
+	SweepError   string    `json:",omitempty"` // why the last sweep over keys ended early
+	SweepFailing time.Time `json:",omitzero"`  // since when sweeps do
 }
 
 // reportPath is where the report on a cache folder is: each folder has its own,
@@ -63,9 +76,20 @@ func reportPath(dir string) string {
 	return filepath.Join(filepath.Dir(socketPath), name)
 }
 
-// newReport tells of a refresh that began at started.
-func newReport(started time.Time, o refresh.Outcome, err error, a sources, c config.Config) report {
-	before, _ := readReport(c.Cache.Dir)
+// lastReport is the report before this one. After a reboot it has only when a
+// refresh was good last.
+func lastReport(s *state.Store, c config.Config) report {
+	r, err := readReport(c.Cache.Dir)
+	if err != nil || r.Success.IsZero() {
+		r.Success = loadSuccess(s)
+	}
+	return r
+}
+
+// newReport tells of a refresh that began at started, and has the state keep when
+// it was good.
+func newReport(s *state.Store, started time.Time, o refresh.Outcome, err error, a sources, c config.Config) report {
+	before := lastReport(s, c)
 	stats := a.stats()
 	r := report{
 		Version: version, Attempt: started, Took: time.Since(started), Refresh: c.Source.Refresh,
@@ -75,11 +99,9 @@ func newReport(started time.Time, o refresh.Outcome, err error, a sources, c con
 	if r.Snapshot == nil && a.snapshot != nil {
 		r.Snapshot = before.Snapshot
 	}
-	r.Refused = before.Refused
-	if keys, _, err := cache.ReadKeys(c.Cache.Dir); err == nil {
-		for _, u := range keys.Users {
-			r.Keys += len(u.Keys)
-		}
+	r.Refused, r.live = before.Refused, before.live
+	for _, u := range readServed(c.Cache.Dir).tables.Users {
+		r.Keys += len(u.Keys)
 	}
 	if err != nil {
 		r.Error, r.Failures = err.Error(), before.Failures+1
@@ -88,6 +110,7 @@ func newReport(started time.Time, o refresh.Outcome, err error, a sources, c con
 			r.Refused++
 		}
 	} else {
+		_ = saveSuccess(s, started, saveSuccessEvery) // for after a reboot; a disk that is full is told of elsewhere
 		r.Success, r.Admitted, r.Users, r.Groups, r.Whole, r.Findings = started, o.Admitted, o.Users, o.Groups, o.Whole, o.Findings
 	}
 	r.Skipped = accounts.Count(r.Findings)
@@ -108,7 +131,8 @@ func readReport(dir string) (report, error) {
 func tellReport(r report, c config.Config) error {
 	err := writeReport(c.Cache.Dir, r)
 	if c.Metrics.TextFile != "" {
-		err = errors.Join(err, writeMetrics(c.Metrics.TextFile, r, readServed(c.Cache.Dir)))
+		now, s := time.Now(), readServed(c.Cache.Dir)
+		err = errors.Join(err, writeMetrics(c.Metrics.TextFile, r, s, factsOf(c, s, &r, now)))
 	}
 	return err
 }
@@ -160,6 +184,7 @@ type served struct {
 	NSSError  string          `json:",omitempty"`
 	Keys      *cache.KeysMeta `json:",omitempty"`
 	KeysError string          `json:",omitempty"`
+	tables    cache.KeyTables // of keys.db
 }
 
 func readServed(dir string) served {
@@ -171,10 +196,10 @@ func readServed(dir string) served {
 	} else {
 		s.NSS = &m
 	}
-	if _, m, err := cache.ReadKeys(dir); err != nil {
+	if t, m, err := cache.ReadKeys(dir); err != nil {
 		s.KeysError = err.Error()
 	} else {
-		s.Keys = &m
+		s.Keys, s.tables = &m, t
 	}
 	return s
 }

@@ -71,6 +71,7 @@ type daemon struct {
 	refresher *refresh.Refresher // nil until there is a configuration that says who may log in
 	sources   sources
 	publisher *publisher // nil without [publish]
+	learned   live       // since the daemon started
 
 	server    atomic.Pointer[control.Server] // nil until it listens
 	kick      chan struct{}                  // asks for a refresh soon
@@ -105,6 +106,8 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 	if d.current() != nil {
 		d.restore()
 	}
+	d.reportStart()
+	defer d.saveSuccess()
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -341,8 +344,8 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 		}
 	}
 	d.reporting.Lock()
-	report := newReport(started, outcome, err, a, c)
-	report.Logins = d.logins()
+	report := newReport(d.state, started, outcome, err, a, c)
+	report.live = d.live()
 	if err == nil && writer != nil {
 		d.publish(ctx, r, writer, &report)
 	}
@@ -446,6 +449,9 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 	defer sweep.Stop()
 	news, written := 0, time.Now()
 	note := func(what, message string, err error) {
+		if what == "sweep" && ctx.Err() == nil && !errors.Is(err, refresh.ErrRetired) {
+			d.noteSweep(err)
+		}
 		if ctx.Err() == nil && !errors.Is(err, refresh.ErrRetired) && d.faults.note(what, err, 0) && err != nil {
 			d.log.Error(message, "error", err)
 		}

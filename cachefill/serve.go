@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -38,7 +39,10 @@ func (d *daemon) serve(ctx context.Context, listener net.Listener) error {
 		Strangers: func() float64 { return strangersShare * d.settings().Source.Rate / callsOfALookup },
 		Status: func(context.Context) (any, error) {
 			r, err := readReport(d.settings().Cache.Dir)
-			r.Logins = d.logins()
+			if errors.Is(err, fs.ErrNotExist) {
+				err = nil // somebody emptied the folder; the next refresh writes it
+			}
+			r.live = d.live()
 			return r, err
 		},
 		Refresh: func(ctx context.Context, ask control.RefreshRequest) (any, error) {
@@ -64,14 +68,6 @@ const (
 	// callsOfALookup is what one of them costs: the groups and the keys.
 	callsOfALookup = 2
 )
-
-// logins counts what was refused for rate since the daemon started.
-func (d *daemon) logins() control.Counts {
-	if server := d.server.Load(); server != nil {
-		return server.Counts()
-	}
-	return control.Counts{}
-}
 
 // spare reports whether IAM may be asked about a login that could do without.
 func (d *daemon) spare() bool {
@@ -116,7 +112,13 @@ const loginQuiet = 10 * time.Minute
 // noteLogin logs, once for each cause, that the directory cannot be asked at
 // logins: what the cache answers is older.
 func (d *daemon) noteLogin(ctx context.Context, err error) {
-	if ctx.Err() == nil && d.faults.note("login", err, loginQuiet) {
+	if ctx.Err() != nil {
+		return
+	}
+	if !errors.Is(err, directory.ErrUserRefused) { // that is one user's matter
+		d.learn(func(l *live) { l.LoginError = textOf(err) })
+	}
+	if d.faults.note("login", err, loginQuiet) {
 		d.log.Warn("the directory cannot be asked at logins; the cache answers, as keys.online says", "error", err)
 	}
 }

@@ -1,59 +1,50 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
-	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
+	"github.com/nss-iam/nss-iam/internal/health"
 )
 
 func statusCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Say what is served, how old it is, and who is left out",
-		Long:  "Say what is served, how old it is, and who is left out, without asking AWS.\nExits with 1 if no sound cache is served, or if the last refresh failed.",
-		Args:  cobra.NoArgs,
+		Long: "Say what is served, how old it is, and who is left out, without asking AWS.\n" +
+			"Exits with 1 if somebody cannot log in, or soon cannot: no sound cache, a refresh that failed,\n" +
+			"keys that are too old, no daemon although its unit is installed; with 2 if the configuration is wrong.",
+		Args: cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
-			c, err := loadConfig(o.configFile)
-			if err != nil && !errors.Is(err, config.ErrNotConfigured) {
+			v, err := lookAt(cmd.Context(), o.configFile)
+			if err != nil {
 				return err
 			}
-			s := status{served: readServed(c.Cache.Dir)}
-			if f := staleKeys(c, peopleWithKeys(c.Cache.Dir)); f != nil {
-				s.Stale = f.Error() + "; " + f.remedy()
-			}
-			var live report
-			if b, err := (control.Client{Path: socketPath}).Status(cmd.Context()); err == nil {
-				s.Daemon = true
-				_ = json.Unmarshal(b, &live) // of an older daemon, which counts nothing
-			}
-			switch r, err := readReport(c.Cache.Dir); {
-			case err == nil:
-				if s.Daemon {
-					r.Logins = live.Logins
-				}
-				s.Last = &r
-			case !errors.Is(err, fs.ErrNotExist):
-				return err
+			s := status{served: v.served, Daemon: v.daemon == health.Answers, Stale: v.facts.Slow, Last: v.last, Health: v.findings(), facts: v.facts}
+			if s.Stale != "" {
+				s.Stale += "; " + v.facts.SlowRemedy
 			}
 			if o.json {
 				err = printJSON(cmd.OutOrStdout(), s)
 			} else {
-				err = s.print(cmd.OutOrStdout(), time.Now())
+				err = s.print(cmd.OutOrStdout())
 			}
-			if err == nil && !s.good() {
-				err = errNo
+			switch {
+			case err != nil:
+				return err
+			case v.facts.ConfigError != "":
+				return v.configError
+			case !health.Sound(s.Health):
+				return errNo
 			}
-			return err
+			return nil
 		}),
 	}
 }
@@ -64,13 +55,13 @@ type status struct {
 	Daemon bool    // one answers on the socket
 	Stale  string  `json:",omitempty"` // why cached keys grow too old though all is well
 	Last   *report `json:",omitempty"` // the last refresh since the host booted
+
+	Health []health.Finding // what is good, and what is not
+	facts  health.Facts
 }
 
-func (s status) good() bool {
-	return s.NSSError == "" && (s.Last == nil || s.Last.Error == "" && s.Last.Unwritten == "")
-}
-
-func (s status) print(w io.Writer, now time.Time) error {
+func (s status) print(w io.Writer) error {
+	now := s.facts.Now
 	ago := func(t time.Time) string {
 		return fmt.Sprintf("%s ago (%s)", now.Sub(t).Round(time.Second), t.Format(time.RFC3339))
 	}
@@ -78,9 +69,10 @@ func (s status) print(w io.Writer, now time.Time) error {
 	row := func(name, format string, args ...any) {
 		_, _ = fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
-	if s.Daemon {
+	switch s.facts.Daemon {
+	case health.Answers:
 		row("daemon", "running")
-	} else {
+	case health.Silent:
 		row("daemon", "not running")
 	}
 	if s.NSS != nil {
@@ -93,11 +85,17 @@ func (s status) print(w io.Writer, now time.Time) error {
 	} else {
 		row("keys.db", "%s", s.KeysError)
 	}
+	if s.Keys != nil {
+		row("keys", "%s", s.facts.Checked())
+	}
 	if s.Stale != "" {
 		row("sweep", "%s", s.Stale)
 	}
 	if r := s.Last; r == nil {
 		row("last refresh", "none since this host booted")
+		if t := s.facts.Success; !t.IsZero() {
+			row("last good refresh", "%s", ago(t))
+		}
 	} else {
 		if r.Error != "" {
 			row("last refresh", "failed %s, %d in a row: %s", ago(r.Attempt), r.Failures, r.Error)
@@ -126,10 +124,20 @@ func (s status) print(w io.Writer, now time.Time) error {
 			row("logins", "%d questions with unknown keys refused for rate, %d given an answer up to a minute old, %d without a turn", n.Limited, n.Older, n.Busy)
 		}
 	}
-	if err := t.Flush(); err != nil || s.Last == nil {
+	if err := t.Flush(); err != nil {
 		return err
 	}
-	return printFindings(w, s.Last.Findings)
+	if s.Last != nil {
+		if err := printFindings(w, s.Last.Findings); err != nil {
+			return err
+		}
+	}
+	return printProblems(w, s.Health)
+}
+
+// printProblems prints what is not good, as doctor does.
+func printProblems(w io.Writer, findings []health.Finding) error {
+	return printDiagnosis(w, slices.DeleteFunc(slices.Clone(findings), func(f health.Finding) bool { return f.State == health.Good }))
 }
 
 func printFindings(w io.Writer, findings []accounts.Finding) error {

@@ -20,10 +20,6 @@ var Unpublished = cache.LoginPolicy{
 	Online: "require", Timeout: 2 * time.Second, Range: accounts.Range{Low: cache.MinID, High: cache.MaxID},
 }
 
-// clockTolerance is how far a clock may be set back before cached answers
-// count as stale.
-const clockTolerance = 5 * time.Minute
-
 // A Rule says which answer counts.
 type Rule struct {
 	Policy cache.LoginPolicy
@@ -57,12 +53,10 @@ func (r Rule) Answer(ask func(context.Context) (cache.UserKeys, error), cached *
 	if cached == nil {
 		return Answer{}, nil
 	}
-	age := r.Now().Sub(cached.Checked).Truncate(time.Second)
-	switch limit := r.Policy.MaxStale; {
-	case limit > 0 && age > limit:
-		return Answer{}, fmt.Errorf("cached keys are %s old, keys.max_stale is %s", age, limit)
-	case limit > 0 && age < -clockTolerance:
-		return Answer{}, fmt.Errorf("cached keys are dated %s ahead, so the clock was set back and nobody knows how old they are", -age)
+	now := r.Now()
+	if err := r.Policy.Usable(cached.Checked, now); err != nil {
+		return Answer{}, err
 	}
+	age := now.Sub(cached.Checked).Truncate(time.Second)
 	return Answer{cached, fmt.Sprintf("cache of %s ago", max(age, 0))}, nil
 }

@@ -114,6 +114,34 @@ type LoginPolicy struct {
 	Chain    []string       // the other helper's argument vector; nil: none
 }
 
+// clockTolerance is how far a clock may be set back before cached keys count as
+// of unknown age.
+const clockTolerance = 5 * time.Minute
+
+// Usable returns why keys that were checked at this time open nothing from the
+// cache now, or nil if they open logins.
+func (p LoginPolicy) Usable(checked, now time.Time) error {
+	age := now.Sub(checked).Truncate(time.Second)
+	switch {
+	case p.MaxStale == 0:
+		return nil
+	case age > p.MaxStale:
+		return fmt.Errorf("cached keys are %s old, keys.max_stale is %s", age, p.MaxStale)
+	case age < -clockTolerance:
+		return fmt.Errorf("cached keys are dated %s ahead, so the clock was set back and nobody knows how old they are", -age)
+	}
+	return nil
+}
+
+// Until returns when keys that were checked at this time begin to open nothing
+// from the cache; zero: never.
+func (p LoginPolicy) Until(checked time.Time) time.Time {
+	if p.MaxStale == 0 {
+		return time.Time{}
+	}
+	return checked.Add(p.MaxStale)
+}
+
 // KeysMeta describes a published keys.db.
 type KeysMeta struct {
 	Generation uint64 // one more with every publication

@@ -6,26 +6,20 @@ package doctor
 
 import (
 	"context"
-	"time"
 
+	"github.com/nss-iam/nss-iam/internal/health"
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
 )
 
 // States of a finding.
 const (
-	Good    = "good"
-	Warning = "warning" // works, or may work, but somebody should look
-	Broken  = "broken"  // somebody cannot log in, or should not be able to
+	Good    = health.Good
+	Warning = health.Warning
+	Broken  = health.Broken
 )
 
 // A Finding is the result of one check.
-type Finding struct {
-	Check string // "nsswitch", "sshd", …
-	State string
-	What  string // a sentence without its full stop
-	Why   string `json:",omitempty"` // why it matters; "" where all is good
-	Fix   string `json:",omitempty"` // the command, or what to do
-}
+type Finding = health.Finding
 
 // An Attempt is one thing tried with AWS. The error names what is missing.
 type Attempt struct {
@@ -36,16 +30,10 @@ type Attempt struct {
 // A Fault is something that the last refresh found, and what to do about it.
 type Fault struct{ What, Remedy string }
 
-// A Served is what the caller read of the served files.
+// A Served is some user who is served, if there is one.
 type Served struct {
-	NSSError, KeysError string
-	Name                string // of some served user, or ""
-	UID                 uint32
-	Success             time.Time     // of the last good refresh; zero where none is known
-	Refresh             time.Duration // the configured time between refreshes
-	LastError           string        // of the last refresh
-	Daemon              bool          // it answers
-	Stale, StaleMend    string        // why cached keys grow too old though all is well; "" where they do not
+	Name string // or ""
+	UID  uint32
 }
 
 // An Input is a host and what the caller knows of it.
@@ -64,10 +52,10 @@ type Input struct {
 	ForeignHomes []Fault  // homes that another uid owns, as the last refresh found them
 	LocalFiles   []Fault  // what the host's own files take from people, or take of ours, as the last refresh found it
 	Served       Served
-	Snapshot     string // the file that users are read from: source.kind is "file"; or ""
+	Health       []Finding // what package health says of the host
+	Snapshot     string    // the file that users are read from: source.kind is "file"; or ""
 	// AWS tries what the configuration needs of AWS; nil where nobody is asked.
 	AWS func(ctx context.Context) []Attempt
-	Now time.Time
 }
 
 // Examine runs every check.
@@ -77,7 +65,7 @@ func Examine(ctx context.Context, p Input) []Finding {
 	e.files()
 	e.library(ctx)
 	e.host(ctx)
-	e.served()
+	e.findings = append(e.findings, e.Health...)
 	e.foreignHomes()
 	e.localFiles()
 	e.snapshot()
@@ -88,14 +76,7 @@ func Examine(ctx context.Context, p Input) []Finding {
 }
 
 // Sound reports whether nothing is broken.
-func Sound(findings []Finding) bool {
-	for _, f := range findings {
-		if f.State == Broken {
-			return false
-		}
-	}
-	return true
-}
+func Sound(findings []Finding) bool { return health.Sound(findings) }
 
 // An examination collects findings.
 type examination struct {
@@ -108,5 +89,5 @@ func (e *examination) good(check, what string) {
 }
 
 func (e *examination) add(state, check, what, why, mend string) {
-	e.findings = append(e.findings, Finding{check, state, what, why, mend})
+	e.findings = append(e.findings, Finding{Check: check, State: state, What: what, Why: why, Fix: mend})
 }

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
@@ -57,7 +56,6 @@ func healthy(t *testing.T) (Input, map[string]string) {
 		"getent pa":      "alice:*:2001000001:2001000001::/home/alice:/bin/bash\n",
 		"sudo --version": "Sudo version 1.9.13\n", "timedatec": "yes\n", "journalctl": "",
 	}
-	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	return Input{
 		Host: &hostsetup.Host{Root: root, Run: func(_ context.Context, argv ...string) (string, error) {
 			line := strings.Join(argv, " ")
@@ -71,9 +69,9 @@ func healthy(t *testing.T) (Input, map[string]string) {
 			}
 			return "", errors.New("no such program")
 		}},
-		ConfigFile: "/etc/nss-iam/config.toml", CacheDir: "/var/lib/nss-iam", HelperGID: 0, HomesByPAM: true, Sudo: true, Now: now,
-		Served: Served{Name: "alice", UID: 2001000001, Success: now.Add(-time.Minute), Refresh: 5 * time.Minute, Daemon: true},
-		AWS:    func(context.Context) []Attempt { return []Attempt{{What: "users"}} },
+		ConfigFile: "/etc/nss-iam/config.toml", CacheDir: "/var/lib/nss-iam", HelperGID: 0, HomesByPAM: true, Sudo: true,
+		Served: Served{Name: "alice", UID: 2001000001}, Health: []Finding{{Check: "daemon", State: Good, What: "the daemon answers"}},
+		AWS: func(context.Context) []Attempt { return []Attempt{{What: "users"}} },
 	}, answers
 }
 
@@ -153,10 +151,9 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 		{"an initgroups line that ends before ours", func(p *Input, _ map[string]string) {
 			_ = os.WriteFile(p.Host.Root+"/etc/nsswitch.conf", []byte("passwd: files iam\ngroup: files iam\ninitgroups: files iam\n"), 0o644)
 		}, "nsswitch", setUp},
-		{"no daemon", func(p *Input, _ map[string]string) { p.Served.Daemon = false }, "daemon", "systemctl"},
-		{"an old refresh", func(p *Input, _ map[string]string) { p.Served.Success = p.Now.Add(-time.Hour) }, "refresh", "systemctl status"},
-		{"a failed refresh", func(p *Input, _ map[string]string) { p.Served.LastError = "throttled" }, "refresh", "refresh"},
-		{"a damaged cache", func(p *Input, _ map[string]string) { p.Served.NSSError = "damaged" }, "cache", "refresh"},
+		{"what package health finds", func(p *Input, _ map[string]string) {
+			p.Health = append(p.Health, Finding{Check: "keys", State: Broken, What: "too old", Why: "nobody gets in", Fix: "iam-cachefill refresh"})
+		}, "keys", "refresh"},
 		{"a missing permission", func(p *Input, _ map[string]string) {
 			p.AWS = func(context.Context) []Attempt {
 				return []Attempt{{"users", errors.New(`read group "x": access denied: iam:GetGroup; add to the policy: {"Effect": "Allow"}`)}}

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
 )
@@ -111,33 +110,6 @@ func (e *examination) sshd(s hostsetup.Sight) {
 		e.add(Warning, "sshd", "sshd does not pass %U: "+command, "the helper cannot compare the number that sshd found with its own", "with OpenSSH 7.7 or later: "+setUp)
 	default:
 		e.good("sshd", "sshd asks the key helper")
-	}
-}
-
-func (e *examination) served() {
-	s := e.Served
-	if !s.Daemon {
-		e.add(Broken, "daemon", "the daemon does not answer", "nothing is refreshed", "systemctl enable --now nss-iam; journalctl -u nss-iam")
-	} else {
-		e.good("daemon", "the daemon answers")
-	}
-	for file, fault := range map[string]string{"nss.db": s.NSSError, "keys.db": s.KeysError} {
-		if fault != "" {
-			e.add(Broken, "cache", file+" cannot be served from: "+fault, "nobody, or nobody's keys, are known", "iam-cachefill refresh")
-		}
-	}
-	if s.Stale != "" {
-		e.add(Warning, "sweep", s.Stale, "while IAM cannot be asked, keys that are too old open nothing", s.StaleMend)
-	}
-	switch age := e.Now.Sub(s.Success); {
-	case s.LastError != "":
-		e.add(Broken, "refresh", "the last refresh failed: "+s.LastError, "what is served grows old", "iam-cachefill refresh")
-	case s.Success.IsZero():
-		e.add(Warning, "refresh", "no refresh since the host started is known", "what is served may be old", "iam-cachefill refresh")
-	case s.Refresh > 0 && age > 3*s.Refresh:
-		e.add(Broken, "refresh", fmt.Sprintf("the last good refresh was %s ago, and one is due every %s", age.Round(time.Second), s.Refresh), "what is served grows old", "systemctl status nss-iam")
-	default:
-		e.good("refresh", fmt.Sprintf("refreshed %s ago", age.Round(time.Second)))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/cache"
 )
 
 // An Explanation says why somebody can or cannot log in. It survives JSON.
@@ -15,6 +16,16 @@ type Explanation struct {
 	KeysListed time.Time      `json:",omitzero"` // when IAM was last asked for the keys; zero: never
 	Keys       []ExplainedKey `json:",omitempty"`
 	Denied     bool           `json:",omitempty"` // a right was lost since the last refresh, so that no key opens anything from the cache
+
+	KeysRefused string     `json:",omitempty"` // why the directory does not answer about the keys
+	Cached      *KeysCache `json:",omitempty"` // of a person who may log in: what keys.db has; nil: nobody of this name
+}
+
+// A KeysCache says what a person's cached keys open.
+type KeysCache struct {
+	Checked time.Time `json:",omitzero"`  // when the directory was asked, as keys.db has it
+	Until   time.Time `json:",omitzero"`  // from when on they open nothing; zero: no limit
+	Useless string    `json:",omitempty"` // why they open nothing now
 }
 
 // An ExplainedKey is one of a person's keys and what becomes of it.
@@ -72,6 +83,8 @@ func (l *Logins) explain(x *Explanation) error {
 	if err != nil {
 		return err
 	}
+	x.KeysRefused = l.listings.refusalOf(x.ID)
+	x.Cached = cached(l.setup.Dir, a.people[i].Name, l.setup.Now())
 	x.Denied, x.KeysListed = l.denials.has(x.ID), listing.Checked
 	_, selection := selectKeys(l.setup.Keys, a.people[i], listing, a.at, l.setup.Now())
 	for _, k := range selection.Keys {
@@ -81,4 +94,22 @@ func (l *Logins) explain(x *Explanation) error {
 		x.Keys = append(x.Keys, ExplainedKey{ID: k.ID, Refused: k.Err.Error()})
 	}
 	return nil
+}
+
+// cached says what keys.db, which decides, has of a login name.
+func cached(dir, name string, now time.Time) *KeysCache {
+	found, err := cache.LookupKeys(dir, name)
+	switch {
+	case err != nil:
+		return &KeysCache{Useless: err.Error()}
+	case found.User == nil:
+		return nil
+	case found.Policy.Online == "require":
+		return &KeysCache{Checked: found.User.Checked}
+	}
+	c := KeysCache{Checked: found.User.Checked, Until: found.Policy.Until(found.User.Checked)}
+	if err := found.Policy.Usable(c.Checked, now); err != nil {
+		c.Useless = err.Error()
+	}
+	return &c
 }

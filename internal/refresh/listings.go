@@ -45,6 +45,16 @@ func (l *listings) forgive() {
 	l.mu.Unlock()
 }
 
+// refusalOf is why the directory does not answer about a user's keys, or "".
+func (l *listings) refusalOf(userID string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r, ok := l.refused[userID]; ok {
+		return fmt.Sprintf("%.600v", r.err)
+	}
+	return ""
+}
+
 // refusedSince are the ids of the users who were refused after a time.
 func (l *listings) refusedSince(t time.Time) (ids []string) {
 	l.mu.Lock()

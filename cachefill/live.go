@@ -1,0 +1,70 @@
+package main
+
+import (
+	"time"
+)
+
+// live is what the daemon learned since its last report.
+func (d *daemon) live() live {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.learned
+	if server := d.server.Load(); server != nil {
+		l.Logins = server.Counts()
+	}
+	return l
+}
+
+// learn changes what the daemon knows between reports.
+func (d *daemon) learn(change func(*live)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change(&d.learned)
+}
+
+// noteSweep keeps how the last sweep over keys ended.
+func (d *daemon) noteSweep(err error) {
+	d.learn(func(l *live) {
+		switch l.SweepError = textOf(err); {
+		case err == nil:
+			l.SweepFailing = time.Time{}
+		case l.SweepFailing.IsZero():
+			l.SweepFailing = time.Now()
+		}
+	})
+}
+
+// textOf is an error's text, or "".
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// reportStart has status and the metrics find a report before the first refresh
+// has ended: after a reboot it may take long, or never end well.
+func (d *daemon) reportStart() {
+	c := d.settings()
+	if d.current() == nil {
+		return
+	}
+	d.reporting.Lock()
+	defer d.reporting.Unlock()
+	r := lastReport(d.state, c)
+	r.Version, r.Refresh, r.live = version, c.Source.Refresh, live{}
+	if err := tellReport(r, c); err != nil {
+		d.log.Warn("tell the status", "error", err)
+	}
+}
+
+// saveSuccess keeps over a reboot when the last refresh was good.
+func (d *daemon) saveSuccess() {
+	r, err := readReport(d.settings().Cache.Dir)
+	if err == nil {
+		err = saveSuccess(d.state, r.Success, 0)
+	}
+	if err != nil {
+		d.log.Debug("when the last refresh was good is not kept", "error", err)
+	}
+}
