@@ -79,3 +79,12 @@ packaging-test:
 # Three releases of Debian, booted and joined: a part of "make test".
 hosts-test: build
 	$(GO) test -count=1 -v -timeout 15m ./tests/integration/hosts
+
+.PHONY: copyright sbom
+# After a change of dependencies.
+copyright:
+	$(GO) run ./packaging/inventory -update
+
+# What is in each built package, beside it: FILE.spdx.json.
+sbom:
+	$(GO) run ./packaging/inventory -sbom $(wildcard $(BUILD)/*.deb $(BUILD)/*.rpm)
