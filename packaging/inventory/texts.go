@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -27,6 +28,12 @@ License: Apache-2.0
  /usr/share/common-licenses/Apache-2.0.
 `
 
+// Debian does not want the Apache License once more where it is one of several
+// in a file.
+var apacheTerms = regexp.MustCompile(`(?s)[ \t]*Apache License\n.*?END OF TERMS AND CONDITIONS\n`)
+
+const elsewhere = "[the terms of the Apache License 2.0: /usr/share/common-licenses/Apache-2.0]\n"
+
 // copyright is debian/copyright: a paragraph for the modules that have the same
 // holders, licences and notices, with each text that Debian's own files have not.
 func copyright(modules []module) string {
@@ -48,7 +55,7 @@ func copyright(modules []module) string {
 			strings.Join(m.copyrights, "\n           "), strings.Join(names, " and "))
 		for _, t := range m.licences {
 			if !onlyApache(t) {
-				b.WriteString(paragraph(t.content))
+				b.WriteString(paragraph(apacheTerms.ReplaceAllString(t.content, elsewhere)))
 			}
 		}
 		if len(m.notices) > 0 {
