@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/iam"
@@ -60,9 +61,13 @@ func openSources(c config.Config, held directory.Origin, log *slog.Logger) (sour
 func openIAM(o openOptions) (sources, error) {
 	c := o.config
 	s := iam.NewSource(iam.Options{
-		Region: c.Source.Region, Endpoint: c.Source.Endpoint, PathPrefix: c.Source.PathPrefix,
-		AssumeRole: c.Source.AssumeRole, ExternalID: c.Source.ExternalID, Rate: c.Source.Rate,
-		Bulk: c.Source.Bulk, BulkTags: c.Publish.URL != "",
+		Options: awsapi.Options{
+			Region:     c.Source.Region,
+			Endpoint:   c.Source.Endpoint,
+			AssumeRole: c.Source.AssumeRole,
+			ExternalID: c.Source.ExternalID,
+			Rate:       c.Source.Rate,
+		}, PathPrefix: c.Source.PathPrefix, Bulk: c.Source.Bulk, BulkTags: c.Publish.URL != "",
 	})
 	return sources{
 		directory: s, users: s, instanceTag: s.InstanceTag, stats: s.Stats, what: "users, groups and members",

@@ -5,9 +5,9 @@ import (
 	"math"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
-	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/schedule"
 )
 
@@ -28,7 +28,7 @@ func staleKeys(c config.Config, people int) *tooStale {
 		return nil
 	}
 	f := tooStale{maxStale: k.MaxStale, rate: c.Source.Rate, sweep: schedule.Sweep{
-		People: people, Calls: 1, Rate: c.Source.Rate * iam.RefreshShare, Age: sweepAge(k), Lag: sweepEvery + cache.CheckedLag(k.MaxStale),
+		People: people, Calls: 1, Rate: c.Source.Rate * awsapi.RefreshShare, Age: sweepAge(k), Lag: sweepEvery + cache.CheckedLag(k.MaxStale),
 	}}
 	if k.TagPrefix != "" && !c.Source.Bulk {
 		f.sweep.Calls = 3 // the keys, the tags, and whose they are
@@ -50,7 +50,7 @@ func (f tooStale) remedy() string {
 	// Three times what a sweep takes leaves it its half, and the lag of an eighth.
 	stale := max(3*(f.sweep.Takes()+sweepEvery), 2*time.Minute)
 	if room := f.maxStale - f.sweep.Age - f.sweep.Lag; room > 0 {
-		rate := float64(f.sweep.People*f.sweep.Calls) / room.Seconds() / iam.RefreshShare
+		rate := float64(f.sweep.People*f.sweep.Calls) / room.Seconds() / awsapi.RefreshShare
 		return fmt.Sprintf("set keys.max_stale to %q, or source.rate to %.1f", short(stale), math.Ceil(rate*10)/10)
 	}
 	return fmt.Sprintf("set keys.max_stale to %q", short(stale))

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/tests/emulator"
@@ -61,7 +62,7 @@ func benchClient(b *testing.B, size emulator.Size, bulk bool) *iam.Client {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { e.Close() })
-	c, err := iam.Open(context.Background(), iam.Options{Region: "eu-west-1", Endpoint: e.URL, Rate: 1e6, Burst: 1e6, Bulk: bulk})
+	c, err := iam.Open(context.Background(), iam.Options{Options: awsapi.Options{Region: "eu-west-1", Endpoint: e.URL, Rate: 1e6, Burst: 1e6}, Bulk: bulk})
 	if err != nil {
 		b.Fatal(err)
 	}

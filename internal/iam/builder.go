@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
@@ -38,7 +39,7 @@ func (p *part) addUsers(op string, users []types.User) error {
 func (p *part) userOf(op string, id, name, path, arn *string, created *time.Time) (directory.User, error) {
 	u := directory.User{ID: aws.ToString(id), Name: aws.ToString(name), Path: aws.ToString(path), Created: aws.ToTime(created).UTC()}
 	if u.ID == "" || u.Name == "" || created == nil {
-		return u, incomplete(op, "user %q has no id, no name or no date of creation", u.Name)
+		return u, awsapi.Incomplete(op, "user %q has no id, no name or no date of creation", u.Name)
 	}
 	return u, p.sameAccount(op, arn)
 }
@@ -46,7 +47,7 @@ func (p *part) userOf(op string, id, name, path, arn *string, created *time.Time
 func (p *part) groupOf(op string, id, name, path, arn *string, created *time.Time) (directory.Group, error) {
 	g := directory.Group{ID: aws.ToString(id), Name: aws.ToString(name), Path: aws.ToString(path), Created: aws.ToTime(created).UTC()}
 	if g.ID == "" || g.Name == "" || created == nil {
-		return g, incomplete(op, "group %q has no id, no name or no date of creation", g.Name)
+		return g, awsapi.Incomplete(op, "group %q has no id, no name or no date of creation", g.Name)
 	}
 	return g, p.sameAccount(op, arn)
 }
@@ -59,7 +60,7 @@ func (p *part) sameAccount(op string, arn *string) error {
 		return nil
 	}
 	if p.account != "" && p.account != fields[4] {
-		return incomplete(op, "it has accounts %q and %q", p.account, fields[4])
+		return awsapi.Incomplete(op, "it has accounts %q and %q", p.account, fields[4])
 	}
 	p.account = strings.Clone(fields[4]) // or the whole ARN stays in memory
 	return nil
@@ -92,7 +93,7 @@ func (b *builder) keepOnly(users map[string]directory.User) {
 func (b *builder) add(p *part) error {
 	if p.account != "" {
 		if b.account != "" && b.account != p.account {
-			return incomplete("read directory", "answers are of accounts %q and %q", b.account, p.account)
+			return awsapi.Incomplete("read directory", "answers are of accounts %q and %q", b.account, p.account)
 		}
 		b.account = p.account
 	}
@@ -110,7 +111,7 @@ func (b *builder) add(p *part) error {
 	// The same group under two names was renamed during the walk, and both
 	// walks may have missed members.
 	if have := b.groups[p.group.ID]; have != nil {
-		return incomplete("read directory", "group %s is %q and %q: it was renamed during the read", have.ID, have.Name, p.group.Name)
+		return awsapi.Incomplete("read directory", "group %s is %q and %q: it was renamed during the read", have.ID, have.Name, p.group.Name)
 	}
 	b.groups[p.group.ID] = p.group
 	return nil
@@ -134,7 +135,7 @@ func (b *builder) directory() (directory.Directory, error) {
 		u := b.users[id]
 		fold := directory.FoldName(u.Name)
 		if other, taken := names[fold]; taken {
-			return directory.Directory{}, incomplete("read directory", "users %s and %s are both called %q: IAM changed during the read", other, id, u.Name)
+			return directory.Directory{}, awsapi.Incomplete("read directory", "users %s and %s are both called %q: IAM changed during the read", other, id, u.Name)
 		}
 		names[fold] = id
 		d.Users = append(d.Users, u)
@@ -144,7 +145,7 @@ func (b *builder) directory() (directory.Directory, error) {
 		g := *b.groups[id]
 		fold := directory.FoldName(g.Name)
 		if other, taken := names[fold]; taken {
-			return directory.Directory{}, incomplete("read directory", "groups %s and %s are both called %q: IAM changed during the read", other, id, g.Name)
+			return directory.Directory{}, awsapi.Incomplete("read directory", "groups %s and %s are both called %q: IAM changed during the read", other, id, g.Name)
 		}
 		names[fold] = id
 		slices.Sort(g.Members)

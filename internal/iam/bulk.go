@@ -8,6 +8,7 @@ import (
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
@@ -20,24 +21,24 @@ func (c *Client) readBulk(ctx context.Context, q directory.Query) (*builder, err
 	all := newPart()
 	groups := make(map[string]*directory.Group) // by name in lower case
 	memberships := make(map[string][]string)    // group name in lower case → user ids
-	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
+	err := c.Walk(ctx, op, func(ctx context.Context, marker *string) (awsapi.Page, error) {
 		out, err := c.iam.GetAccountAuthorizationDetails(ctx, &awsiam.GetAccountAuthorizationDetailsInput{
-			Filter: []types.EntityType{types.EntityTypeUser, types.EntityTypeGroup}, Marker: marker, MaxItems: c.pages.items()})
+			Filter: []types.EntityType{types.EntityTypeUser, types.EntityTypeGroup}, Marker: marker, MaxItems: c.PageItems()})
 		if err != nil {
-			return page{}, err
+			return awsapi.Page{}, err
 		}
 		if out.UserDetailList == nil && out.GroupDetailList == nil {
-			return page{}, incomplete(op, "a page has neither users nor groups")
+			return awsapi.Page{}, awsapi.Incomplete(op, "a page has neither users nor groups")
 		}
 		for i := range out.UserDetailList {
 			u := &out.UserDetailList[i]
 			user, err := all.userOf(op, u.UserId, u.UserName, u.Path, u.Arn, u.CreateDate)
 			if err != nil {
-				return page{}, err
+				return awsapi.Page{}, err
 			}
 			if _, twice := all.users[user.ID]; twice {
 				// Its memberships would be those of two times.
-				return page{}, incomplete(op, "user %q is listed twice: it was renamed during the walk", user.Name)
+				return awsapi.Page{}, awsapi.Incomplete(op, "user %q is listed twice: it was renamed during the walk", user.Name)
 			}
 			if q.Tags || c.options.BulkTags {
 				user.Tags = tagsOf(u.Tags)
@@ -52,22 +53,22 @@ func (c *Client) readBulk(ctx context.Context, q directory.Query) (*builder, err
 			g := &out.GroupDetailList[i]
 			group, err := all.groupOf(op, g.GroupId, g.GroupName, g.Path, g.Arn, g.CreateDate)
 			if err != nil {
-				return page{}, err
+				return awsapi.Page{}, err
 			}
 			fold := directory.FoldName(group.Name)
 			if groups[fold] != nil {
-				return page{}, incomplete(op, "group %q is listed twice: groups were renamed during the walk", group.Name)
+				return awsapi.Page{}, awsapi.Incomplete(op, "group %q is listed twice: groups were renamed during the walk", group.Name)
 			}
 			groups[fold] = &group
 		}
-		return page{out.IsTruncated, out.Marker}, nil
+		return awsapi.Page{Truncated: out.IsTruncated, Marker: out.Marker}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	for fold := range memberships {
 		if groups[fold] == nil {
-			return nil, incomplete(op, "users are in group %q, which is not listed: it was renamed or deleted during the walk", fold)
+			return nil, awsapi.Incomplete(op, "users are in group %q, which is not listed: it was renamed or deleted during the walk", fold)
 		}
 	}
 	return c.choose(q, all, groups, memberships)

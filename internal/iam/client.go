@@ -1,51 +1,27 @@
 // Package iam reads users, groups, memberships, tags and public keys from AWS
-// IAM, and the tags of the instance that it runs on. It owns all talk with IAM,
-// STS, EC2 and the instance metadata service: credentials, rates, retries and
-// paging.
+// IAM. It owns what is IAM's own: the operations, what makes an answer whole,
+// what a name stands for.
 //
 // What it returns is complete or an error; it judges nothing else. It keeps no
-// state but credentials, its rate and its counters, and it writes nothing to
-// AWS.
+// state but the caller's and the list of everybody, and it writes nothing to AWS.
 package iam
 
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
-	"net/http"
-	"os"
-	"regexp"
-	"sync"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
-	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 )
 
-// Options are where and how to read. The zero value is this instance's own
+// ErrNoSuchGroup is in the error of a read of a group that does not exist.
+var ErrNoSuchGroup = errors.New("no such group")
+
+// Options are where and how to read IAM. The zero value is this instance's own
 // account and region, by its own credentials.
 type Options struct {
-	// Region is of STS and EC2, and says which partition's IAM is asked. When
-	// empty it is the environment's or the profile's, else the instance's.
-	Region string
-
-	// Endpoint is a URL that is asked in place of IAM, STS and EC2 alike. A
-	// single service's endpoint is set by the SDK's AWS_ENDPOINT_URL_IAM and
-	// its like.
-	Endpoint string
-
-	// AssumeRole is the ARN of a role through which IAM is read, and
-	// ExternalID what its trust policy asks for.
-	AssumeRole string
-	ExternalID string
+	awsapi.Options // whose Service and Title are set by Open
 
 	// PathPrefix limits a query for all users to those whose path begins with
 	// it; "" is every path.
@@ -56,31 +32,6 @@ type Options struct {
 	// every policy of the account. BulkTags keeps the tags, which come with it
 	// anyway, although a query did not ask for them.
 	Bulk, BulkTags bool
-
-	// Rate is how many calls a second IAM is asked at most, retries included,
-	// and Burst how many at once after a pause: so many for logins, and as
-	// many for everything else. The defaults are DefaultRate and DefaultBurst.
-	Rate  float64
-	Burst int
-
-	// AttemptTimeout bounds one try of a call for which a person waits (see
-	// directory.Urgent), and CallTimeout the call with its retries, but not its wait for
-	// the rate. PageTimeout bounds one try of any other call: a page of a
-	// thousand users takes seconds, from another continent more. The defaults are
-	// DefaultAttemptTimeout, DefaultCallTimeout and DefaultPageTimeout.
-	AttemptTimeout time.Duration
-	CallTimeout    time.Duration
-	PageTimeout    time.Duration
-
-	// Attempts is how often one call is tried, and Backoff the longest pause
-	// between two tries. The defaults are DefaultAttempts and DefaultBackoff.
-	Attempts int
-	Backoff  time.Duration
-
-	// MetadataEndpoint is a URL that is asked in place of the instance
-	// metadata service. When empty it is AWS_EC2_METADATA_SERVICE_ENDPOINT,
-	// else the link-local address.
-	MetadataEndpoint string
 }
 
 // The defaults of Options.
@@ -93,148 +44,26 @@ const (
 	// ten pages, ten published groups as many calls) through without a wait,
 	// and is a fraction of what IAM's own buckets have been seen to hold.
 	DefaultBurst = 20
-
-	DefaultAttemptTimeout = 4 * time.Second
-	DefaultCallTimeout    = 12 * time.Second
-	DefaultPageTimeout    = 30 * time.Second
-	DefaultAttempts       = 6
-	DefaultBackoff        = 3 * time.Second
 )
 
-// parallel is how many calls of one Directory are under way at a time.
-const parallel = 4
-
-// dialTimeout bounds one try to connect. A network that has just come up lost
-// what was sent before, and TCP repeats that later and later.
-const dialTimeout = 3 * time.Second
-
-// metadataTimeout bounds the questions to the metadata service that Open asks,
-// so that hosts outside EC2 do not wait for an address that nobody answers.
-const metadataTimeout = 2 * time.Second
+// How many items a page may have at most. IAM puts up to largestPage on one, and
+// may put fewer.
+const (
+	largestPage  = 1000
+	smallestPage = 100
+)
 
 // A Client reads one IAM account. Its methods may be called from several
 // goroutines, which share its rate.
 type Client struct {
-	options  Options
-	region   string
-	endpoint string // as error messages name it
-
-	iam  *awsiam.Client
-	ec2  *ec2Client
-	imds *imds.Client
-
-	limiter *limiter
-	names   unresolved
-	counter counter
-	pages   pageSize
-	expire  func() // forget cached credentials
-
-	identity sync.Mutex // guards instance
-	instance *imds.InstanceIdentityDocument
+	*awsapi.Caller
+	options Options
+	iam     *awsiam.Client
 }
 
-// Open prepares a client. It asks nobody but the metadata service, and that
-// only for the region where none is configured and for the instance id that
-// names the session of an assumed role. Its ErrNoRegion may pass: the metadata
-// service may come up later.
+// Open prepares a client, as awsapi.Open does a caller.
 func Open(ctx context.Context, o Options) (*Client, error) {
-	o = o.withDefaults()
-	if err := o.check(); err != nil {
-		return nil, err
-	}
-	c := &Client{options: o, limiter: newLimiter(o.Rate, o.Burst), endpoint: o.Endpoint}
-	if c.endpoint == "" {
-		c.endpoint = "IAM"
-	}
-
-	// Loaded twice: the metadata client needs the environment's and the
-	// profile's word on its endpoint, and the credential chain needs that
-	// client, because its own would fall back to version 1.
-	first, err := config.LoadDefaultConfig(ctx)
-	if err != nil {
-		return nil, &Error{Op: "read AWS configuration", Kind: ErrNoCredentials, Cause: err, Remedy: "correct the AWS_* environment or the profile"}
-	}
-	c.imds = imds.NewFromConfig(first, func(m *imds.Options) {
-		m.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.Proxy = nil })
-		m.EnableFallback = aws.FalseTernary
-		if o.MetadataEndpoint != "" {
-			m.Endpoint = o.MetadataEndpoint
-		}
-	})
-	c.region = o.Region
-	if c.region == "" {
-		c.region = first.Region
-	}
-	if c.region == "" {
-		document, err := c.identityDocument(ctx)
-		if err != nil || document.Region == "" {
-			return nil, &Error{Op: "find the AWS region", Kind: ErrNoRegion, Cause: err,
-				Remedy: "set source.region in the configuration, or AWS_REGION, or enable this instance's metadata service (IMDSv2)"}
-		}
-		c.region = document.Region
-	}
-
-	cfg, err := config.LoadDefaultConfig(ctx,
-		config.WithRegion(c.region),
-		config.WithAppID("nss-iam"),
-		// Given here so that the SDK adds the certificates of AWS_CA_BUNDLE to it.
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(o.AttemptTimeout).WithTransportOptions(func(t *http.Transport) {
-			t.MaxIdleConnsPerHost = 2 * parallel
-			t.Proxy = proxy
-		}).WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout })),
-		config.WithEC2RoleCredentialOptions(func(r *ec2rolecreds.Options) { r.Client = c.imds }),
-	)
-	if err != nil {
-		return nil, &Error{Op: "read AWS configuration", Kind: ErrNoCredentials, Cause: err, Remedy: "correct the AWS_* environment or the profile"}
-	}
-	if o.Endpoint != "" {
-		cfg.BaseEndpoint = aws.String(o.Endpoint)
-	}
-	// What follows applies to the clients below only: the credential chain's own
-	// are made by now.
-	patient := cfg.HTTPClient
-	if b, ok := patient.(*awshttp.BuildableClient); ok {
-		patient = b.WithTimeout(o.PageTimeout)
-	}
-	cfg.HTTPClient = plainBodies{byLane{urgent: cfg.HTTPClient, other: patient, names: &c.names}}
-	cfg.Retryer = func() aws.Retryer {
-		return retry.NewStandard(func(s *retry.StandardOptions) {
-			s.MaxAttempts, s.MaxBackoff = o.Attempts, o.Backoff
-		})
-	}
-	cfg.APIOptions = append(cfg.APIOptions, c.counting, wholeAnswers)
-	own := cfg.Credentials
-	cfg.Credentials = named{own, "find AWS credentials", noCredentialsRemedy, true}
-	c.expire = forgets(own)
-	// The instance's own, whatever role IAM is read by: the tags of an
-	// instance are in its own account.
-	if c.ec2, err = newEC2(ctx, cfg); err != nil {
-		return nil, &Error{Op: "read AWS configuration", Kind: ErrNoRegion, Cause: err, Remedy: "correct source.region or the AWS_* environment"}
-	}
-
-	if o.AssumeRole != "" {
-		session := c.sessionName(ctx)
-		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), o.AssumeRole, func(a *stscreds.AssumeRoleOptions) {
-			a.RoleSessionName = session
-			a.Duration = time.Hour
-			if o.ExternalID != "" {
-				a.ExternalID = aws.String(o.ExternalID)
-			}
-		})
-		cached := aws.NewCredentialsCache(role, func(k *aws.CredentialsCacheOptions) {
-			k.ExpiryWindow = 5 * time.Minute
-			k.ExpiryWindowJitterFrac = 0.5
-		})
-		forgetOwn := c.expire
-		c.expire = func() { forgetOwn(); cached.Invalidate() }
-		cfg.Credentials = named{cached, fmt.Sprintf("assume role %q", o.AssumeRole),
-			"let these credentials sts:AssumeRole it, and its trust policy name them and the configured external_id", false}
-	}
-	c.iam = awsiam.NewFromConfig(cfg, func(i *awsiam.Options) { i.APIOptions = append(i.APIOptions, c.limiting) })
-	return c, nil
-}
-
-func (o Options) withDefaults() Options {
+	o.Service, o.Title, o.LargestPage, o.SmallestPage = "IAM", "IAM", largestPage, smallestPage
 	if o.PathPrefix == "" {
 		o.PathPrefix = "/"
 	}
@@ -244,116 +73,9 @@ func (o Options) withDefaults() Options {
 	if o.Burst == 0 {
 		o.Burst = DefaultBurst
 	}
-	if o.AttemptTimeout == 0 {
-		o.AttemptTimeout = DefaultAttemptTimeout
-	}
-	if o.CallTimeout == 0 {
-		o.CallTimeout = DefaultCallTimeout
-	}
-	if o.PageTimeout == 0 {
-		o.PageTimeout = DefaultPageTimeout
-	}
-	if o.Attempts == 0 {
-		o.Attempts = DefaultAttempts
-	}
-	if o.Backoff == 0 {
-		o.Backoff = DefaultBackoff
-	}
-	return o
-}
-
-// roleARN is the form of a role's ARN.
-// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
-var roleARN = regexp.MustCompile(`^arn:aws[a-z0-9-]*:iam::[0-9]{12}:role/[!-~]{1,576}$`)
-
-func (o Options) check() error {
-	switch {
-	case o.Rate < 0 || o.Burst < 0:
-		return fmt.Errorf("open IAM client: rate %v and burst %d must not be negative", o.Rate, o.Burst)
-	case o.AssumeRole != "" && !roleARN.MatchString(o.AssumeRole):
-		return fmt.Errorf("open IAM client: assume_role %q is no role's ARN, as arn:aws:iam::111122223333:role/name is", o.AssumeRole)
-	case o.AssumeRole == "" && o.ExternalID != "":
-		return errors.New("open IAM client: external_id is set and assume_role is not")
-	}
-	return nil
-}
-
-// Region is the region in use.
-func (c *Client) Region() string { return c.region }
-
-// identityDocument asks the metadata service once and remembers the answer.
-func (c *Client) identityDocument(ctx context.Context) (*imds.InstanceIdentityDocument, error) {
-	c.identity.Lock()
-	defer c.identity.Unlock()
-	if c.instance != nil {
-		return c.instance, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
-	defer cancel()
-	out, err := c.imds.GetInstanceIdentityDocument(ctx, nil)
+	caller, err := awsapi.Open(ctx, o.Options)
 	if err != nil {
 		return nil, err
 	}
-	c.instance = &out.InstanceIdentityDocument
-	return c.instance, nil
-}
-
-// notInSession are the characters that no role session name has.
-var notInSession = regexp.MustCompile(`[^\w+=,.@-]+`)
-
-// sessionName is what CloudTrail shows for the calls of this host.
-func (c *Client) sessionName(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	name := ""
-	if document, err := c.identityDocument(ctx); err == nil {
-		name = document.InstanceID
-	}
-	if name == "" {
-		name, _ = os.Hostname() // without one the program's name has to do
-	}
-	name = notInSession.ReplaceAllString(name, "-")
-	if len(name) < 2 {
-		name = "nss-iam"
-	}
-	return name[:min(len(name), 64)]
-}
-
-const noCredentialsRemedy = "attach an instance profile to this instance, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile"
-
-// named is a credentials provider whose failures say what failed.
-type named struct {
-	aws.CredentialsProvider
-	op, remedy string
-	search     bool // it looks in several places
-}
-
-func (n named) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	credentials, err := n.CredentialsProvider.Retrieve(ctx)
-	if err == nil {
-		return credentials, nil
-	}
-	var inner *Error
-	if errors.As(err, &inner) {
-		return credentials, err
-	}
-	failed := explain(n.op, err)
-	switch failed.Kind {
-	case ErrUnreachable, ErrTimeout, ErrIncomplete:
-		// Of the chain's own search: nothing that it tried was there.
-		if n.search {
-			failed.Kind, failed.Detail, failed.Remedy = ErrNoCredentials, "", n.remedy
-		}
-	case ErrAccessDenied:
-		failed.Remedy = n.remedy
-	}
-	return credentials, failed
-}
-
-// forgets returns what makes a provider ask anew, where it can.
-func forgets(provider aws.CredentialsProvider) func() {
-	if cache, ok := provider.(interface{ Invalidate() }); ok {
-		return cache.Invalidate
-	}
-	return func() {}
+	return &Client{Caller: caller, options: o, iam: awsiam.NewFromConfig(caller.Config())}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/tests/emulator"
@@ -36,14 +37,14 @@ func TestTheMetadataServiceIsNeverAskedWithoutAToken(t *testing.T) {
 	e := start(t, emulator.Options{Company: company, Instance: emulator.Instance{Role: "host", AllowPlain: true, TokensOff: true, Tags: map[string]string{"a": "b"}}})
 	o := quick(e)
 	o.Region = ""
-	if _, err := iam.Open(t.Context(), o); !errors.Is(err, iam.ErrNoRegion) {
+	if _, err := iam.Open(t.Context(), o); !errors.Is(err, awsapi.ErrNoRegion) {
 		t.Errorf("region: %v, want ErrNoRegion", err)
 	}
 	c := open(t, quick(e))
-	if _, err := c.Keys(t.Context(), "alice", nil); !errors.Is(err, iam.ErrNoCredentials) {
+	if _, err := c.Keys(t.Context(), "alice", nil); !errors.Is(err, awsapi.ErrNoCredentials) {
 		t.Errorf("credentials: %v, want ErrNoCredentials", err)
 	}
-	if _, err := c.InstanceTag(t.Context(), "a"); !errors.Is(err, iam.ErrNoInstance) {
+	if _, err := c.InstanceTag(t.Context(), "a"); !errors.Is(err, awsapi.ErrNoInstance) {
 		t.Errorf("tag: %v, want ErrNoInstance", err)
 	}
 }
@@ -54,7 +55,7 @@ func TestWithoutARegionTheRemedyIsNamed(t *testing.T) {
 	o := quick(e)
 	o.Region = ""
 	_, err := iam.Open(t.Context(), o)
-	if !errors.Is(err, iam.ErrNoRegion) {
+	if !errors.Is(err, awsapi.ErrNoRegion) {
 		t.Fatalf("got %v, want ErrNoRegion", err)
 	}
 	wantText(t, err, "find the AWS region: no region", "set source.region", "AWS_REGION")
@@ -67,11 +68,11 @@ func TestWithoutARegionTheRemedyIsNamed(t *testing.T) {
 func TestOptionsThatCannotBeAreRefused(t *testing.T) {
 	isolate(t)
 	for name, o := range map[string]iam.Options{
-		"a role that is no ARN":          {Region: "eu-west-1", AssumeRole: "reader"},
-		"a user in place of a role":      {Region: "eu-west-1", AssumeRole: "arn:aws:iam::111122223333:user/reader"},
-		"an external id without a role":  {Region: "eu-west-1", ExternalID: "x"},
-		"a negative rate":                {Region: "eu-west-1", Rate: -1},
-		"a role's ARN with a line break": {Region: "eu-west-1", AssumeRole: "arn:aws:iam::111122223333:role/a\nb"},
+		"a role that is no ARN":          {Options: awsapi.Options{Region: "eu-west-1", AssumeRole: "reader"}},
+		"a user in place of a role":      {Options: awsapi.Options{Region: "eu-west-1", AssumeRole: "arn:aws:iam::111122223333:user/reader"}},
+		"an external id without a role":  {Options: awsapi.Options{Region: "eu-west-1", ExternalID: "x"}},
+		"a negative rate":                {Options: awsapi.Options{Region: "eu-west-1", Rate: -1}},
+		"a role's ARN with a line break": {Options: awsapi.Options{Region: "eu-west-1", AssumeRole: "arn:aws:iam::111122223333:role/a\nb"}},
 	} {
 		if _, err := iam.Open(t.Context(), o); err == nil {
 			t.Errorf("%s: taken", name)
@@ -135,14 +136,14 @@ func TestInstanceTags(t *testing.T) {
 	}{
 		{"a tag in the metadata", emulator.Instance{Role: "host", Tags: tags}, "nss-iam:login", "developers,ops", nil, nil},
 		{"an empty tag", emulator.Instance{Role: "host", Tags: tags}, "empty", "", nil, nil},
-		{"a tag that is not set", emulator.Instance{Role: "host", Tags: tags}, "missing", "", iam.ErrNoTag, nil},
+		{"a tag that is not set", emulator.Instance{Role: "host", Tags: tags}, "missing", "", awsapi.ErrNoTag, nil},
 		{"a tag that EC2 tells", emulator.Instance{Role: "host", Tags: tags, TagsOff: true}, "nss-iam:login", "developers,ops", nil, []string{"DescribeTags"}},
-		{"a tag that is not set, as EC2 tells", emulator.Instance{Role: "host", Tags: tags, TagsOff: true}, "missing", "", iam.ErrNoTag, []string{"DescribeTags"}},
+		{"a tag that is not set, as EC2 tells", emulator.Instance{Role: "host", Tags: tags, TagsOff: true}, "missing", "", awsapi.ErrNoTag, []string{"DescribeTags"}},
 		{"a key that the metadata cannot have", emulator.Instance{Role: "host", Tags: tags}, "with space", "x", nil, []string{"DescribeTags"}},
-		{"a key that is a path to the credentials", emulator.Instance{Role: "host", Tags: tags}, "../../iam/security-credentials/host", "", iam.ErrNoTag, []string{"DescribeTags"}},
-		{"a key that is two dots", emulator.Instance{Role: "host", Tags: tags}, "..", "", iam.ErrNoTag, []string{"DescribeTags"}},
-		{"no permission", emulator.Instance{Role: "host", Tags: tags, TagsOff: true, Policy: emulator.Allow("iam:*")}, "nss-iam:login", "", iam.ErrAccessDenied, []string{"DescribeTags"}},
-		{"no instance", emulator.Instance{Off: true}, "nss-iam:login", "", iam.ErrNoInstance, nil},
+		{"a key that is a path to the credentials", emulator.Instance{Role: "host", Tags: tags}, "../../iam/security-credentials/host", "", awsapi.ErrNoTag, []string{"DescribeTags"}},
+		{"a key that is two dots", emulator.Instance{Role: "host", Tags: tags}, "..", "", awsapi.ErrNoTag, []string{"DescribeTags"}},
+		{"no permission", emulator.Instance{Role: "host", Tags: tags, TagsOff: true, Policy: emulator.Allow("iam:*")}, "nss-iam:login", "", awsapi.ErrAccessDenied, []string{"DescribeTags"}},
+		{"no instance", emulator.Instance{Off: true}, "nss-iam:login", "", awsapi.ErrNoInstance, nil},
 		{"a slow metadata service", emulator.Instance{Role: "host", Tags: tags, Delay: emulator.Duration(100 * time.Millisecond)}, "nss-iam:login", "developers,ops", nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -155,7 +156,7 @@ func TestInstanceTags(t *testing.T) {
 			if !slices.Equal(calls, test.calls) {
 				t.Errorf("calls %q, want %q", calls, test.calls)
 			}
-			if test.kind == iam.ErrAccessDenied {
+			if test.kind == awsapi.ErrAccessDenied {
 				wantText(t, err, `"Action":"ec2:DescribeTags","Resource":"*"`, "or allow tags in the instance's metadata")
 			}
 		})
@@ -233,7 +234,7 @@ func TestAFaultOfEC2ThatPassesCostsNoTag(t *testing.T) {
 	e := start(t, emulator.Options{Instance: emulator.Instance{Role: "host", Tags: map[string]string{"login": "ops"}, TagsOff: true}})
 	for kind, want := range map[string]error{
 		emulator.Throttle: nil, emulator.Failure: nil, emulator.Reset: nil, emulator.Empty: nil, emulator.Garbage: nil, emulator.Cut: nil,
-		emulator.CutShort: nil, emulator.Slow: nil, emulator.Deny: iam.ErrAccessDenied, emulator.Expire: iam.ErrExpired, emulator.Bare: iam.ErrNoTag,
+		emulator.CutShort: nil, emulator.Slow: nil, emulator.Deny: awsapi.ErrAccessDenied, emulator.Expire: awsapi.ErrExpired, emulator.Bare: awsapi.ErrNoTag,
 	} {
 		if err := e.SetFaults(emulator.Fault{Kind: kind, Action: "DescribeTags", Delay: emulator.Duration(time.Millisecond)}); err != nil {
 			t.Fatal(err)
@@ -269,7 +270,7 @@ func TestEC2IsAskedAgainByTheServersClock(t *testing.T) {
 	defer ec2.Close()
 	t.Setenv("AWS_ENDPOINT_URL_EC2", ec2.URL)
 	o := quick(e)
-	if _, err := open(t, o).InstanceTag(t.Context(), "login"); !errors.Is(err, iam.ErrNoTag) {
+	if _, err := open(t, o).InstanceTag(t.Context(), "login"); !errors.Is(err, awsapi.ErrNoTag) {
 		t.Errorf("%v after attempts signed at %v, want an answer to the second", err, signed)
 	}
 	if len(signed) != 2 {

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
@@ -54,7 +55,7 @@ func (c *Client) readParts(ctx context.Context, q directory.Query) (*builder, er
 	}
 	b := newBuilder()
 	g, inner := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
+	g.SetLimit(awsapi.Parallel)
 	all := newPart()
 	if q.AllUsers {
 		g.Go(func() error { return c.listUsers(inner, c.options.PathPrefix, all) })
@@ -114,13 +115,13 @@ func (c *Client) groupNames(ctx context.Context, q directory.Query) (names []str
 	}
 	published = make(map[string]bool)
 	const op = "list groups"
-	err = c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
-		out, err := c.iam.ListGroups(ctx, &awsiam.ListGroupsInput{Marker: marker, MaxItems: c.pages.items()})
+	err = c.Walk(ctx, op, func(ctx context.Context, marker *string) (awsapi.Page, error) {
+		out, err := c.iam.ListGroups(ctx, &awsiam.ListGroupsInput{Marker: marker, MaxItems: c.PageItems()})
 		if err != nil {
-			return page{}, err
+			return awsapi.Page{}, err
 		}
 		if out.Groups == nil {
-			return page{}, incomplete(op, "a page has no list of groups")
+			return awsapi.Page{}, awsapi.Incomplete(op, "a page has no list of groups")
 		}
 		for _, g := range out.Groups {
 			name := aws.ToString(g.GroupName)
@@ -130,22 +131,22 @@ func (c *Client) groupNames(ctx context.Context, q directory.Query) (names []str
 				names = append(names, name)
 			}
 		}
-		return page{out.IsTruncated, out.Marker}, nil
+		return awsapi.Page{Truncated: out.IsTruncated, Marker: out.Marker}, nil
 	})
 	return names, published, err
 }
 
 func (c *Client) listUsers(ctx context.Context, prefix string, into *part) error {
 	const op = "list users"
-	return c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
-		out, err := c.iam.ListUsers(ctx, &awsiam.ListUsersInput{PathPrefix: &prefix, Marker: marker, MaxItems: c.pages.items()})
+	return c.Walk(ctx, op, func(ctx context.Context, marker *string) (awsapi.Page, error) {
+		out, err := c.iam.ListUsers(ctx, &awsiam.ListUsersInput{PathPrefix: &prefix, Marker: marker, MaxItems: c.PageItems()})
 		if err != nil {
-			return page{}, err
+			return awsapi.Page{}, err
 		}
 		if out.Users == nil {
-			return page{}, incomplete(op, "a page has no list of users")
+			return awsapi.Page{}, awsapi.Incomplete(op, "a page has no list of users")
 		}
-		return page{out.IsTruncated, out.Marker}, into.addUsers(op, out.Users)
+		return awsapi.Page{Truncated: out.IsTruncated, Marker: out.Marker}, into.addUsers(op, out.Users)
 	})
 }
 
@@ -154,30 +155,30 @@ func (c *Client) readGroup(ctx context.Context, name string) (*part, error) {
 	op := fmt.Sprintf("read group %q", name)
 	p := newPart()
 	p.group = &directory.Group{}
-	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
-		out, err := c.iam.GetGroup(ctx, &awsiam.GetGroupInput{GroupName: &name, Marker: marker, MaxItems: c.pages.items()})
+	err := c.Walk(ctx, op, func(ctx context.Context, marker *string) (awsapi.Page, error) {
+		out, err := c.iam.GetGroup(ctx, &awsiam.GetGroupInput{GroupName: &name, Marker: marker, MaxItems: c.PageItems()})
 		var none *types.NoSuchEntityException
 		if p.group.ID != "" && errors.As(err, &none) {
 			// Nobody may lose a right by half a walk: the next one tells.
-			return page{}, incomplete(op, "the group was there at the begin of the walk, and is not at its end")
+			return awsapi.Page{}, awsapi.Incomplete(op, "the group was there at the begin of the walk, and is not at its end")
 		}
 		if err != nil {
-			return page{}, missing(err, op, ErrNoSuchGroup, "correct the name in the configuration, or create the group")
+			return awsapi.Page{}, missing(err, op, ErrNoSuchGroup, "correct the name in the configuration, or create the group")
 		}
 		if out.Group == nil || out.Users == nil {
-			return page{}, incomplete(op, "a page has no group or no list of users")
+			return awsapi.Page{}, awsapi.Incomplete(op, "a page has no group or no list of users")
 		}
 		group, err := p.groupOf(op, out.Group.GroupId, out.Group.GroupName, out.Group.Path, out.Group.Arn, out.Group.CreateDate)
 		switch {
 		case err != nil:
-			return page{}, err
+			return awsapi.Page{}, err
 		case !directory.SameName(group.Name, name):
-			return page{}, incomplete(op, "the answer is about group %q", group.Name)
+			return awsapi.Page{}, awsapi.Incomplete(op, "the answer is about group %q", group.Name)
 		case p.group.ID != "" && p.group.ID != group.ID:
-			return page{}, incomplete(op, "the group was deleted and created again during the walk")
+			return awsapi.Page{}, awsapi.Incomplete(op, "the group was deleted and created again during the walk")
 		}
 		*p.group = group
-		return page{out.IsTruncated, out.Marker}, p.addUsers(op, out.Users)
+		return awsapi.Page{Truncated: out.IsTruncated, Marker: out.Marker}, p.addUsers(op, out.Users)
 	})
 	if err != nil {
 		return nil, err
@@ -194,13 +195,13 @@ func missing(err error, op string, kind error, remedy string) error {
 	if !errors.As(err, &none) {
 		return err
 	}
-	return &Error{Op: op, Kind: kind, Cause: err, Detail: none.ErrorMessage(), Remedy: remedy}
+	return &awsapi.Error{Op: op, Kind: kind, Cause: err, Detail: none.ErrorMessage(), Remedy: remedy}
 }
 
 // readTags reads every user's tags, and drops users that are gone by now.
 func (c *Client) readTags(ctx context.Context, b *builder) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
+	g.SetLimit(awsapi.Parallel)
 	type tagged struct {
 		id   string
 		tags map[string]string

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
-	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
@@ -162,7 +162,7 @@ func TestAnswersThatCannotBeOneAccountAreRefused(t *testing.T) {
 			o := quick(e)
 			o.Bulk = test.bulk
 			_, err := open(t, o).Directory(t.Context(), test.query)
-			if !errors.Is(err, iam.ErrIncomplete) {
+			if !errors.Is(err, awsapi.ErrIncomplete) {
 				t.Errorf("got %v, want ErrIncomplete", err)
 			}
 		})

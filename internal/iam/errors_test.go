@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/tests/emulator"
@@ -80,7 +81,7 @@ func TestADeniedActionIsNamedWithThePolicyThatGrantsIt(t *testing.T) {
 			o := quick(e)
 			o.Bulk = test.action == "iam:GetAccountAuthorizationDetails"
 			err := test.query(t.Context(), open(t, o))
-			if !errors.Is(err, iam.ErrAccessDenied) {
+			if !errors.Is(err, awsapi.ErrAccessDenied) {
 				t.Fatalf("got %v, want ErrAccessDenied", err)
 			}
 			wantText(t, err, test.want...)
@@ -106,33 +107,33 @@ func TestEveryFailureIsItsOwnKindAndOneLine(t *testing.T) {
 		kind  error
 		text  []string
 	}{
-		{"throttled for ever", ever(emulator.Throttle), iam.ErrThrottled, []string{"throttled: Rate exceeded", "source.rate"}},
-		{"a service failure", ever(emulator.Failure), iam.ErrService, []string{"service failure: ServiceFailure"}},
-		{"a stalled endpoint", ever(emulator.Stall), iam.ErrTimeout, []string{"no answer in time: the connection is there, and the answer took too long", "is slow", "smaller pages"}},
-		{"an endpoint that hangs up", ever(emulator.Reset), iam.ErrUnreachable, []string{"unreachable", "connect to http://127.0.0.1"}},
-		{"garbage", ever(emulator.Garbage), iam.ErrIncomplete, []string{"incomplete answer"}},
-		{"an empty body", ever(emulator.Empty), iam.ErrIncomplete, []string{"incomplete answer", "after 0 bytes"}},
-		{"no end of the list", ever(emulator.NoMarker), iam.ErrIncomplete, []string{"page 1 says that there is more, and has no marker"}},
-		{"a list that turns round", ever(emulator.OldMarker), iam.ErrIncomplete, []string{"a marker that an earlier page had"}},
+		{"throttled for ever", ever(emulator.Throttle), awsapi.ErrThrottled, []string{"throttled: Rate exceeded", "source.rate"}},
+		{"a service failure", ever(emulator.Failure), awsapi.ErrService, []string{"service failure: ServiceFailure"}},
+		{"a stalled endpoint", ever(emulator.Stall), awsapi.ErrTimeout, []string{"no answer in time: the connection is there, and the answer took too long", "is slow", "smaller pages"}},
+		{"an endpoint that hangs up", ever(emulator.Reset), awsapi.ErrUnreachable, []string{"unreachable", "connect to http://127.0.0.1"}},
+		{"garbage", ever(emulator.Garbage), awsapi.ErrIncomplete, []string{"incomplete answer"}},
+		{"an empty body", ever(emulator.Empty), awsapi.ErrIncomplete, []string{"incomplete answer", "after 0 bytes"}},
+		{"no end of the list", ever(emulator.NoMarker), awsapi.ErrIncomplete, []string{"page 1 says that there is more, and has no marker"}},
+		{"a list that turns round", ever(emulator.OldMarker), awsapi.ErrIncomplete, []string{"a marker that an earlier page had"}},
 		{"an access key that AWS does not know", func(t *testing.T, e *emulator.Emulator, o *iam.Options) {
 			t.Setenv("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN")
-		}, iam.ErrBadCredentials, []string{"InvalidClientTokenId", "correct the access key"}},
-		{"an expired token", ever(emulator.Expire), iam.ErrExpired, []string{"credentials expired", "clock"}},
+		}, awsapi.ErrBadCredentials, []string{"InvalidClientTokenId", "correct the access key"}},
+		{"an expired token", ever(emulator.Expire), awsapi.ErrExpired, []string{"credentials expired", "clock"}},
 		{"no credentials", func(t *testing.T, e *emulator.Emulator, o *iam.Options) {
 			t.Setenv("AWS_ACCESS_KEY_ID", "")
 			t.Setenv("AWS_SECRET_ACCESS_KEY", "")
-		}, iam.ErrNoCredentials, []string{"find AWS credentials: no credentials", "attach an instance profile"}},
+		}, awsapi.ErrNoCredentials, []string{"find AWS credentials: no credentials", "attach an instance profile"}},
 		{"an instance without a profile", func(t *testing.T, e *emulator.Emulator, o *iam.Options) { onEC2(t) },
-			iam.ErrNoCredentials, []string{"attach an instance profile"}},
+			awsapi.ErrNoCredentials, []string{"attach an instance profile"}},
 		{"nobody listening", func(t *testing.T, e *emulator.Emulator, o *iam.Options) { e.Close() },
-			iam.ErrUnreachable, []string{"connection refused", "check that this host can connect to"}},
+			awsapi.ErrUnreachable, []string{"connection refused", "check that this host can connect to"}},
 		{"a host name that does not exist", func(t *testing.T, e *emulator.Emulator, o *iam.Options) {
 			o.Endpoint = "http://iam.nowhere.invalid"
 			o.CallTimeout = 3 * time.Second
-		}, iam.ErrUnreachable, []string{`look up "iam.nowhere.invalid"`, "name servers"}},
+		}, awsapi.ErrUnreachable, []string{`look up "iam.nowhere.invalid"`, "name servers"}},
 		{"a role that must not be assumed", func(t *testing.T, e *emulator.Emulator, o *iam.Options) {
 			o.AssumeRole, o.ExternalID = "arn:aws:iam::444455556666:role/other", "wrong"
-		}, iam.ErrAccessDenied, []string{`assume role "arn:aws:iam::444455556666:role/other": access denied`, "external_id"}},
+		}, awsapi.ErrAccessDenied, []string{`assume role "arn:aws:iam::444455556666:role/other": access denied`, "external_id"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := start(t, emulator.Options{Company: company, Roles: []emulator.Role{{ARN: "arn:aws:iam::444455556666:role/other", ExternalID: "right"}}})
@@ -155,9 +156,9 @@ func TestACertificateOfNobodyIsATLSError(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
-	o := iam.Options{Region: "eu-west-1", Endpoint: server.URL, Attempts: 2, Backoff: time.Millisecond}
+	o := iam.Options{Options: awsapi.Options{Region: "eu-west-1", Endpoint: server.URL, Attempts: 2, Backoff: time.Millisecond}}
 	_, err := open(t, o).Keys(t.Context(), "alice", nil)
-	if !errors.Is(err, iam.ErrUnreachable) {
+	if !errors.Is(err, awsapi.ErrUnreachable) {
 		t.Fatalf("got %v, want ErrUnreachable", err)
 	}
 	wantText(t, err, "TLS: ", "CA certificates")
@@ -177,7 +178,7 @@ func TestACertificateOfTheConfiguredBundleIsTrusted(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("AWS_CA_BUNDLE", bundle)
-	keys, err := open(t, iam.Options{Region: "eu-west-1", Endpoint: server.URL}).Keys(t.Context(), "alice", nil)
+	keys, err := open(t, iam.Options{Options: awsapi.Options{Region: "eu-west-1", Endpoint: server.URL}}).Keys(t.Context(), "alice", nil)
 	if err != nil || len(keys) != 2 {
 		t.Errorf("got %d keys, %v, want 2", len(keys), err)
 	}
@@ -190,9 +191,9 @@ func TestAnEndpointThatTakesConnectionsAndSaysNothingEndsInSeconds(t *testing.T)
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	o := iam.Options{Region: "eu-west-1", Endpoint: "http://" + listener.Addr().String(), PageTimeout: 100 * time.Millisecond, CallTimeout: 400 * time.Millisecond}
+	o := iam.Options{Options: awsapi.Options{Region: "eu-west-1", Endpoint: "http://" + listener.Addr().String(), PageTimeout: 100 * time.Millisecond, CallTimeout: 400 * time.Millisecond}}
 	_, err = open(t, o).Keys(t.Context(), "alice", nil)
-	if !errors.Is(err, iam.ErrTimeout) {
+	if !errors.Is(err, awsapi.ErrTimeout) {
 		t.Errorf("got %v, want ErrTimeout", err)
 	}
 }
@@ -200,7 +201,7 @@ func TestAnEndpointThatTakesConnectionsAndSaysNothingEndsInSeconds(t *testing.T)
 // The SDK waits longer between two attempts than the call may take.
 func TestACallWhoseTimeEndsBetweenAttemptsSaysWhatTheLastOneMet(t *testing.T) {
 	isolate(t)
-	for kind, want := range map[string]error{emulator.Throttle: iam.ErrThrottled, emulator.Failure: iam.ErrService} {
+	for kind, want := range map[string]error{emulator.Throttle: awsapi.ErrThrottled, emulator.Failure: awsapi.ErrService} {
 		e := start(t, emulator.Options{Company: company})
 		if err := e.SetFaults(emulator.Fault{Kind: kind, Times: -1}); err != nil {
 			t.Fatal(err)
@@ -222,7 +223,7 @@ func TestTheCallersOwnDeadlineIsKept(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err := open(t, quick(e)).Keys(ctx, "alice", nil)
-	if !errors.Is(err, iam.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
+	if !errors.Is(err, awsapi.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want ErrTimeout for the deadline", err)
 	}
 	ctx, stop := context.WithCancel(t.Context())

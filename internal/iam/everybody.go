@@ -8,6 +8,7 @@ import (
 
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
@@ -42,7 +43,7 @@ func (e *everybody) of(ctx context.Context, c *Client, now time.Time) ([]directo
 	defer cancel()
 	all, err := c.Everybody(bounded)
 	switch {
-	case errors.Is(err, ErrAccessDenied):
+	case errors.Is(err, awsapi.ErrAccessDenied):
 		e.next = now.Add(listAfterNo)
 	case err != nil:
 		e.next = now.Add(listAfterError)
@@ -64,23 +65,23 @@ func (c *Client) Everybody(ctx context.Context) ([]directory.Claimant, error) {
 	}
 	const op = "list groups"
 	groups := newPart()
-	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
-		out, err := c.iam.ListGroups(ctx, &awsiam.ListGroupsInput{Marker: marker, MaxItems: c.pages.items()})
+	err := c.Walk(ctx, op, func(ctx context.Context, marker *string) (awsapi.Page, error) {
+		out, err := c.iam.ListGroups(ctx, &awsiam.ListGroupsInput{Marker: marker, MaxItems: c.PageItems()})
 		if err != nil {
-			return page{}, err
+			return awsapi.Page{}, err
 		}
 		if out.Groups == nil {
-			return page{}, incomplete(op, "a page has no list of groups")
+			return awsapi.Page{}, awsapi.Incomplete(op, "a page has no list of groups")
 		}
 		for i := range out.Groups {
 			g := &out.Groups[i]
 			group, err := groups.groupOf(op, g.GroupId, g.GroupName, g.Path, g.Arn, g.CreateDate)
 			if err != nil {
-				return page{}, err
+				return awsapi.Page{}, err
 			}
 			all = append(all, directory.Claimant{ID: group.ID, Group: true, Name: group.Name, Created: group.Created})
 		}
-		return page{out.IsTruncated, out.Marker}, nil
+		return awsapi.Page{Truncated: out.IsTruncated, Marker: out.Marker}, nil
 	})
 	if err != nil {
 		return nil, err

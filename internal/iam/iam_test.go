@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/tests/emulator"
@@ -51,8 +52,14 @@ func start(t *testing.T, options emulator.Options) *emulator.Emulator {
 // quick are options for a test: no waits that only courtesy to AWS asks for.
 func quick(e *emulator.Emulator) iam.Options {
 	return iam.Options{
-		Region: "eu-west-1", Endpoint: e.URL, MetadataEndpoint: e.URL,
-		Rate: 10000, Burst: 10000, Backoff: time.Millisecond,
+		Options: awsapi.Options{
+			Region:           "eu-west-1",
+			Endpoint:         e.URL,
+			MetadataEndpoint: e.URL,
+			Rate:             10000,
+			Burst:            10000,
+			Backoff:          time.Millisecond,
+		},
 	}
 }
 

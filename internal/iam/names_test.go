@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
@@ -81,7 +81,7 @@ func TestAnSTSNameThatDoesNotResolveIsSaidToBeThat(t *testing.T) {
 			o.Endpoint, o.AssumeRole = "", "arn:aws:iam::123456789012:role/reader"
 			o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 300*time.Millisecond, time.Second, 300*time.Millisecond
 			_, err := open(t, o).Keys(t.Context(), "alice", nil)
-			if !errors.Is(err, iam.ErrUnreachable) {
+			if !errors.Is(err, awsapi.ErrUnreachable) {
 				t.Errorf("got %v, want ErrUnreachable", err)
 			}
 			wantText(t, err, c.want, "check this host's name servers")

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
@@ -40,11 +41,11 @@ func (s *Source) open(ctx context.Context) (*Client, error) {
 }
 
 // Stats are the calls since the first question.
-func (s *Source) Stats() Stats {
+func (s *Source) Stats() directory.Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.client == nil {
-		return Stats{Spare: true}
+		return directory.Stats{Spare: true}
 	}
 	return s.client.Stats()
 }
@@ -84,7 +85,7 @@ func (s *Source) Keys(ctx context.Context, u directory.User, q directory.KeyQuer
 	if err == nil && verify {
 		err = c.exists(ctx, u, q.AllUsers)
 	}
-	if errors.Is(err, ErrAccessDenied) || errors.Is(err, ErrRefused) {
+	if errors.Is(err, awsapi.ErrAccessDenied) || errors.Is(err, awsapi.ErrRefused) {
 		err = fmt.Errorf("%w: %w", directory.ErrUserRefused, err)
 	}
 	return l, err

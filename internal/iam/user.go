@@ -11,6 +11,7 @@ import (
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
@@ -25,13 +26,13 @@ func (c *Client) User(ctx context.Context, userName string) (user directory.User
 	if userName == "" {
 		return user, fmt.Errorf("%s: %w", op, errNoName)
 	}
-	err = c.call(ctx, op, func(ctx context.Context) error {
+	err = c.Call(ctx, op, func(ctx context.Context) error {
 		out, err := c.iam.GetUser(ctx, &awsiam.GetUserInput{UserName: &userName})
 		if err != nil {
 			return missing(err, op, directory.ErrNoSuchUser, "")
 		}
 		if out.User == nil {
-			return incomplete(op, "the answer has no user")
+			return awsapi.Incomplete(op, "the answer has no user")
 		}
 		u := out.User
 		user, err = newPart().userOf(op, u.UserId, u.UserName, u.Path, u.Arn, u.CreateDate)
@@ -51,25 +52,25 @@ func (c *Client) Keys(ctx context.Context, userName string, known func(keyID str
 		return nil, fmt.Errorf("%s: %w", op, errNoName)
 	}
 	listed := make(map[string]directory.Key)
-	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
-		out, err := c.iam.ListSSHPublicKeys(ctx, &awsiam.ListSSHPublicKeysInput{UserName: &userName, Marker: marker, MaxItems: c.pages.items()})
+	err := c.Walk(ctx, op, func(ctx context.Context, marker *string) (awsapi.Page, error) {
+		out, err := c.iam.ListSSHPublicKeys(ctx, &awsiam.ListSSHPublicKeysInput{UserName: &userName, Marker: marker, MaxItems: c.PageItems()})
 		if err != nil {
-			return page{}, missing(err, op, directory.ErrNoSuchUser, "")
+			return awsapi.Page{}, missing(err, op, directory.ErrNoSuchUser, "")
 		}
 		if out.SSHPublicKeys == nil {
-			return page{}, incomplete(op, "a page has no list of keys")
+			return awsapi.Page{}, awsapi.Incomplete(op, "a page has no list of keys")
 		}
 		for _, k := range out.SSHPublicKeys {
 			key := directory.Key{ID: aws.ToString(k.SSHPublicKeyId), Active: k.Status == types.StatusTypeActive, Uploaded: aws.ToTime(k.UploadDate).UTC()}
 			if key.ID == "" || k.UploadDate == nil {
-				return page{}, incomplete(op, "a key has no id or no upload date")
+				return awsapi.Page{}, awsapi.Incomplete(op, "a key has no id or no upload date")
 			}
 			if k.UserName != nil && !directory.SameName(*k.UserName, userName) {
-				return page{}, incomplete(op, "the answer is about user %q", *k.UserName)
+				return awsapi.Page{}, awsapi.Incomplete(op, "the answer is about user %q", *k.UserName)
 			}
 			listed[key.ID] = key
 		}
-		return page{out.IsTruncated, out.Marker}, nil
+		return awsapi.Page{Truncated: out.IsTruncated, Marker: out.Marker}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -102,7 +103,7 @@ func (c *Client) Keys(ctx context.Context, userName string, known func(keyID str
 // the key is no longer there.
 func (c *Client) readKey(ctx context.Context, userName string, key *directory.Key) (there bool, err error) {
 	op := fmt.Sprintf("read SSH key %s of %q", key.ID, userName)
-	err = c.call(ctx, op, func(ctx context.Context) error {
+	err = c.Call(ctx, op, func(ctx context.Context) error {
 		out, err := c.iam.GetSSHPublicKey(ctx, &awsiam.GetSSHPublicKeyInput{UserName: &userName, SSHPublicKeyId: &key.ID, Encoding: types.EncodingTypeSsh})
 		var none *types.NoSuchEntityException
 		switch {
@@ -111,11 +112,11 @@ func (c *Client) readKey(ctx context.Context, userName string, key *directory.Ke
 		case err != nil:
 			return err
 		case out.SSHPublicKey == nil || aws.ToString(out.SSHPublicKey.SSHPublicKeyBody) == "":
-			return incomplete(op, "the answer has no body")
+			return awsapi.Incomplete(op, "the answer has no body")
 		case aws.ToString(out.SSHPublicKey.SSHPublicKeyId) != key.ID:
-			return incomplete(op, "the answer is about key %q", aws.ToString(out.SSHPublicKey.SSHPublicKeyId))
+			return awsapi.Incomplete(op, "the answer is about key %q", aws.ToString(out.SSHPublicKey.SSHPublicKeyId))
 		case !directory.SameName(aws.ToString(out.SSHPublicKey.UserName), userName):
-			return incomplete(op, "the answer is about user %q", aws.ToString(out.SSHPublicKey.UserName))
+			return awsapi.Incomplete(op, "the answer is about user %q", aws.ToString(out.SSHPublicKey.UserName))
 		}
 		key.Body = *out.SSHPublicKey.SSHPublicKeyBody
 		key.Active = out.SSHPublicKey.Status == types.StatusTypeActive
@@ -134,23 +135,23 @@ func (c *Client) GroupsOf(ctx context.Context, userName string) ([]directory.Gro
 	}
 	p := newPart()
 	found := make(map[string]directory.Group)
-	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
-		out, err := c.iam.ListGroupsForUser(ctx, &awsiam.ListGroupsForUserInput{UserName: &userName, Marker: marker, MaxItems: c.pages.items()})
+	err := c.Walk(ctx, op, func(ctx context.Context, marker *string) (awsapi.Page, error) {
+		out, err := c.iam.ListGroupsForUser(ctx, &awsiam.ListGroupsForUserInput{UserName: &userName, Marker: marker, MaxItems: c.PageItems()})
 		if err != nil {
-			return page{}, missing(err, op, directory.ErrNoSuchUser, "")
+			return awsapi.Page{}, missing(err, op, directory.ErrNoSuchUser, "")
 		}
 		if out.Groups == nil {
-			return page{}, incomplete(op, "a page has no list of groups")
+			return awsapi.Page{}, awsapi.Incomplete(op, "a page has no list of groups")
 		}
 		for i := range out.Groups {
 			g := &out.Groups[i]
 			group, err := p.groupOf(op, g.GroupId, g.GroupName, g.Path, g.Arn, g.CreateDate)
 			if err != nil {
-				return page{}, err
+				return awsapi.Page{}, err
 			}
 			found[group.ID] = group
 		}
-		return page{out.IsTruncated, out.Marker}, nil
+		return awsapi.Page{Truncated: out.IsTruncated, Marker: out.Marker}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -170,16 +171,16 @@ func (c *Client) Tags(ctx context.Context, userName string) (map[string]string, 
 		return nil, fmt.Errorf("%s: %w", op, errNoName)
 	}
 	tags := make(map[string]string)
-	err := c.walk(ctx, op, func(ctx context.Context, marker *string) (page, error) {
-		out, err := c.iam.ListUserTags(ctx, &awsiam.ListUserTagsInput{UserName: &userName, Marker: marker, MaxItems: c.pages.items()})
+	err := c.Walk(ctx, op, func(ctx context.Context, marker *string) (awsapi.Page, error) {
+		out, err := c.iam.ListUserTags(ctx, &awsiam.ListUserTagsInput{UserName: &userName, Marker: marker, MaxItems: c.PageItems()})
 		if err != nil {
-			return page{}, missing(err, op, directory.ErrNoSuchUser, "")
+			return awsapi.Page{}, missing(err, op, directory.ErrNoSuchUser, "")
 		}
 		if out.Tags == nil {
-			return page{}, incomplete(op, "a page has no list of tags")
+			return awsapi.Page{}, awsapi.Incomplete(op, "a page has no list of tags")
 		}
 		maps.Copy(tags, tagsOf(out.Tags))
-		return page{out.IsTruncated, out.Marker}, nil
+		return awsapi.Page{Truncated: out.IsTruncated, Marker: out.Marker}, nil
 	})
 	if err != nil {
 		return nil, err

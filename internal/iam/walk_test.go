@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
-	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
@@ -90,8 +90,8 @@ func TestALoginWaitsShorterThanARefresh(t *testing.T) {
 		t.Errorf("nobody waits: %v", err)
 	}
 	_, err := c.GroupsOf(directory.Urgent(t.Context()), "alice")
-	if !errors.Is(err, iam.ErrTimeout) {
-		t.Errorf("somebody waits: got %v, want %v", err, iam.ErrTimeout)
+	if !errors.Is(err, awsapi.ErrTimeout) {
+		t.Errorf("somebody waits: got %v, want %v", err, awsapi.ErrTimeout)
 	}
 	wantText(t, err, "the connection is there, and the answer took too long")
 }

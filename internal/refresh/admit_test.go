@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
@@ -58,7 +58,7 @@ func TestWhoIsOutIsRefusedBeforeTheNextRefreshAndStaysSo(t *testing.T) {
 				t.Errorf("the cache has keys %q, want none", got)
 			}
 			h.does(h.e.Close())
-			if u, err := h.Logins.Admit(t.Context(), "bob"); !errors.Is(err, iam.ErrUnreachable) {
+			if u, err := h.Logins.Admit(t.Context(), "bob"); !errors.Is(err, awsapi.ErrUnreachable) {
 				t.Errorf("without IAM: %+v, %v; want that it cannot be reached", u, err)
 			}
 		})

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/cache"
-	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/tests/emulator"
 )
@@ -529,7 +529,7 @@ func TestASweepTakesTheLongestWaitingFirstAndGoesOnAfterAnError(t *testing.T) {
 	h.same("left after one", one().Left, 4)
 	h.same("left after two", one().Left, 3)
 	h.does(h.e.SetFaults(emulator.Fault{Kind: emulator.Deny, Action: "ListSSHPublicKeys", Times: -1}))
-	if s, err := h.Logins.Sweep(t.Context(), 0); !errors.Is(err, iam.ErrAccessDenied) || s.Users != 0 {
+	if s, err := h.Logins.Sweep(t.Context(), 0); !errors.Is(err, awsapi.ErrAccessDenied) || s.Users != 0 {
 		t.Errorf("got %+v, %v, want access denied", s, err)
 	}
 	h.does(h.e.SetFaults())
@@ -569,7 +569,7 @@ func TestARestartedHostAnswersWhileIAMIsDown(t *testing.T) {
 	if x := h.explain("alice"); x.State != accounts.StateServed || len(x.Keys) != 2 {
 		t.Errorf("got %+v, want alice with two keys", x)
 	}
-	if _, _, err := h.Logins.Ask(t.Context(), "alice"); !errors.Is(err, iam.ErrUnreachable) {
+	if _, _, err := h.Logins.Ask(t.Context(), "alice"); !errors.Is(err, awsapi.ErrUnreachable) {
 		t.Errorf("got %v, want that nobody knows", err)
 	}
 	// What was lost meanwhile comes back from what is remembered.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/directory"
@@ -96,8 +97,17 @@ func newHostOf(t testing.TB, o emulator.Options, change func(*iam.Options)) *hos
 	}
 	t.Cleanup(func() { _ = e.Close() })
 	options := iam.Options{
-		Region: "eu-west-1", Endpoint: e.URL, MetadataEndpoint: e.URL, Rate: 1e6, Burst: 1e6,
-		Attempts: 2, Backoff: time.Millisecond, AttemptTimeout: 30 * time.Second, CallTimeout: time.Minute,
+		Options: awsapi.Options{
+			Region:           "eu-west-1",
+			Endpoint:         e.URL,
+			MetadataEndpoint: e.URL,
+			Rate:             1e6,
+			Burst:            1e6,
+			Attempts:         2,
+			Backoff:          time.Millisecond,
+			AttemptTimeout:   30 * time.Second,
+			CallTimeout:      time.Minute,
+		},
 	}
 	if change != nil {
 		change(&options)
@@ -404,16 +414,16 @@ func TestAFailureOfIAMLeavesWhatIsServedUntouched(t *testing.T) {
 		client func(*iam.Options)
 		want   error
 	}{
-		"a permission is missing":   {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Deny, Times: -1}) }, nil, iam.ErrAccessDenied},
-		"IAM throttles":             {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Throttle, Times: -1}) }, nil, iam.ErrThrottled},
-		"IAM fails":                 {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Failure, Times: -1}) }, nil, iam.ErrService},
-		"IAM stalls":                {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Stall, Times: -1}) }, short, iam.ErrTimeout},
-		"an answer is cut off":      {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Cut, Times: -1}) }, nil, iam.ErrIncomplete},
-		"an answer has no body":     {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Empty, Times: -1}) }, nil, iam.ErrIncomplete},
-		"a page has no marker":      {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.NoMarker, Times: -1}) }, nil, iam.ErrIncomplete},
-		"credentials have expired":  {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Expire, Times: -1}) }, nil, iam.ErrExpired},
-		"connections are cut":       {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Reset, Times: -1}) }, nil, iam.ErrUnreachable},
-		"nobody answers any longer": {func(h *host) error { return h.e.Close() }, nil, iam.ErrUnreachable},
+		"a permission is missing":   {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Deny, Times: -1}) }, nil, awsapi.ErrAccessDenied},
+		"IAM throttles":             {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Throttle, Times: -1}) }, nil, awsapi.ErrThrottled},
+		"IAM fails":                 {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Failure, Times: -1}) }, nil, awsapi.ErrService},
+		"IAM stalls":                {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Stall, Times: -1}) }, short, awsapi.ErrTimeout},
+		"an answer is cut off":      {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Cut, Times: -1}) }, nil, awsapi.ErrIncomplete},
+		"an answer has no body":     {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Empty, Times: -1}) }, nil, awsapi.ErrIncomplete},
+		"a page has no marker":      {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.NoMarker, Times: -1}) }, nil, awsapi.ErrIncomplete},
+		"credentials have expired":  {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Expire, Times: -1}) }, nil, awsapi.ErrExpired},
+		"connections are cut":       {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Reset, Times: -1}) }, nil, awsapi.ErrUnreachable},
+		"nobody answers any longer": {func(h *host) error { return h.e.Close() }, nil, awsapi.ErrUnreachable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHostOf(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 2}}, c.client)
@@ -444,7 +454,7 @@ func TestARefreshEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	started := time.Now()
-	if _, err := h.Refresh(ctx, refresh.Options{}); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, iam.ErrTimeout) {
+	if _, err := h.Refresh(ctx, refresh.Options{}); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, awsapi.ErrTimeout) {
 		t.Errorf("got %v, want the context's end", err)
 	}
 	if took := time.Since(started); took > 10*time.Second {

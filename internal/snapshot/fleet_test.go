@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/directory"
@@ -96,9 +97,17 @@ func (f *fleet) clock() time.Time { return f.now }
 
 func (f *fleet) iam() *iam.Source {
 	return iam.NewSource(iam.Options{
-		Region: "eu-west-1", Endpoint: f.e.URL, MetadataEndpoint: f.e.URL, Rate: 1e6, Burst: 1e6,
-		Attempts: 2, Backoff: time.Millisecond, AttemptTimeout: 30 * time.Second, CallTimeout: time.Minute,
-		Bulk: true, BulkTags: true,
+		Options: awsapi.Options{
+			Region:           "eu-west-1",
+			Endpoint:         f.e.URL,
+			MetadataEndpoint: f.e.URL,
+			Rate:             1e6,
+			Burst:            1e6,
+			Attempts:         2,
+			Backoff:          time.Millisecond,
+			AttemptTimeout:   30 * time.Second,
+			CallTimeout:      time.Minute,
+		}, Bulk: true, BulkTags: true,
 	})
 }
 

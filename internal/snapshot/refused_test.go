@@ -20,6 +20,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
@@ -28,8 +29,17 @@ import (
 // direct are the options of a client that waits for nothing.
 func (f *fleet) direct() iam.Options {
 	return iam.Options{
-		Region: "eu-west-1", Endpoint: f.e.URL, MetadataEndpoint: f.e.URL, Rate: 1e6, Burst: 1e6,
-		Attempts: 2, Backoff: time.Millisecond, AttemptTimeout: 30 * time.Second, CallTimeout: time.Minute,
+		Options: awsapi.Options{
+			Region:           "eu-west-1",
+			Endpoint:         f.e.URL,
+			MetadataEndpoint: f.e.URL,
+			Rate:             1e6,
+			Burst:            1e6,
+			Attempts:         2,
+			Backoff:          time.Millisecond,
+			AttemptTimeout:   30 * time.Second,
+			CallTimeout:      time.Minute,
+		},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/internal/schedule"
 )
@@ -128,8 +129,8 @@ func (w *walks) step(c *client, i int, now time.Duration, b *bucket, h habit, r 
 		}
 		return h.next(ended, 0, r.Float64())
 	}
-	if h.rate > 0 && (c.rate == h.rate || now-c.halved >= iam.Halving) {
-		c.rate, c.halved, c.tokens = max(c.rate/2, h.rate*iam.Floor), now, min(c.tokens, 1)
+	if h.rate > 0 && (c.rate == h.rate || now-c.halved >= awsapi.Halving) {
+		c.rate, c.halved, c.tokens = max(c.rate/2, h.rate*awsapi.Floor), now, min(c.tokens, 1)
 	}
 	c.attempt++
 	if c.attempt < h.attempts {
@@ -145,9 +146,9 @@ func (w *walks) step(c *client, i int, now time.Duration, b *bucket, h habit, r 
 // for one. The rate recovers as that of package iam does.
 func (c *client) limit(now time.Duration, h habit) time.Duration {
 	if c.rate < h.rate {
-		steps := (now - c.halved) / iam.Recovery
-		c.halved += steps * iam.Recovery
-		c.rate = min(h.rate, c.rate+float64(steps)*h.rate*iam.RecoveryStep)
+		steps := (now - c.halved) / awsapi.Recovery
+		c.halved += steps * awsapi.Recovery
+		c.rate = min(h.rate, c.rate+float64(steps)*h.rate*awsapi.RecoveryStep)
 	}
 	room := 1.0
 	if c.rate >= h.rate {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/iam"
@@ -105,7 +106,7 @@ func count(ctx context.Context, c config.Config, z size, bulk bool, between, age
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	now := time.Now()
-	src := iam.NewSource(iam.Options{Endpoint: e.URL, Rate: 1e6, Burst: 1e6, Bulk: bulk})
+	src := iam.NewSource(iam.Options{Options: awsapi.Options{Endpoint: e.URL, Rate: 1e6, Burst: 1e6}, Bulk: bulk})
 	r := refresh.New(refresh.Setup{
 		Source: src, Users: src, State: s, Dir: dir,
 		Policy: accounts.Policy{

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/iam"
@@ -159,7 +160,7 @@ func (b *bench) sweep() error {
 	}
 	defer s.Close()
 	var host accounts.Host
-	src := iam.NewSource(iam.Options{Endpoint: b.e.URL, Rate: 1e6, Burst: 1e6})
+	src := iam.NewSource(iam.Options{Options: awsapi.Options{Endpoint: b.e.URL, Rate: 1e6, Burst: 1e6}})
 	r := refresh.New(refresh.Setup{
 		Source: src, Users: src, State: s, Dir: folder,
 		Policy: accounts.Policy{

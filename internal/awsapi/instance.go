@@ -1,4 +1,4 @@
-package iam
+package awsapi
 
 import (
 	"context"
@@ -21,9 +21,9 @@ const maxTag = 1024
 
 // InstanceTag reads a tag of the instance that this program runs on: from the
 // metadata service, or, where tags are off there, by EC2's DescribeTags. It
-// uses the instance's own credentials even if IAM is read by an assumed role.
+// uses the instance's own credentials even if the service is read by an assumed role.
 // A tag that is not set is ErrNoTag, a host outside EC2 ErrNoInstance.
-func (c *Client) InstanceTag(ctx context.Context, key string) (string, error) {
+func (c *Caller) InstanceTag(ctx context.Context, key string) (string, error) {
 	op := fmt.Sprintf("read instance tag %q", key)
 	if key == "" {
 		return "", fmt.Errorf("%s: the key is empty", op)
@@ -49,7 +49,7 @@ func (c *Client) InstanceTag(ctx context.Context, key string) (string, error) {
 }
 
 // metadata reads one path, and reports false where there is none.
-func (c *Client) metadata(ctx context.Context, path string) (text string, found bool, err error) {
+func (c *Caller) metadata(ctx context.Context, path string) (text string, found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.AttemptTimeout)
 	defer cancel()
 	out, err := c.imds.GetMetadata(ctx, &imds.GetMetadataInput{Path: path})
@@ -65,14 +65,14 @@ func (c *Client) metadata(ctx context.Context, path string) (text string, found 
 	return string(body), err == nil, err
 }
 
-func (c *Client) noInstance(ctx context.Context, op string, err error) error {
+func (c *Caller) noInstance(ctx context.Context, op string, err error) error {
 	if ctx.Err() != nil {
 		return ended(ctx, op, err)
 	}
 	return &Error{Op: op, Kind: ErrNoInstance, Cause: err, Remedy: "enable the instance metadata service (IMDSv2), or do without instance tags on this host"}
 }
 
-func (c *Client) describeTag(ctx context.Context, op, key string) (string, error) {
+func (c *Caller) describeTag(ctx context.Context, op, key string) (string, error) {
 	document, err := c.identityDocument(ctx)
 	if err != nil {
 		return "", c.noInstance(ctx, op, err)

@@ -1,4 +1,4 @@
-package iam
+package awsapi
 
 import (
 	"context"
@@ -16,14 +16,12 @@ import (
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
-// The kinds of failure, for errors.Is. Every error of this package has one or
-// is directory.ErrNoSuchUser, except for those of a context that ended.
+// The kinds of failure, for errors.Is. Every error of this package has one or one of
+// the sources, except for those of a context that ended.
 var (
 	// ErrAccessDenied: the credentials lack a permission. The error names the
 	// action, the resource and the policy statement that grants it.
 	ErrAccessDenied = errors.New("access denied")
-	// ErrNoSuchGroup: a group asked for by name does not exist.
-	ErrNoSuchGroup = errors.New("no such group")
 	// ErrThrottled: AWS refused the call for its rate, in spite of retries.
 	ErrThrottled = errors.New("throttled")
 	// ErrNoCredentials: no credentials were found or could be fetched.
@@ -41,7 +39,7 @@ var (
 	// ErrService: AWS says that it failed, in spite of retries.
 	ErrService = errors.New("service failure")
 	// ErrIncomplete: an answer is cut, garbled, without an end or at odds with
-	// itself. It may be that IAM changed during the walk.
+	// itself. It may be that the directory changed during the walk.
 	ErrIncomplete = directory.ErrIncomplete
 	// ErrRefused: AWS refused the call for another reason.
 	ErrRefused = errors.New("request refused")
@@ -56,7 +54,7 @@ const namesRemedy = "check this host's name servers and source.endpoint"
 // An Error is a failed read. Its text is one line.
 type Error struct {
 	Op     string // what was tried: `read group "developers"`
-	Kind   error  // one of the above, or directory.ErrNoSuchUser
+	Kind   error  // one of the above, or one of a source
 	Cause  error  // as the SDK has it; may be nil
 	Detail string // the cause in few words; that of Cause when empty
 	Remedy string // what to do; may be empty
@@ -128,7 +126,7 @@ func explain(op string, err error) *Error {
 		case ErrAccessDenied:
 			e.Detail, e.Remedy = denied(api.ErrorMessage())
 		case ErrThrottled:
-			e.Remedy = "fewer hosts asking IAM, a longer source.refresh or a lower source.rate help"
+			e.Remedy = "fewer hosts that ask AWS, a longer source.refresh or a lower source.rate help"
 		case ErrBadCredentials:
 			e.Remedy = "correct the access key, the session token and this host's clock"
 		case ErrExpired:

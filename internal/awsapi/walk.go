@@ -1,4 +1,4 @@
-package iam
+package awsapi
 
 import (
 	"context"
@@ -11,27 +11,20 @@ import (
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
-// How many items a page may have at most. IAM puts up to largestPage on one, and
-// may put fewer.
-const (
-	largestPage  = 1000
-	smallestPage = 100
-)
-
 // slowPages is how often a walk asks again for a page that took too long.
 const slowPages = 2
 
 // A pageSize is how many items to ask for: half as many after a page that took
-// too long, twice as many after a walk without one. The zero value is
-// largestPage.
-type pageSize struct{ halvings atomic.Int32 }
-
-func (s *pageSize) items() *int32 {
-	return aws.Int32(max(int32(largestPage)>>s.halvings.Load(), smallestPage))
+// too long, twice as many after a walk without one.
+type pageSize struct {
+	largest, smallest int32
+	halvings          atomic.Int32
 }
 
+func (s *pageSize) items() int32 { return max(s.largest>>s.halvings.Load(), s.smallest) }
+
 func (s *pageSize) halve() {
-	if *s.items() > smallestPage {
+	if s.items() > s.smallest {
 		s.halvings.Add(1)
 	}
 }
@@ -42,20 +35,23 @@ func (s *pageSize) double() {
 	}
 }
 
-// maxPages ends a walk that a broken endpoint would make endless: IAM's
-// largest list has 5,500 items.
+// maxPages ends a walk that a broken endpoint would make endless: a
+// large company has some hundred pages.
 const maxPages = 10000
 
-// A page is what IAM says about the rest of a list.
-type page struct {
-	truncated bool
-	marker    *string
+// PageItems is how many items to ask for on a page.
+func (c *Caller) PageItems() *int32 { return aws.Int32(c.pages.items()) }
+
+// A Page is what AWS says about the rest of a list.
+type Page struct {
+	Truncated bool
+	Marker    *string
 }
 
-// walk reads a list to its end, or fails: the SDK's paginators take a page that
+// Walk reads a list to its end, or fails: the SDK's paginators take a page that
 // is truncated and has no marker for the last. A page without IsTruncated that
 // has a marker is not taken for the last either.
-func (c *Client) walk(ctx context.Context, op string, read func(ctx context.Context, marker *string) (page, error)) error {
+func (c *Caller) Walk(ctx context.Context, op string, read func(ctx context.Context, marker *string) (Page, error)) error {
 	var marker *string
 	seen := make(map[string]bool)
 	slow := 0
@@ -70,39 +66,40 @@ func (c *Client) walk(ctx context.Context, op string, read func(ctx context.Cont
 		if err != nil {
 			return err
 		}
-		next := aws.ToString(p.marker)
+		next := aws.ToString(p.Marker)
 		switch {
-		case next == "" && !p.truncated:
+		case next == "" && !p.Truncated:
 			if slow == 0 {
 				c.pages.double()
 			}
 			return nil
 		case next == "":
-			return incomplete(op, "page %d says that there is more, and has no marker", n)
+			return Incomplete(op, "page %d says that there is more, and has no marker", n)
 		case seen[next]:
-			return incomplete(op, "page %d has a marker that an earlier page had", n)
+			return Incomplete(op, "page %d has a marker that an earlier page had", n)
 		}
 		seen[next] = true
 		marker = &next
 	}
-	return incomplete(op, "there is no end after %d pages", maxPages)
+	return Incomplete(op, "there is no end after %d pages", maxPages)
 }
 
 // page reads one page. If nobody waits for it, one try that takes too long ends
 // the call: the next one is for a smaller page.
-func (c *Client) page(ctx context.Context, op string, marker *string, read func(ctx context.Context, marker *string) (page, error)) (p page, err error) {
+func (c *Caller) page(ctx context.Context, op string, marker *string, read func(ctx context.Context, marker *string) (Page, error)) (p Page, err error) {
 	f := func(ctx context.Context) (err error) {
 		p, err = read(ctx, marker)
 		return err
 	}
 	if directory.LaneOf(ctx) == directory.LoginLane {
-		err = c.call(ctx, op, f)
+		err = c.Call(ctx, op, f)
 		return p, err
 	}
 	err = c.within(ctx, op, c.options.PageTimeout+c.options.PageTimeout/8, f)
 	return p, err
 }
 
-func incomplete(op, format string, args ...any) *Error {
+// Incomplete is the error for an answer that cannot be whole.
+func Incomplete(op, format string, args ...any) *Error {
 	return &Error{Op: op, Kind: ErrIncomplete, Detail: fmt.Sprintf(format, args...)}
 }

@@ -1,8 +1,9 @@
-package iam
+package awsapi
 
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,14 +25,11 @@ import (
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
-// Stats are counts since Open, of IAM, STS and EC2.
-type Stats = directory.Stats
-
-// Stats returns the counts as they are now.
-func (c *Client) Stats() Stats {
+// Stats returns the counts since Open, of the service, STS and EC2.
+func (c *Caller) Stats() directory.Stats {
 	c.counter.Lock()
 	defer c.counter.Unlock()
-	return Stats{Calls: maps.Clone(c.counter.calls), Throttles: maps.Clone(c.counter.throttles), Rate: c.limiter.inForce(), Spare: c.limiter.spare()}
+	return directory.Stats{Calls: maps.Clone(c.counter.calls), Throttles: maps.Clone(c.counter.throttles), Rate: c.limiter.inForce(), Spare: c.limiter.spare()}
 }
 
 type counter struct {
@@ -55,12 +53,12 @@ func (c *counter) add(action string, err error) (throttled bool) {
 }
 
 // counting counts every request of every client.
-func (c *Client) counting(stack *middleware.Stack) error {
+func (c *Caller) counting(stack *middleware.Stack) error {
 	return stack.Deserialize.Insert(middleware.DeserializeMiddlewareFunc("CountRequests",
 		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
 			out, metadata, err := next.HandleDeserialize(ctx, in)
 			throttled := c.counter.add(awsmiddleware.GetOperationName(ctx), err)
-			if throttled && awsmiddleware.GetServiceID(ctx) == "IAM" {
+			if throttled && awsmiddleware.GetServiceID(ctx) == c.options.Service {
 				c.limiter.throttled(time.Now())
 			}
 			return out, metadata, err
@@ -138,8 +136,8 @@ func (g gaveUp) Unwrap() error        { return g.error }
 func (g gaveUp) RetryableError() bool { return false }
 
 // limiting makes every attempt but a call's first wait for the rate; the first
-// waits in call, outside the call's own time limit.
-func (c *Client) limiting(stack *middleware.Stack) error {
+// waits in Call, outside the call's own time limit.
+func (c *Caller) limiting(stack *middleware.Stack) error {
 	return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("LimitRate",
 		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 			tries, ok := ctx.Value(triesKey{}).(*tries)
@@ -192,10 +190,10 @@ func (p plainBodies) Do(r *http.Request) (*http.Response, error) {
 	return p.HTTPClient.Do(r)
 }
 
-// call runs one operation: it waits for the rate, bounds the time, and asks
+// Call runs one operation: it waits for the rate, bounds the time, and asks
 // for new credentials once if AWS calls them expired. op names the operation
 // in errors.
-func (c *Client) call(ctx context.Context, op string, f func(context.Context) error) error {
+func (c *Caller) Call(ctx context.Context, op string, f func(context.Context) error) error {
 	limit := c.options.CallTimeout
 	if directory.LaneOf(ctx) != directory.LoginLane {
 		limit += c.options.PageTimeout
@@ -203,8 +201,8 @@ func (c *Client) call(ctx context.Context, op string, f func(context.Context) er
 	return c.within(ctx, op, limit, f)
 }
 
-// within is call with a time limit of its own.
-func (c *Client) within(ctx context.Context, op string, limit time.Duration, f func(context.Context) error) error {
+// within is Call with a time limit of its own.
+func (c *Caller) within(ctx context.Context, op string, limit time.Duration, f func(context.Context) error) error {
 	err := c.try(ctx, op, limit, f)
 	if errors.Is(err, ErrExpired) {
 		c.expire()
@@ -213,7 +211,7 @@ func (c *Client) within(ctx context.Context, op string, limit time.Duration, f f
 	return err
 }
 
-func (c *Client) try(ctx context.Context, op string, limit time.Duration, f func(context.Context) error) error {
+func (c *Caller) try(ctx context.Context, op string, limit time.Duration, f func(context.Context) error) error {
 	if err := c.limiter.wait(ctx); err != nil {
 		return ended(ctx, op, err)
 	}
@@ -280,7 +278,7 @@ func (e *cutError) RetryableError() bool { return true }
 // wholeAnswers refuses a good status with a body that is empty, cut or too
 // long. The SDK takes an empty body for an answer without members, and stops
 // reading at the end of the result.
-func wholeAnswers(stack *middleware.Stack) error {
+func (c *Caller) wholeAnswers(stack *middleware.Stack) error {
 	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("WholeAnswer",
 		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
 			out, metadata, err := next.HandleDeserialize(ctx, in)
@@ -291,7 +289,6 @@ func wholeAnswers(stack *middleware.Stack) error {
 			body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 			response.Body.Close()
 			response.Body = io.NopCloser(bytes.NewReader(body))
-			end := []byte("</" + awsmiddleware.GetOperationName(ctx) + "Response>")
 			switch {
 			case err != nil && ctx.Err() != nil:
 				return out, metadata, err
@@ -301,9 +298,17 @@ func wholeAnswers(stack *middleware.Stack) error {
 					return out, metadata, err
 				}
 				return out, metadata, &cutError{len(body)}
-			case len(body) > maxAnswer, !bytes.HasSuffix(bytes.TrimSpace(body), end):
+			case len(body) > maxAnswer, !c.whole(ctx, body):
 				return out, metadata, &cutError{len(body)}
 			}
 			return out, metadata, nil
 		}), middleware.After)
+}
+
+// whole reports whether the body of a good answer has its proper end.
+func (c *Caller) whole(ctx context.Context, body []byte) bool {
+	if c.options.JSON && awsmiddleware.GetServiceID(ctx) == c.options.Service {
+		return json.Valid(body)
+	}
+	return bytes.HasSuffix(bytes.TrimSpace(body), []byte("</"+awsmiddleware.GetOperationName(ctx)+"Response>"))
 }
