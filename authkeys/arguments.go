@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/keys"
 )
@@ -14,8 +16,14 @@ import (
 // maxName is longer than any login name of Linux (LOGIN_NAME_MAX is 256 with its NUL).
 const maxName = 255
 
+// principalsMode as the first argument asks for principals in place of keys. No
+// login name begins with a hyphen.
+const principalsMode = "--principals"
+
 // A question is what sshd asks: sshd_config's %u, and any of %U, %f, %k and %t.
 type question struct {
+	principals  bool     // sshd's AuthorizedPrincipalsCommand asks
+	certified   []string // the principals of the certificate in question; nil where sshd did not say
 	name        string
 	uid         uint32
 	hasUID      bool
@@ -51,14 +59,20 @@ func (q question) offersKey(k keys.Key) bool {
 }
 
 // parseArguments reads the login name, which is always the first argument
-// whatever it looks like, and the others in any order: their forms exclude
+// whatever it looks like, unless it is principalsMode, and the others in any order: their forms exclude
 // each other.
 //
 //	alice 2001000001 SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU AAAAC3Nza… ssh-ed25519
 func parseArguments(args []string) (question, error) {
 	var q question
+	if len(args) > 0 && args[0] == principalsMode {
+		q.principals, args = true, args[1:]
+	}
+	if len(args) == 0 && q.principals {
+		return question{}, errors.New(`no login name given; in sshd_config write "AuthorizedPrincipalsCommand PATH --principals %u %U %k"`)
+	}
 	if len(args) == 0 {
-		return q, errors.New(`no login name given; in sshd_config write "AuthorizedKeysCommand PATH %u %U %f %k %t"`)
+		return question{}, errors.New(`no login name given; in sshd_config write "AuthorizedKeysCommand PATH %u %U %f %k %t"`)
 	}
 	q.name = args[0]
 	if err := checkName(q.name); err != nil {
@@ -69,6 +83,22 @@ func parseArguments(args []string) (question, error) {
 			return question{}, fmt.Errorf("user %q: %w, giving no keys", q.name, err)
 		}
 	}
+	if q.principals && q.blob != nil {
+		return q.ofCertificate()
+	}
+	return q, nil
+}
+
+// ofCertificate is the question about a certificate: its principals say about
+// whom the directory has to be asked, and its key opens nothing by itself.
+func (q question) ofCertificate() (question, error) {
+	public, err := ssh.ParsePublicKey(q.blob)
+	certificate, ok := public.(*ssh.Certificate)
+	if err != nil || !ok {
+		return question{}, fmt.Errorf("user %q: the argument after the name is not the base64 of a certificate, giving no principals", q.name)
+	}
+	q.certified = append([]string{}, certificate.ValidPrincipals...)
+	q.blob, q.keyText, q.keyType, q.fingerprint = nil, "", "", ""
 	return q, nil
 }
 

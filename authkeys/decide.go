@@ -25,7 +25,8 @@ const maxPersons = 32
 type verdict struct {
 	policy cache.LoginPolicy
 	offers []offer
-	final  bool // the other helper has no say either
+	people []principal // in principals mode, in place of offers
+	final  bool        // the other helper has no say either
 	err    error
 }
 
@@ -65,6 +66,7 @@ func (h helper) decide(q question) verdict {
 		return v
 	}
 	switch {
+	case !local && q.certified != nil && !slices.Contains(q.certified, q.name): // another's certificate
 	case !local:
 		h.own(&v, q, found.User)
 		if absent && v.err != nil {
@@ -72,7 +74,7 @@ func (h helper) decide(q question) verdict {
 		}
 	case found.Shared == nil:
 		if found.User != nil && found.User.Login {
-			h.log.Send(authlog.Notice, fmt.Sprintf("user %q: a local account has this name, its IAM namesake's keys do not open it", q.name))
+			h.log.Send(authlog.Notice, fmt.Sprintf("user %q: a local account has this name, what its IAM namesake has does not open it", q.name))
 		}
 	case uid == 0 && !found.Shared.AllowRoot, q.name == "root" && !found.Shared.AllowRoot:
 		h.log.Send(authlog.Warning, fmt.Sprintf("shared account %q: it is root, which the configuration does not allow, giving no keys", q.name))
@@ -97,7 +99,7 @@ func (h helper) localAccount(q question, p cache.LoginPolicy) (uid uint32, local
 	return uid, local, err
 }
 
-// own finds the keys of an IAM user for the own login. cached is nil where
+// own finds whether an IAM user may use the own login, and the keys for it. cached is nil where
 // keys.db does not know the name.
 func (h helper) own(v *verdict, q question, cached *cache.UserKeys) {
 	// The last good answer does not let the person in: keys.db says so, or has no
@@ -154,21 +156,25 @@ func (h helper) foreignHome(name string, uid uint32) (owner uint32, home string,
 	return owner, u.Home, foreign
 }
 
-// shared finds the keys of the people who may enter a local account. With the
-// offered key known, only those who have it are asked about.
+// shared finds the people who may enter a local account, or their keys. With the
+// offered key or the certificate's principals known, only those people are asked about.
 func (h helper) shared(v *verdict, q question, members []cache.UserKeys) {
-	if q.hasKey() {
+	switch {
+	case q.certified != nil:
+		members = slices.DeleteFunc(slices.Clone(members), func(m cache.UserKeys) bool { return !slices.Contains(q.certified, m.Name) })
+	case q.hasKey() && !q.principals:
 		members = slices.DeleteFunc(slices.Clone(members), func(m cache.UserKeys) bool {
 			return !slices.ContainsFunc(m.Keys, q.offersKey)
 		})
 	}
 	if len(members) > maxPersons && v.policy.Online != "off" {
-		v.err = fmt.Errorf("shared account %q: %d people are too many to ask about; pass %%f or %%k in sshd_config's AuthorizedKeysCommand", q.name, len(members))
+		v.err = fmt.Errorf("shared account %q: %d people are too many to ask about; pass %%k in sshd_config's %s", q.name, len(members), q.command())
 		return
 	}
 	type result struct {
 		user   *cache.UserKeys
 		source string
+		out    bool // the person may not enter the account any more
 		err    error
 	}
 	results := make([]result, len(members))
@@ -179,7 +185,7 @@ func (h helper) shared(v *verdict, q question, members []cache.UserKeys) {
 			r.user, r.source, r.err = h.current(v.policy, q.asks(members[i].Name), &members[i], func(a control.Answer) cache.UserKeys {
 				if !slices.Contains(a.Shared, q.name) {
 					h.log.Send(authlog.Notice, fmt.Sprintf("shared account %q: %q may not enter it any more", q.name, members[i].Name))
-					a.User.Keys = nil
+					r.out = true
 				}
 				return a.User
 			})
@@ -188,20 +194,25 @@ func (h helper) shared(v *verdict, q question, members []cache.UserKeys) {
 	wait.Wait()
 	for i, r := range results {
 		if r.err != nil {
-			v.err = fmt.Errorf("shared account %q: keys of %q: %w", q.name, members[i].Name, r.err)
+			v.err = fmt.Errorf("shared account %q: ask about %q: %w", q.name, members[i].Name, r.err)
 			v.final = v.policy.Online == "require"
-			continue
+		} else if !r.out {
+			v.add(q, *r.user, members[i].Name, r.source, h.now())
 		}
-		v.add(q, *r.user, members[i].Name, r.source, h.now())
 	}
-	if len(v.offers) > 0 && v.err != nil { // others get in; this one's fault is told all the same
+	if len(v.offers)+len(v.people) > 0 && v.err != nil { // others get in; this one's fault is told all the same
 		h.log.Send(authlog.Err, v.err.Error())
 		v.err = nil
 	}
 }
 
-// add offers u's keys that are in time and may be the client's.
+// add takes somebody in: in principals mode by name, else u's keys that are in
+// time and may be the client's. person is "" for the own login.
 func (v *verdict) add(q question, u cache.UserKeys, person, source string, now time.Time) {
+	if q.principals {
+		v.people = append(v.people, principal{name: u.Name, person: person, source: source})
+		return
+	}
 	for _, k := range u.Keys {
 		if k.Expired(now) || !q.offersKey(k) {
 			continue

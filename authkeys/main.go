@@ -1,6 +1,7 @@
 // Authkeys is sshd's AuthorizedKeysCommand: it prints the authorized_keys
 // lines that open one login name, from IAM's answer through the daemon or from
-// keys.db. See authkeys(8).
+// keys.db. With --principals it is sshd's AuthorizedPrincipalsCommand, and
+// prints whose certificates open it. See authkeys(8).
 //
 // It owns the decision whether keys are given for a name at all. It talks to
 // nothing but the daemon's socket, the other helper of keys.chain and the
@@ -67,6 +68,9 @@ func (h helper) run(args []string) ([]string, error) {
 		return nil, err
 	}
 	v := h.decide(q)
+	if q.principals {
+		return h.principalLines(q, v)
+	}
 	lines := make([]string, 0, len(v.offers))
 	for _, o := range v.offers {
 		line, err := o.key.Line(o.form)

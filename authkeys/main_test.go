@@ -102,6 +102,18 @@ func setup(env *testscript.Env) error {
 		env.Setenv(k.name, base64.StdEncoding.EncodeToString(it.Blob))
 		env.Setenv(k.name+"_FP", it.SHA256())
 	}
+	for name, principals := range map[string][]string{"OLGAS": {"olga"}, "ALICES": {"alice"}, "BOTH": {"olga", "alice", "bob"}, "NOBODYS": nil} {
+		certificate := &ssh.Certificate{CertType: ssh.UserCert, KeyId: name, ValidPrincipals: principals, ValidBefore: ssh.CertTimeInfinity}
+		for word, to := range map[string]*ssh.PublicKey{"alice1": &certificate.Key, "authority": &certificate.SignatureKey} {
+			public, err := ssh.ParsePublicKey(key("x", word).Blob)
+			if err != nil {
+				return err
+			}
+			*to = public
+		}
+		certificate.Signature = &ssh.Signature{Format: ssh.KeyAlgoED25519, Blob: make([]byte, 64)} // sshd has checked it
+		env.Setenv(name, base64.StdEncoding.EncodeToString(certificate.Marshal()))
+	}
 	env.Setenv("LONG", strings.Repeat("a", 10000))
 	passwd := "root:x:0:0:root:/root:/bin/bash\nhigh:x:2100000000:100::/home/high:/bin/bash\nec2-user:x:1000:1000::/home/ec2-user:/bin/bash\nubuntu:x:1001:1001::/home/ubuntu:/bin/bash\n"
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "passwd"), []byte(passwd), 0o644); err != nil {
