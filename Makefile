@@ -58,6 +58,7 @@ lint: nss-lint
 install: build install-system
 	install -D -m 0644 $(BUILD)/libnss_iam.so.2 $(DESTDIR)$(LIBDIR)/libnss_iam.so.2
 	install -D -m 0755 $(BUILD)/iam-cachefill $(DESTDIR)$(PREFIX)/sbin/iam-cachefill
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/bin && ln -sf ../sbin/iam-cachefill $(DESTDIR)$(PREFIX)/bin/nss-iam
 	install -D -m 0755 $(BUILD)/authkeys $(DESTDIR)$(PREFIX)/libexec/nss-iam/authkeys
 	install -D -m 0755 $(BUILD)/account $(DESTDIR)$(PREFIX)/libexec/nss-iam/account
 	test -e $(DESTDIR)/etc/nss-iam/config.toml || install -D -m 0644 packaging/config.toml $(DESTDIR)/etc/nss-iam/config.toml

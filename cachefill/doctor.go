@@ -28,8 +28,10 @@ func doctorCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Look at everything a login needs, and say what fixes it",
-		Long:  "Look at everything a login needs, and say what is wrong, why it matters, and which command\nmends it. Exits with 1 if anything is broken. Changes nothing.",
-		Args:  cobra.NoArgs,
+		Long: "Look at everything a login needs, and say what is wrong, why it matters, and which command fixes it. Changes nothing.\n\n" +
+			"Exits with 1 if anything is broken.",
+		Example: "  # iam-cachefill doctor\n  # iam-cachefill doctor --json | jq '.findings[] | select(.state != \"good\")'",
+		Args:    cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			if os.Geteuid() != 0 {
 				return errors.New("doctor looks at what only root may see; run it with sudo")

@@ -28,11 +28,12 @@ func expelCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "expel NAME",
 		Short: "Put somebody out now whom the directory has let go",
-		Long: `Ask the directory now, take the person's rights away, end everything that runs
-for the person, have nscd forget, and list what is left that needs a person:
-rules of local files, jobs, keys in other accounts, processes begun by sudo.
-NAME is as for explain. Whoever the directory still lets in is not put out.
-Exits with 0 if the person is out and nothing is left.`,
+		Long: "Ask the directory now, take the person's rights away, end everything that runs for the person, have nscd forget, " +
+			"and list what is left that needs a person: rules of local files, jobs, keys in other accounts, processes begun by sudo. " +
+			"NAME is as for explain. Somebody whom the directory still lets in is not put out.\n\n" +
+			"Exits with 0 if the person is out and nothing is left.",
+		Example:           "  # iam-cachefill expel mallory\n  # iam-cachefill expel mallory --anyway",
+		ValidArgsFunction: servedNames(o),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("expel wants one NAME, and got %d", len(args))

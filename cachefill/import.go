@@ -22,10 +22,11 @@ func importCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "import [FILE]",
 		Short: "Print the configuration that does what aws-ec2-ssh's did, and a plan for its users",
-		Long: `Print the configuration that does what FILE, a configuration of
-widdix/aws-ec2-ssh, did, and a plan for the numbers of the users which that tool
-made. Nothing is changed; all commands of the plan are comments.`,
-		Args: cobra.MaximumNArgs(1),
+		Long: "Print the configuration that does what FILE, a configuration of widdix/aws-ec2-ssh, did, and a plan for the numbers " +
+			"of the users which that tool made. Nothing is changed; all commands of the plan are comments.",
+		Example:           "  # iam-cachefill import >/etc/nss-iam/config.toml",
+		ValidArgsFunction: ofKind(cobra.ShellCompDirectiveDefault),
+		Args:              cobra.MaximumNArgs(1),
 		RunE: job(func(cmd *cobra.Command, args []string) error {
 			file := importer.ConfigPath
 			if len(args) == 1 {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -27,11 +28,16 @@ var (
 // configPath is the configuration where --config is not given.
 var configPath = config.DefaultPath
 
-// loadConfig is config.Load with the cache folder that this program was built for.
+// loadConfig is config.Load with the cache folder that this program was built for. A
+// file that cannot be read is a wrong configuration as well.
 func loadConfig(name string) (config.Config, error) {
 	c, err := config.Load(name)
 	if c.Cache == config.Default().Cache {
 		c.Cache.Dir = cacheDir
+	}
+	var faulty config.Errors
+	if err != nil && !errors.As(err, &faulty) {
+		err = wrongConfig{err}
 	}
 	return c, err
 }
@@ -47,7 +53,21 @@ func main() {
 	sessions.Child()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(execute(ctx, calledAs(os.Args[0]), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Names of the command. The second is a link, for people: it is the package's name.
+const (
+	ownName = "iam-cachefill"
+	alias   = "nss-iam"
+)
+
+// calledAs is the name that help and completion speak of.
+func calledAs(program string) string {
+	if filepath.Base(program) == alias {
+		return alias
+	}
+	return ownName
 }
 
 // A jobError is a command's own failure, in contrast to a command line that
@@ -56,33 +76,51 @@ type jobError struct{ error }
 
 func (e jobError) Unwrap() error { return e.error }
 
-// errNo is a command's "no", already told in its output.
+// errNo is a command's "no", which its output says already.
 var errNo = errors.New("no")
 
-func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := commands()
+func execute(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
+	out := newOutput(stdout)
+	defer out.close()
+	root := commands(name)
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	if words := root.Flags().Args(); err == nil && cmd == root && len(words) > 0 {
+		err = knownCommand(root, words) // beside --help, which cobra answers first
+	}
+	if err == nil || errors.Is(err, errNo) {
+		if fault := out.fault(); fault != nil {
+			err = jobError{fmt.Errorf("write the answer: %w", fault)}
+		}
+	}
+	status := exitStatusOf(err)
 	var job jobError
+	switch {
+	case err == nil, errors.Is(err, errNo):
+	case errors.As(err, &job):
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", ownName, err)
+	default:
+		_, _ = fmt.Fprintf(stderr, "%s: %v\nTry \"%s --help\".\n", ownName, err, cmd.CommandPath())
+	}
+	return status
+}
+
+// exitStatusOf is what a command's end means to a script.
+func exitStatusOf(err error) int {
+	var job jobError
+	var faulty config.Errors
+	var wrong wrongConfig
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errNo):
 		return exitFailed
-	case errors.As(err, &job):
-		_, _ = fmt.Fprintf(stderr, "iam-cachefill: %v\n", err)
-		var faulty config.Errors
-		var wrong wrongConfig
-		if errors.As(err, &faulty) || errors.As(err, &wrong) || errors.Is(err, config.ErrNotConfigured) {
-			return exitUsage
-		}
-		return exitFailed
-	default:
-		_, _ = fmt.Fprintf(stderr, "iam-cachefill: %v\nTry \"%s --help\".\n", err, cmd.CommandPath())
+	case !errors.As(err, &job), errors.As(err, &faulty), errors.As(err, &wrong), errors.Is(err, config.ErrNotConfigured):
 		return exitUsage
 	}
+	return exitFailed
 }
 
 // options are the flags that every command has.
@@ -91,38 +129,34 @@ type options struct {
 	json       bool
 }
 
-func commands() *cobra.Command {
+func commands(name string) *cobra.Command {
 	var opts options
 	root := &cobra.Command{
-		Use:           "iam-cachefill",
-		Short:         "AWS IAM users as Unix users: the refresher",
+		Use:   name,
+		Short: "Users of a directory of AWS as Unix users",
+		Long: "The refresher of nss-iam: it asks the directory who may use this host, publishes users, groups and keys " +
+			"for the module and the helpers, and says why somebody can or cannot log in.",
+		Example: `  # iam-cachefill explain alice       why can alice not log in?
+  # iam-cachefill doctor              what is wrong with this host?
+  # iam-cachefill refresh --dry-run   what would change?`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
 			if cmd.Name() != "run" { // systemd gives it to the daemon
 				daemonEnvironment()
 			}
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return errors.New("a command is missing")
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringVar(&opts.configFile, "config", configPath, "configuration `file`")
 	root.PersistentFlags().BoolVar(&opts.json, "json", false, "print JSON in place of tables")
-	root.AddCommand(
-		runCommand(&opts),
-		refreshCommand(&opts),
-		statusCommand(&opts),
-		explainCommand(&opts),
-		expelCommand(&opts),
-		checkConfigCommand(&opts),
-		setupCommand(&opts),
-		publishCommand(&opts),
-		doctorCommand(&opts),
-		importCommand(&opts),
-	)
+	grouped(root, "Why can somebody not log in?", explainCommand(&opts), doctorCommand(&opts), statusCommand(&opts))
+	grouped(root, "Change what is served:", refreshCommand(&opts), expelCommand(&opts), publishCommand(&opts))
+	grouped(root, "Put a host into service:", checkConfigCommand(&opts), setupCommand(&opts), importCommand(&opts), runCommand(&opts))
+	grouped(root, "About the program:", versionCommand(&opts))
+	helpful(root)
 	return root
 }
 

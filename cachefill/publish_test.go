@@ -23,14 +23,14 @@ import (
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
-// A terminal runs the command in a folder, against an emulated account.
-type terminal struct {
+// A console runs the command in a folder, against an emulated account.
+type console struct {
 	t   *testing.T
 	e   *emulator.Emulator
 	dir string
 }
 
-func newTerminal(t *testing.T) *terminal {
+func newTerminal(t *testing.T) *console {
 	t.Helper()
 	dir := t.TempDir()
 	none := filepath.Join(dir, "none")
@@ -60,11 +60,11 @@ func newTerminal(t *testing.T) *terminal {
 	if err := os.Mkdir(filepath.Dir(socketPath), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return &terminal{t, e, dir}
+	return &console{t, e, dir}
 }
 
 // config writes a configuration whose cache is a folder of its name.
-func (x *terminal) config(name, text string) string {
+func (x *console) config(name, text string) string {
 	x.t.Helper()
 	path := filepath.Join(x.dir, name+".toml")
 	text += fmt.Sprintf("\n[cache]\ndir = %q\n", x.cache(name))
@@ -74,19 +74,19 @@ func (x *terminal) config(name, text string) string {
 	return path
 }
 
-func (x *terminal) cache(name string) string { return filepath.Join(x.dir, name) }
+func (x *console) cache(name string) string { return filepath.Join(x.dir, name) }
 
 // run runs the command, which must exit with status.
-func (x *terminal) run(status int, args ...string) (stdout, stderr string) {
+func (x *console) run(status int, args ...string) (stdout, stderr string) {
 	x.t.Helper()
 	var out, errs bytes.Buffer
-	if got := execute(x.t.Context(), args, &out, &errs); got != status {
+	if got := execute(x.t.Context(), ownName, args, &out, &errs); got != status {
 		x.t.Fatalf("%q: got status %d, want %d\n%s%s", args, got, status, out.String(), errs.String())
 	}
 	return out.String(), errs.String()
 }
 
-func (x *terminal) digest(name string) [32]byte {
+func (x *console) digest(name string) [32]byte {
 	x.t.Helper()
 	m, err := cache.ReadMeta(x.cache(name))
 	if err != nil {
@@ -167,7 +167,7 @@ func TestWhatPublishIsToldWrongIsUsageAndWhatFailsIsFailure(t *testing.T) {
 		"a folder that is not":      {exitFailed, "no such file", []string{"--config", good, "publish", address + "/x/y", "--key", key}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := &terminal{t, x.e, x.dir}
+			x := &console{t, x.e, x.dir}
 			_, errs := x.run(test.status, test.args...)
 			if !strings.Contains(errs, test.says) {
 				t.Errorf("got %q, want %q", errs, test.says)

@@ -25,9 +25,10 @@ func refreshCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "refresh",
 		Short: "Refresh now, and say what changed",
-		Long: "Asks IAM now and publishes what follows. A running daemon does it, unless --config is given;\n" +
-			"without one it is done here, and the keys of those who have none in the cache yet are fetched too.",
-		Args: cobra.NoArgs,
+		Long: "Ask the directory now and publish what follows. A running daemon does it, unless --config is given; " +
+			"without one it is done here, and the keys of those who have none in the cache yet are read too.",
+		Example: "  # iam-cachefill refresh --dry-run\n  # iam-cachefill refresh\n  # iam-cachefill refresh --accept-removals",
+		Args:    cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("config") {
 				outcome, err := askDaemon(cmd.Context(), ask)

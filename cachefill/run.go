@@ -30,6 +30,7 @@ func runCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
 		Short: "Refresh for as long as the host is up (the daemon)",
+		Long:  "The daemon, as nss-iam.service starts it: it refreshes on schedule, answers the helpers, and reads its configuration again at a SIGHUP.",
 		Args:  cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{ReplaceAttr: withoutTime}))

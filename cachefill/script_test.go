@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("IAM_CACHEFILL_OF_A_TEST") != "" {
 		program()
 	}
-	testscript.Main(m, map[string]func(){"iam-cachefill": program})
+	testscript.Main(m, map[string]func(){ownName: program, alias: program})
 }
 
 // program is iam-cachefill with all its paths in $WORK.

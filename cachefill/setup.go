@@ -10,7 +10,6 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
-	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
 )
 
@@ -20,16 +19,17 @@ func setupCommand(opts *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "setup",
 		Short: "Edit nsswitch.conf, sshd, sudoers and PAM, or undo it",
-		Long: `Edit this host's configuration so that IAM users exist and can log in:
-nsswitch.conf, sshd's AuthorizedKeysCommand, sudo for group iam-sudo, PAM's
-question whether somebody may come in now, and what makes homes. The programs concerned check the result; if they object, all is
-put back. May be repeated.`,
-		Args: cobra.NoArgs,
+		Long: "Edit this host's configuration so that users of the directory exist and can log in: nsswitch.conf, sshd's " +
+			"AuthorizedKeysCommand, sudo for group iam-sudo, PAM's question whether somebody may come in now, and what makes homes. " +
+			"The programs concerned check the result; if they object, all is put back. May be repeated.",
+		Example: "  # iam-cachefill setup --dry-run\n  # iam-cachefill setup\n  # iam-cachefill setup --offline --root /mnt/image\n  # iam-cachefill setup --undo",
+		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&undo, "undo", false, "put every file back as it was before")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would change, as a unified diff")
 	cmd.Flags().BoolVar(&offline, "offline", false, "an image or a chroot: reload no service")
 	cmd.Flags().StringVar(&root, "root", "/", "the `folder` of another host's files")
+	_ = cmd.MarkFlagDirname("root")
 	cmd.RunE = job(func(cmd *cobra.Command, _ []string) error {
 		if os.Geteuid() != 0 {
 			return errors.New("setup reads and changes what is root's; run it with sudo")
@@ -41,7 +41,7 @@ put back. May be repeated.`,
 		case undo:
 			return s.undo(cmd.Context(), offline)
 		}
-		c, err := config.Load(opts.configFile)
+		c, err := loadConfig(opts.configFile)
 		if err != nil {
 			return err
 		}

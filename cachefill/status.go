@@ -18,10 +18,11 @@ func statusCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Say what is served, how old it is, and who is left out",
-		Long: "Say what is served, how old it is, and who is left out, without asking AWS.\n" +
-			"Exits with 1 if somebody cannot log in, or soon cannot: no sound cache, a refresh that failed,\n" +
+		Long: "Say what is served, how old it is, and who is left out, without asking AWS.\n\n" +
+			"Exits with 1 if somebody cannot log in, or soon cannot: no sound cache, a refresh that failed, " +
 			"keys that are too old, no daemon although its unit is installed; with 2 if the configuration is wrong.",
-		Args: cobra.NoArgs,
+		Example: "  # iam-cachefill status\n  # iam-cachefill status --json | jq .findings",
+		Args:    cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			v, err := lookAt(cmd.Context(), o.configFile)
 			if err != nil {

@@ -15,6 +15,8 @@ PAMCONFDIR  ?= $(PREFIX)/share/pam-configs
 MAN_PAGES := $(wildcard docs/man/*.[58])
 COMPLETIONS := $(BUILD)/completion/iam-cachefill.bash $(BUILD)/completion/_iam-cachefill \
 	$(BUILD)/completion/iam-cachefill.fish
+# The same for the command's other name, nss-iam.
+OTHER_NAME = sed -e 's/iam-cachefill/nss-iam/g' -e 's/iam_cachefill/nss_iam/g'
 
 # A program for another architecture does not run here.
 GOHOSTARCH := $(shell $(GO) env GOHOSTARCH)
@@ -33,6 +35,9 @@ completions: programs
 	$(COMPLETER) completion bash >$(BUILD)/completion/iam-cachefill.bash
 	$(COMPLETER) completion zsh >$(BUILD)/completion/_iam-cachefill
 	$(COMPLETER) completion fish >$(BUILD)/completion/iam-cachefill.fish
+	@$(OTHER_NAME) $(BUILD)/completion/iam-cachefill.bash >$(BUILD)/completion/nss-iam.bash
+	@$(OTHER_NAME) $(BUILD)/completion/_iam-cachefill >$(BUILD)/completion/_nss-iam
+	@$(OTHER_NAME) $(BUILD)/completion/iam-cachefill.fish >$(BUILD)/completion/nss-iam.fish
 
 build: completions
 
@@ -53,9 +58,10 @@ install-system:
 	install -D -m 0644 packaging/pam/nss-iam-account $(DESTDIR)$(PAMCONFDIR)/nss-iam-account
 	for f in $(MAN_PAGES); do \
 		install -D -m 0644 $$f $(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/} || exit 1; done
-	install -D -m 0644 $(BUILD)/completion/iam-cachefill.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/iam-cachefill
-	install -D -m 0644 $(BUILD)/completion/_iam-cachefill $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_iam-cachefill
-	install -D -m 0644 $(BUILD)/completion/iam-cachefill.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/iam-cachefill.fish
+	for c in iam-cachefill nss-iam; do \
+		install -D -m 0644 $(BUILD)/completion/$$c.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$c && \
+		install -D -m 0644 $(BUILD)/completion/_$$c $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$$c && \
+		install -D -m 0644 $(BUILD)/completion/$$c.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$c.fish || exit 1; done
 
 DEB_ARCH ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 deb:
