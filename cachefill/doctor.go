@@ -122,7 +122,7 @@ func faultsOf(findings []accounts.Finding) (foreignHomes, localFiles []doctor.Fa
 		case accounts.LocalUse:
 			fault.What = f.Detail
 			localFiles = append(localFiles, fault)
-		case accounts.HostName, accounts.HostNumber:
+		case accounts.HostName, accounts.HostID:
 			localFiles = append(localFiles, fault)
 		}
 	}

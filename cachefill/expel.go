@@ -48,9 +48,9 @@ func expelCommand(o *options) *cobra.Command {
 
 // An expulsion is what became of one. It survives JSON.
 type expulsion struct {
-	People []expelled           `json:"people"`
-	Left   []leftovers.Leftover `json:"left"`   // for a person to look at
-	Errors []string             `json:"errors"` // what could not be done or looked at
+	People    []expelled           `json:"people"`
+	Leftovers []leftovers.Leftover `json:"left"`   // for a person to look at
+	Errors    []string             `json:"errors"` // what could not be done or looked at
 }
 
 type expelled struct {
@@ -60,7 +60,7 @@ type expelled struct {
 	Processes int    `json:"processes"` // ended
 }
 
-func (x expulsion) done() bool { return len(x.Left) == 0 && len(x.Errors) == 0 }
+func (x expulsion) done() bool { return len(x.Leftovers) == 0 && len(x.Errors) == 0 }
 
 func expel(cmd *cobra.Command, o *options, name string, anyway bool) error {
 	log := slog.New(newTextLog(cmd.ErrOrStderr()))
@@ -155,7 +155,7 @@ func whoIsExpelled(name string, all []refresh.Explanation, anyway bool) ([]refre
 
 // putOut ends what runs for people, and looks for what is left.
 func putOut(ctx context.Context, c config.Config, name string, people, known []refresh.Explanation, log *slog.Logger) expulsion {
-	x := expulsion{People: []expelled{}, Left: []leftovers.Leftover{}, Errors: []string{}}
+	x := expulsion{People: []expelled{}, Leftovers: []leftovers.Leftover{}, Errors: []string{}}
 	fault := func(err error) {
 		if err != nil {
 			x.Errors = append(x.Errors, err.Error())
@@ -195,7 +195,7 @@ func putOut(ctx context.Context, c config.Config, name string, people, known []r
 	for _, err := range faults {
 		fault(err)
 	}
-	x.Left = append(x.Left, left...)
+	x.Leftovers = append(x.Leftovers, left...)
 	return x
 }
 
@@ -246,7 +246,7 @@ func (x expulsion) print(w io.Writer) error {
 			return err
 		}
 	}
-	for _, l := range x.Left {
+	for _, l := range x.Leftovers {
 		if _, err := fmt.Fprintf(w, "left: %s: %s\n      what to do: %s\n", l.Where, l.What, l.Remedy); err != nil {
 			return err
 		}

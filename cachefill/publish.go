@@ -185,7 +185,7 @@ func sweepAndWrite(ctx context.Context, r *refresh.Refresher, writer *publisher,
 			next.Bytes = max(next.Bytes, done.Bytes)
 			done = next
 		}
-		if swept.Left == 0 {
+		if swept.Remaining == 0 {
 			break
 		}
 	}

@@ -114,7 +114,7 @@ func newReport(s *state.Store, started time.Time, o refresh.Outcome, err error, 
 		r.Success, r.Admitted, r.Users, r.Groups, r.Whole, r.Findings = started, o.Admitted, o.Users, o.Groups, o.Whole, o.Findings
 	}
 	r.Skipped = accounts.Count(r.Findings)
-	r.Collisions = r.Skipped[accounts.NumberTaken]
+	r.Collisions = r.Skipped[accounts.IDTaken]
 	return r
 }
 

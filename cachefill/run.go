@@ -214,7 +214,7 @@ func (d *daemon) load() error {
 // the same files.
 func (d *daemon) replace(c config.Config, r *refresh.Refresher, a sources, writer *publisher) {
 	if before := d.current(); before != nil {
-		before.Retire()
+		before.Stop()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -338,7 +338,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 		default:
 		}
 	}
-	if err != nil && !errors.Is(err, refresh.ErrRetired) {
+	if err != nil && !errors.Is(err, refresh.ErrStopped) {
 		// Time goes by without IAM too: accounts end, numbers are forgotten.
 		if _, err := r.Rebuild(); err != nil {
 			d.log.Warn("what is known cannot be used anew", "error", err)
@@ -450,10 +450,10 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 	defer sweep.Stop()
 	news, written := 0, time.Now()
 	note := func(what, message string, err error) {
-		if what == "sweep" && ctx.Err() == nil && !errors.Is(err, refresh.ErrRetired) {
+		if what == "sweep" && ctx.Err() == nil && !errors.Is(err, refresh.ErrStopped) {
 			d.noteSweep(err)
 		}
-		if ctx.Err() == nil && !errors.Is(err, refresh.ErrRetired) && d.faults.note(what, err, 0) && err != nil {
+		if ctx.Err() == nil && !errors.Is(err, refresh.ErrStopped) && d.faults.note(what, err, 0) && err != nil {
 			d.log.Error(message, "error", err)
 		}
 	}
@@ -472,7 +472,7 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 			if r := d.current(); r != nil {
 				swept, err := r.Logins.Sweep(directory.Background(ctx), sweepAtOnce)
 				note("sweep", "keys are not all up to date", err)
-				if err == nil && swept.Left > 0 {
+				if err == nil && swept.Remaining > 0 {
 					next = publishEvery // the first keys of a new host: go on at the rate's pace
 				}
 				if n := r.Logins.News(); n != news && time.Since(written) >= newsEvery {

@@ -42,7 +42,7 @@ func TestOfTwoWithOneNumberTheOlderKeepsIt(t *testing.T) {
 				loser = twinB
 			}
 			f := finding(r.Findings, loser)
-			if f.Reason != NumberTaken || f.UnixID != twinNumber || !strings.Contains(f.Remedy, `pin = { "`+loser+`" = N }`) {
+			if f.Reason != IDTaken || f.UnixID != twinNumber || !strings.Contains(f.Remedy, `pin = { "`+loser+`" = N }`) {
 				t.Errorf("got %+v, want the number's owner and the pin as remedy", f)
 			}
 		})
@@ -53,7 +53,7 @@ func TestAnOlderUserWhoMayNotLogInKeepsTheNumberAllTheSame(t *testing.T) {
 	d := twins(at(0), at(1))
 	d.Groups[0].Members = []string{twinB}
 	r := build(t, Input{Directory: d, Policy: policy()})
-	if len(r.Admitted) != 0 || finding(r.Findings, twinB).Reason != NumberTaken {
+	if len(r.Admitted) != 0 || finding(r.Findings, twinB).Reason != IDTaken {
 		t.Errorf("got admitted %q: a number must not depend on groups", r.Admitted)
 	}
 }
@@ -81,7 +81,7 @@ func TestTheNumberOfAnOlderUserIsNotGivenToTheYoungerWhileRemembered(t *testing.
 	s := newStory(t, p, both)
 	s.answer(one)
 	r := s.answer(one)
-	if len(r.Admitted) != 0 || r.Tables.user("anna").UID != twinNumber || !r.Tables.user("anna").Former || finding(r.Findings, twinB).Reason != Remembered {
+	if len(r.Admitted) != 0 || r.Tables.user("anna").UID != twinNumber || !r.Tables.user("anna").Former || finding(r.Findings, twinB).Reason != HeldByHistory {
 		t.Errorf("got admitted %q, users %+v, findings %v", r.Admitted, r.Tables.Users, r.Findings)
 	}
 	s.in.Now = s.in.Now.Add(p.KeepNames)

@@ -48,13 +48,13 @@ func Explain(in Input, query string) ([]Explanation, error) {
 		return nil, fmt.Errorf("explain %s: %w", quoted(query), err)
 	}
 	// Serving changes the entries.
-	past := make(map[uint32]Entry, len(p.entries))
+	history := make(map[uint32]Entry, len(p.entries))
 	for n, r := range p.entries {
-		past[n] = *r
+		history[n] = *r
 	}
 	result := p.serve()
 	result.ReportGrants(in.Grants)
-	e := explainer{p, result, past}
+	e := explainer{p, result, history}
 
 	var all []Explanation
 	told := map[string]bool{}
@@ -69,7 +69,7 @@ func Explain(in Input, query string) ([]Explanation, error) {
 		}
 	})
 	for _, n := range p.order {
-		if r := past[n]; match(r.ID, r.DirectoryName, r.UnixName, n) && !told[r.ID] {
+		if r := history[n]; match(r.ID, r.DirectoryName, r.UnixName, n) && !told[r.ID] {
 			told[r.ID] = true
 			if c := p.principal(r.ID, r.Group); c != nil {
 				all = append(all, e.principal(c))
@@ -113,9 +113,9 @@ func (e explainer) uses(x *Explanation) {
 }
 
 type explainer struct {
-	plan   *plan
-	result Result
-	past   map[uint32]Entry
+	plan    *plan
+	result  Result
+	history map[uint32]Entry
 }
 
 func (p *plan) principal(id string, group bool) (found *principal) {
@@ -146,7 +146,7 @@ func (e explainer) principal(c *principal) Explanation {
 		x.State = StateServed
 	}
 	for _, n := range e.plan.order {
-		if r := e.past[n]; r.of(c) && !(c.served && n == c.unixID) && !(e.plan.waiting[c.id] != nil && !r.Former()) {
+		if r := e.history[n]; r.of(c) && !(c.served && n == c.unixID) && !(e.plan.waiting[c.id] != nil && !r.Former()) {
 			e.recalled(&x, r)
 		}
 	}
@@ -241,7 +241,7 @@ func (e explainer) entry(x *Explanation) {
 			continue
 		}
 		switch f.Reason {
-		case GroupsLeft:
+		case TooManyGroups:
 			x.add("groups", verdict{f.Reason, f.Detail, f.Remedy})
 		case HomeTaken:
 			x.add("home", verdict{f.Reason, f.Detail, f.Remedy})

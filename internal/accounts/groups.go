@@ -197,7 +197,7 @@ func (p *plan) limit(r *row, fixed []uint32, local *[]uint32, iam []uint32, resu
 		iam = iam[:room]
 	}
 	if len(left) > 0 {
-		result.Findings = append(result.Findings, Finding{Kind: "user", ID: r.ID, DirectoryName: r.Gecos, UnixID: r.UID, Reason: GroupsLeft,
+		result.Findings = append(result.Findings, Finding{Kind: "user", ID: r.ID, DirectoryName: r.Gecos, UnixID: r.UID, Reason: TooManyGroups,
 			Detail: fmt.Sprintf("is left out of %s to stay within max_groups = %d", strings.Join(left, ", "), most),
 			Remedy: "take the user out of groups in the directory, publish fewer, or raise accounts.max_groups"})
 	}

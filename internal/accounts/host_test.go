@@ -19,11 +19,11 @@ func TestWhatTheHostHasWins(t *testing.T) {
 		{"a local user of the same name", Host{Users: []HostUser{{"alice", 1000, 1000}}}, HostName},
 		{"a local user of the name in capitals", Host{Users: []HostUser{{"ALICE", 1000, 1000}}}, HostName},
 		{"a local group of the same name", Host{Groups: []HostGroup{{"alice", 1000, nil}}}, HostName},
-		{"a local user of the same number", Host{Users: []HostUser{{"x", n, 1000}}}, HostNumber},
+		{"a local user of the same number", Host{Users: []HostUser{{"x", n, 1000}}}, HostID},
 		{"a local copy of the person", Host{Users: []HostUser{{"alice", n, n}}}, HostName},
-		{"a local group of the same number", Host{Groups: []HostGroup{{"x", n, nil}}}, HostNumber},
-		{"a sub-id range over the number", Host{SubIDs: []HostRange{{Range{1, 5}, "y", "subuid"}, {Range{n - 10, n}, "x", "subuid"}, {Range{n - 5, n - 4}, "z", "subgid"}}}, HostNumber},
-		{"a sub-gid range of the number alone", Host{SubIDs: []HostRange{{Range{n, n}, "x", "subgid"}}}, HostNumber},
+		{"a local group of the same number", Host{Groups: []HostGroup{{"x", n, nil}}}, HostID},
+		{"a sub-id range over the number", Host{SubIDs: []HostRange{{Range{1, 5}, "y", "subuid"}, {Range{n - 10, n}, "x", "subuid"}, {Range{n - 5, n - 4}, "z", "subgid"}}}, HostID},
+		{"a sub-gid range of the number alone", Host{SubIDs: []HostRange{{Range{n, n}, "x", "subgid"}}}, HostID},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := build(t, Input{Directory: d, Policy: policy(), Host: test.host})
@@ -166,7 +166,7 @@ func TestAUserHasNoMoreGroupsThanNFSTakes(t *testing.T) {
 		}
 	}
 	f := finding(r.Findings, bob.ID)
-	if f.Reason != GroupsLeft || f.Detail != "is left out of team-k, team-l, team-m, team-n, team-o, team-p, team-q, team-r, team-s, team-t to stay within max_groups = 16" {
+	if f.Reason != TooManyGroups || f.Detail != "is left out of team-k, team-l, team-m, team-n, team-o, team-p, team-q, team-r, team-s, team-t to stay within max_groups = 16" {
 		t.Errorf("got %+v", f)
 	}
 	if got := r.Tables.group("team-t").Members; len(got) != 0 {

@@ -55,7 +55,7 @@ func TestANumberIsClaimedByPeopleWhomThisHostDoesNotServe(t *testing.T) {
 	if served(r) {
 		t.Error("the younger has a number that is the older one's on other hosts")
 	}
-	if !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.ID == younger && f.Reason == NumberTaken }) {
+	if !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.ID == younger && f.Reason == IDTaken }) {
 		t.Errorf("findings %v, want one that says whose the number is", r.Findings)
 	}
 	group := directory.Claimant{ID: "AGPAOTHER", Group: true, Name: "other", Created: at(0)}

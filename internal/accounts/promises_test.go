@@ -90,7 +90,7 @@ func (w *world) checkLive(h *simHost, in Input, got Result) string {
 	// memory adds out of this host's. The rest must be the same.
 	waiting := map[string]bool{} // names
 	for _, f := range got.Findings {
-		if f.Reason != Remembered {
+		if f.Reason != HeldByHistory {
 			continue
 		}
 		name := ""
@@ -128,7 +128,7 @@ func (w *world) checkLive(h *simHost, in Input, got Result) string {
 
 // waits reports whether history makes a user wait for a name or an id.
 func waits(got Result, id string) bool {
-	return slices.ContainsFunc(got.Findings, func(f Finding) bool { return f.ID == id && f.Kind == "user" && f.Reason == Remembered })
+	return slices.ContainsFunc(got.Findings, func(f Finding) bool { return f.ID == id && f.Kind == "user" && f.Reason == HeldByHistory })
 }
 
 // justified looks for the memory that keeps a principal waiting.

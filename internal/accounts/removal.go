@@ -127,7 +127,7 @@ func (p *plan) remove(active int) {
 		switch {
 		case reason == Expired:
 			p.makeFormer(e)
-		case reason == "" || reason == HostName || reason == HostNumber:
+		case reason == "" || reason == HostName || reason == HostID:
 			e.Missed = 0
 			if moved {
 				e.FormerSince = p.in.Now

@@ -317,7 +317,7 @@ func TestARecreatedUserIsAnotherPerson(t *testing.T) {
 	s := newStory(t, policy(), all)
 	old := s.last.Tables.user("alice")
 	r := s.answer(again)
-	if contains(r.Admitted, "AIDANEWALICE") || finding(r.Findings, "AIDANEWALICE").Reason != Remembered {
+	if contains(r.Admitted, "AIDANEWALICE") || finding(r.Findings, "AIDANEWALICE").Reason != HeldByHistory {
 		t.Errorf("the new alice got the name before the old one's removal was confirmed: %v", r.Findings)
 	}
 	r = s.answer(again)

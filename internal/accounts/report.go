@@ -11,21 +11,21 @@ type Reason string
 
 // The reasons, in the order in which they are looked for.
 const (
-	BadDirectoryName Reason = "iam-name"      // the name is none that a directory gives
-	NoLogin          Reason = "no-login"      // in no login group; not reported
-	Expired          Reason = "expired"       // the tag's end has come
-	ExpiresTag       Reason = "expires-tag"   // the tag cannot be read as a date
-	NameInvalid      Reason = "name-invalid"  // no Unix name
-	NameReserved     Reason = "name-reserved" // a name with a meaning of its own
-	NameTaken        Reason = "name-taken"    // an older user, or a group, has the Unix name
-	PinRefused       Reason = "pin-refused"   // the pin is out of range, double or somebody's number
-	NumberTaken      Reason = "number-taken"  // an older principal has the number
-	HostName         Reason = "host-name"     // the host has the name
-	HostNumber       Reason = "host-number"   // the host has the number
-	Remembered       Reason = "remembered"    // the history still has another under the name or id
-	GroupsLeft       Reason = "groups-left"   // served, but not in all groups (max_groups)
-	LocalGroup       Reason = "local-group"   // map_groups names a group that is not there, or privileged
-	LocalAccount     Reason = "local-account" // [shared] names an account that is not there, or root's
+	BadDirectoryName Reason = "directory-name"  // the name is none that a directory gives
+	NoLogin          Reason = "no-login"        // in no login group; not reported
+	Expired          Reason = "expired"         // the tag's end has come
+	ExpiresTag       Reason = "expires-tag"     // the tag cannot be read as a date
+	NameInvalid      Reason = "name-invalid"    // no Unix name
+	NameReserved     Reason = "name-reserved"   // a name with a meaning of its own
+	NameTaken        Reason = "name-taken"      // an older user, or a group, has the Unix name
+	PinRefused       Reason = "pin-refused"     // the pin is out of range, double or somebody's uid or gid
+	IDTaken          Reason = "id-taken"        // an older principal has the uid or gid
+	HostName         Reason = "host-name"       // the host has the name
+	HostID           Reason = "host-id"         // the host has the uid or gid
+	HeldByHistory    Reason = "history"         // the history still has another under the name or id
+	TooManyGroups    Reason = "too-many-groups" // served, but not in all groups (max_groups)
+	LocalGroup       Reason = "local-group"     // map_groups names a group that is not there, or privileged
+	LocalAccount     Reason = "local-account"   // [shared] names an account that is not there, or root's
 
 	NameHandedOver Reason = "name-handed-over" // served, under a name that was another's and that local files grant something
 	HomeTaken      Reason = "home-taken"       // served with another home: another uid owns the usual folder

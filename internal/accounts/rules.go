@@ -149,7 +149,7 @@ func checkIDOwner(_ *plan, c *principal) verdict {
 	if c.pinned {
 		return reject(PinRefused, fmt.Sprintf("its pin %d is the id of %s", c.unixID, who), "pin another id")
 	}
-	return reject(NumberTaken, fmt.Sprintf("the id %d belongs to %s, who is older", c.unixID, who),
+	return reject(IDTaken, fmt.Sprintf("the id %d belongs to %s, who is older", c.unixID, who),
 		fmt.Sprintf("pin an id for the younger on every host, as in pin = { %q = N } under [ids]", c.id))
 }
 
@@ -163,7 +163,7 @@ func checkHost(p *plan, c *principal) verdict {
 		return reject(HostName, fmt.Sprintf("the name %q is that of the local %s", c.name, quoted(whose)), "rename the "+c.kind.String()+" in the directory, or remove the local one")
 	}
 	if what := p.host.ownerOfID(c.unixID); what != "" {
-		return reject(HostNumber, fmt.Sprintf("the id %d is %s", c.unixID, quoted(what)), "free the id in the host's files, or pin another for "+c.id)
+		return reject(HostID, fmt.Sprintf("the id %d is %s", c.unixID, quoted(what)), "free the id in the host's files, or pin another for "+c.id)
 	}
 	account := func(name string) bool { return p.host.isAccount(name) || p.in.Policy.isSystemName(name) }
 	group := func(name string) bool { return p.host.isGroup(name) || p.in.Policy.isSystemName(name) }
@@ -177,18 +177,18 @@ func checkHost(p *plan, c *principal) verdict {
 func checkHistory(p *plan, c *principal) verdict {
 	if r := p.entries[c.unixID]; r != nil && !r.of(c) && !p.expired(r) && !yields(r, c) {
 		if r.Former() {
-			return reject(Remembered, fmt.Sprintf("the id %d was that of the former %s %q (%s) and is kept until %s", c.unixID, r.kind(), r.UnixName, r.ID, moment(r.FormerSince.Add(p.in.Policy.KeepNames))),
+			return reject(HeldByHistory, fmt.Sprintf("the id %d was that of the former %s %q (%s) and is kept until %s", c.unixID, r.kind(), r.UnixName, r.ID, moment(r.FormerSince.Add(p.in.Policy.KeepNames))),
 				fmt.Sprintf("wait, or pin an id for %s: another, or this one if the files behind it are to change hands", c.id))
 		}
-		return reject(Remembered, fmt.Sprintf("the id %d is still that of the %s %q (%s), whose removal is not confirmed", c.unixID, r.kind(), r.UnixName, r.ID),
+		return reject(HeldByHistory, fmt.Sprintf("the id %d is still that of the %s %q (%s), whose removal is not confirmed", c.unixID, r.kind(), r.UnixName, r.ID),
 			p.waitRemedy())
 	}
 	name := fold(c.name)
 	if r := p.pendingNames[name]; r != nil && !r.of(c) {
-		return reject(Remembered, fmt.Sprintf("the name %q is still that of %s, whose removal is not confirmed", c.name, r.ID), p.waitRemedy())
+		return reject(HeldByHistory, fmt.Sprintf("the name %q is still that of %s, whose removal is not confirmed", c.name, r.ID), p.waitRemedy())
 	}
 	if r := p.waitingNames[name]; r != nil && !r.of(c) {
-		return reject(Remembered, fmt.Sprintf("the name %q is still that of %s, who waits for another name", c.name, r.ID), p.waitRemedy())
+		return reject(HeldByHistory, fmt.Sprintf("the name %q is still that of %s, who waits for another name", c.name, r.ID), p.waitRemedy())
 	}
 	return verdict{}
 }

@@ -186,7 +186,7 @@ func (p *plan) recordLive(groupVerdicts []verdict) {
 		if g.served {
 			note(g)
 		}
-		if g.served || found.reason == HostName || found.reason == HostNumber {
+		if g.served || found.reason == HostName || found.reason == HostID {
 			keep[g.id] = true
 		}
 	}

@@ -33,9 +33,9 @@ type Origin struct {
 // never saw the user can still name the uid. The uid follows from ID, the login
 // name from Name by the host's own rules.
 type Former struct {
-	ID   string
-	Name string // the directory name last seen
-	Left time.Time
+	ID    string
+	Name  string    // the directory name last seen
+	Since time.Time `json:"Left"` // when the user became former; state.db has the name of version 0.1.0
 }
 
 // A KeyListing is which keys one user has.

@@ -13,7 +13,7 @@ type Difference struct {
 	RemovedGroups []Group // as they were
 	RenamedGroups []Rename
 	Joined        []Membership // of users and groups new and old
-	Left          []Membership
+	Ended         []Membership // memberships that are no more
 }
 
 // A Rename is one principal under two names.
@@ -68,7 +68,7 @@ func Compare(before, after Directory) Difference {
 				case was == nil:
 					d.Joined = append(d.Joined, Membership{group, *is})
 				case is == nil:
-					d.Left = append(d.Left, Membership{group, *was})
+					d.Ended = append(d.Ended, Membership{group, *was})
 				}
 			})
 		})

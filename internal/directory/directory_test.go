@@ -110,7 +110,7 @@ func TestCompareTellsWhatHappened(t *testing.T) {
 		RemovedGroups: []Group{before.Groups[1]},
 		RenamedGroups: []Rename{{"AGPAA", "dev", "developers"}},
 		Joined:        []Membership{{"AGPAA", "AIDAD"}, {"AGPAC", "AIDAA"}},
-		Left:          []Membership{{"AGPAA", "AIDAA"}, {"AGPAB", "AIDAB"}},
+		Ended:         []Membership{{"AGPAA", "AIDAA"}, {"AGPAB", "AIDAB"}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\ngot  %+v\nwant %+v", got, want)

@@ -71,7 +71,7 @@ func (u *users) admit(ctx context.Context, policy accounts.Policy, had person) (
 	var there error
 	var both sync.WaitGroup
 	both.Go(func() {
-		there = u.setup.Users.Exists(ctx, directory.User{ID: had.ID, Name: had.IAMName}, policy.AllUsers)
+		there = u.setup.Users.Exists(ctx, directory.User{ID: had.ID, Name: had.DirectoryName}, policy.AllUsers)
 	})
 	p, err = u.membership(ctx, policy, had)
 	both.Wait()

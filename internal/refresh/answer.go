@@ -27,7 +27,7 @@ type answer struct {
 	unchanged unchanged         // while it has nothing new to say
 }
 
-// Names under which the state is kept.
+// Names under which the state is kept. Version 0.1.0 chose them, so they keep its words.
 const (
 	savedDirectory = "directory"
 	savedHistory   = "past"
@@ -40,28 +40,28 @@ const (
 	savedMachine   = "machine"
 )
 
-// past is what earlier answers left: the history, and how many answers without
+// earlier is what a host keeps of earlier answers: the history, and how many answers without
 // anybody came in a row.
-type past struct {
+type earlier struct {
 	history accounts.History
 	empty   emptyAnswers
 }
 
-// past loads what earlier answers left. On another machine than the one that
+// earlier loads what this host keeps of earlier answers. On another machine than the one that
 // wrote it, as after a boot from a golden image, no absence is counted: its
 // answers are from another time.
-func (s *Setup) past() (p past, err error) {
+func (s *Setup) earlier() (e earlier, err error) {
 	machine := ""
-	if err := errors.Join(s.State.Load(savedHistory, &p.history), s.State.Load(savedEmpty, &p.empty), s.State.Load(savedMachine, &machine)); err != nil {
-		return p, err
+	if err := errors.Join(s.State.Load(savedHistory, &e.history), s.State.Load(savedEmpty, &e.empty), s.State.Load(savedMachine, &machine)); err != nil {
+		return e, err
 	}
 	if machine != "" && s.Machine != "" && machine != s.Machine {
-		p.empty = emptyAnswers{}
-		for i := range p.history.Entries {
-			p.history.Entries[i].Missed = 0
+		e.empty = emptyAnswers{}
+		for i := range e.history.Entries {
+			e.history.Entries[i].Missed = 0
 		}
 	}
-	return p, nil
+	return e, nil
 }
 
 // emptyAnswers counts answers without anybody, in a row.
@@ -87,7 +87,7 @@ func (r *Refresher) Restore() error {
 	r.publishing.Lock()
 	defer r.publishing.Unlock()
 	a := answer{known: true, computed: r.Now()}
-	past, err := r.past()
+	earlier, err := r.earlier()
 	if err := errors.Join(
 		err, r.State.Load(savedDirectory, &a.directory), r.State.Load(savedTags, &a.tags),
 		r.State.Load(savedPins, &a.pins), r.State.Load(savedOrigin, &a.origin), r.denials.load(r.Now()),
@@ -109,7 +109,7 @@ func (r *Refresher) Restore() error {
 	}
 	a.keysCome = a.origin != directory.Origin{}
 	a.policy, _ = r.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
-	a.result, err = accounts.Build(accounts.Input{Directory: a.directory, Policy: a.policy, Host: host, History: past.history, Now: r.Now(), Rebuild: true})
+	a.result, err = accounts.Build(accounts.Input{Directory: a.directory, Policy: a.policy, Host: host, History: earlier.history, Now: r.Now(), Rebuild: true})
 	if err != nil {
 		return err
 	}
@@ -120,25 +120,25 @@ func (r *Refresher) Restore() error {
 // apply computes what a is to serve, keeps it and publishes it. The caller
 // holds r.publishing.
 func (r *Refresher) apply(a answer, got directory.Answer, o Options, rebuild bool) (Outcome, error) {
-	if r.retired {
-		return Outcome{}, ErrRetired
+	if r.stopped {
+		return Outcome{}, ErrStopped
 	}
 	host, err := r.Host()
 	if err != nil {
 		return Outcome{}, err
 	}
-	past, err := r.past()
+	earlier, err := r.earlier()
 	if err != nil {
 		return Outcome{}, err
 	}
 	served, err := r.build(&a, accounts.Input{
-		Directory: a.directory, Host: host, History: past.history, Now: r.Now(), Denied: r.denials.since(a.at), EmptyAnswers: past.empty.before(a.origin, rebuild),
+		Directory: a.directory, Host: host, History: earlier.history, Now: r.Now(), Denied: r.denials.since(a.at), EmptyAnswers: earlier.empty.before(a.origin, rebuild),
 		AcceptRemovals: o.AcceptRemovals, AcceptGroups: o.AcceptGroups, Rebuild: rebuild,
 	}, got.Former, o.DryRun)
 	if err != nil {
 		return Outcome{}, err
 	}
-	outcome := r.outcome(a.at, past.history, served)
+	outcome := r.outcome(a.at, earlier.history, served)
 	outcome.Whole = a.directory.Whole
 	values, err := r.saved(a, rebuild)
 	if err != nil || o.DryRun {
@@ -160,7 +160,7 @@ func (r *Refresher) apply(a answer, got directory.Answer, o Options, rebuild boo
 		r.written = stampOf(r.Dir, cache.NSSFile)
 	}
 	a.known, a.computed = true, r.Now()
-	if a.unchanged, err = r.unchangedAfter(a, outcome, past.history, host); err != nil {
+	if a.unchanged, err = r.unchangedAfter(a, outcome, earlier.history, host); err != nil {
 		return outcome, err
 	}
 	a.outcome = outcome
@@ -214,8 +214,8 @@ func (s *Setup) inputs(a answer, host accounts.Host) (fingerprint, error) {
 
 // unchangedAfter returns while an answer, should it come again, has nothing new
 // to say: it was computed, and changed neither the files nor the history.
-func (s *Setup) unchangedAfter(a answer, o Outcome, past accounts.History, host accounts.Host) (u unchanged, err error) {
-	before, err := fingerprintOf(past)
+func (s *Setup) unchangedAfter(a answer, o Outcome, history accounts.History, host accounts.Host) (u unchanged, err error) {
+	before, err := fingerprintOf(history)
 	after, err2 := fingerprintOf(a.result.History)
 	if err = errors.Join(err, err2); err != nil || o.Published || s.WholeAccount || before != after {
 		return unchanged{}, err
@@ -252,8 +252,8 @@ func (r *Refresher) repeats(last, a answer) (bool, error) {
 // repeat takes an answer from the time at for the one in hand. The caller holds
 // r.publishing.
 func (r *Refresher) repeat(at time.Time) (Outcome, error) {
-	if r.retired {
-		return Outcome{}, ErrRetired
+	if r.stopped {
+		return Outcome{}, ErrStopped
 	}
 	r.mu.Lock()
 	r.answer.at, r.answer.outcome.At, r.refused = at, at, refusedAnswer{}

@@ -6,12 +6,12 @@ import (
 )
 
 // adopt adds to a host's history the users who were former before it came.
-func adopt(past accounts.History, users []directory.Former, policy accounts.Policy) accounts.History {
+func adopt(history accounts.History, users []directory.Former, policy accounts.Policy) accounts.History {
 	var former []accounts.Entry
 	for _, u := range users {
-		if entry, ok := policy.Former(u.ID, u.Name, u.Left); ok {
+		if entry, ok := policy.Former(u.ID, u.Name, u.Since); ok {
 			former = append(former, entry)
 		}
 	}
-	return past.Adopt(former)
+	return history.Adopt(former)
 }

@@ -20,7 +20,7 @@ type keysDB struct {
 	setup *Setup
 
 	publishing sync.Mutex // held while the file is written; guards:
-	retired    bool
+	stopped    bool
 	selections map[string]cachedSelection // user id → what the file as written last was made of
 	writtenAt  time.Time                  // when the file was written, or found to be in order first
 	written    string                     // stamp of the file as written last
@@ -60,7 +60,7 @@ func (k *keysDB) checkedAll() {
 // retire waits for what is being published and has k publish nothing more.
 func (k *keysDB) retire() {
 	k.publishing.Lock()
-	k.retired = true
+	k.stopped = true
 	k.publishing.Unlock()
 }
 
@@ -68,8 +68,8 @@ func (k *keysDB) retire() {
 func (k *keysDB) publish(a admission, denied map[string]bool) error {
 	k.publishing.Lock()
 	defer k.publishing.Unlock()
-	if k.retired {
-		return ErrRetired
+	if k.stopped {
+		return ErrStopped
 	}
 	due := k.takeDue(a.known)
 	// A file that is not the one written last was damaged or put there by somebody.

@@ -35,7 +35,7 @@ func (l *listings) refuse(p person, err error, at time.Time) {
 	if l.refused == nil {
 		l.refused = map[string]refusal{}
 	}
-	l.refused[p.ID] = refusal{p.IAMName, err, at}
+	l.refused[p.ID] = refusal{p.DirectoryName, err, at}
 }
 
 // forgive forgets who was refused.

@@ -60,7 +60,7 @@ func (l *Logins) decide(had person, lost bool, asked time.Time) {
 	changed := false
 	if lost {
 		if changed = l.denials.add(had.ID, l.setup.Now()); changed {
-			l.setup.Log.Info("a user lost the right to log in since the last refresh", "user", had.Name, "iam_user", had.IAMName)
+			l.setup.Log.Info("a user lost the right to log in since the last refresh", "user", had.Name, "directory_name", had.DirectoryName)
 		}
 	} else {
 		changed = l.denials.lift(had.ID, asked)

@@ -75,7 +75,7 @@ func TestAUserAboutWhomTheDirectoryDoesNotAnswerStopsNobodyElse(t *testing.T) {
 	h.Users = refused
 	for range 3 {
 		swept := h.sweep()
-		h.same("users left over", swept.Left, 0)
+		h.same("users left over", swept.Remaining, 0)
 	}
 	h.same("questions about bob within a few minutes", refused.asked.Load(), int64(1))
 	h.same("alice's cached keys", h.cached("alice"), alicesKeys)

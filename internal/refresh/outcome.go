@@ -26,7 +26,7 @@ type Outcome struct {
 
 // outcome compares a result with what is served: with what is in the file, not
 // with what is remembered, so that a damaged file shows as what it serves, nothing.
-func (s *Setup) outcome(at time.Time, past accounts.History, result accounts.Result) Outcome {
+func (s *Setup) outcome(at time.Time, history accounts.History, result accounts.Result) Outcome {
 	o := Outcome{At: at, Users: len(result.Tables.Users), Admitted: len(result.Admitted), Findings: result.Findings, Gone: result.NewFormer,
 		Pending: result.Pending, HeldBack: result.HeldBack}
 	for _, g := range result.Tables.Groups {
@@ -39,8 +39,8 @@ func (s *Setup) outcome(at time.Time, past accounts.History, result accounts.Res
 		before = accounts.Tables{}
 	}
 	// The file has numbers only; whose they are is remembered.
-	ids := make(map[uint32]string, len(past.Entries))
-	for _, record := range past.Entries {
+	ids := make(map[uint32]string, len(history.Entries))
+	for _, record := range history.Entries {
 		ids[record.UnixID] = record.ID
 	}
 	for i := range before.Users {

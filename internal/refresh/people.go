@@ -14,14 +14,14 @@ import (
 
 // A person is somebody whose keys open something on this host.
 type person struct {
-	ID      string // UserId
-	IAMName string
-	Name    string // the login name; for those who only enter shared accounts, their mark
-	UID     uint32 // 0 without Login
-	Login   bool
-	Shared  []string  // local accounts, ascending
-	End     time.Time // when the account ends; zero: never
-	tags    map[string]string
+	ID            string // UserId
+	DirectoryName string
+	Name          string // the login name; for those who only enter shared accounts, their mark
+	UID           uint32 // 0 without Login
+	Login         bool
+	Shared        []string  // local accounts, ascending
+	End           time.Time // when the account ends; zero: never
+	tags          map[string]string
 }
 
 // opens reports whether the person's keys open anything.
@@ -64,7 +64,7 @@ func (a answer) people() []person {
 		if p == nil {
 			continue
 		}
-		p.IAMName, p.tags = u.Name, u.Tags
+		p.DirectoryName, p.tags = u.Name, u.Tags
 		if !p.Login {
 			if p.Name = keysName(u, names); p.Name == "" {
 				continue
@@ -84,7 +84,7 @@ func (a answer) others(people []person) (others []person) {
 	}
 	for _, u := range a.directory.Users {
 		if !here[u.ID] {
-			others = append(others, person{ID: u.ID, IAMName: u.Name, Name: u.Name, tags: u.Tags})
+			others = append(others, person{ID: u.ID, DirectoryName: u.Name, Name: u.Name, tags: u.Tags})
 		}
 	}
 	return others

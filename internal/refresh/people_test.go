@@ -284,7 +284,7 @@ func TestASweepThatMeetsARenamedUserForgetsNoKey(t *testing.T) {
 	h.does(h.e.UpdateUser("bob", "robert", ""))
 	h.clock.pass(2 * time.Hour)
 	swept := h.sweep()
-	h.same("users left over", swept.Left, 0)
+	h.same("users left over", swept.Remaining, 0)
 	h.same("the old name's cached keys", h.cached("bob"), "")
 	h.same("a second sweep", h.sweep(), refresh.Swept{})
 	h.refresh()
@@ -526,8 +526,8 @@ func TestASweepTakesTheLongestWaitingFirstAndGoesOnAfterAnError(t *testing.T) {
 		h.does(err)
 		return s
 	}
-	h.same("left after one", one().Left, 4)
-	h.same("left after two", one().Left, 3)
+	h.same("left after one", one().Remaining, 4)
+	h.same("left after two", one().Remaining, 3)
 	h.does(h.e.SetFaults(emulator.Fault{Kind: emulator.Deny, Action: "ListSSHPublicKeys", Times: -1}))
 	if s, err := h.Logins.Sweep(t.Context(), 0); !errors.Is(err, awsapi.ErrAccessDenied) || s.Users != 0 {
 		t.Errorf("got %+v, %v, want access denied", s, err)

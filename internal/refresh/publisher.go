@@ -24,12 +24,12 @@ const manyAnswers = 1000
 // missing; what is published is what the directory says.
 func (l formerUsers) after(before, now directory.Directory, policy accounts.Policy, at time.Time) formerUsers {
 	d := directory.Compare(before, now)
-	lost := len(d.RemovedUsers)
+	missing := len(d.RemovedUsers)
 	next := formerUsers{Since: min(l.Since+1, manyAnswers)}
 	switch {
 	case len(before.Users) == 0: // the first answer of all
 		next.Since = manyAnswers
-	case lost+len(d.Left) > 0:
+	case missing+len(d.Ended) > 0:
 		next.Since = 0
 	}
 	here := make(map[string]bool, len(now.Users))
@@ -37,12 +37,12 @@ func (l formerUsers) after(before, now directory.Directory, policy accounts.Poli
 		here[u.ID] = true
 	}
 	for _, f := range l.Former {
-		if !here[f.ID] && at.Before(f.Left.Add(policy.KeepNames)) {
+		if !here[f.ID] && at.Before(f.Since.Add(policy.KeepNames)) {
 			next.Former = append(next.Former, f)
 		}
 	}
 	for _, u := range d.RemovedUsers {
-		next.Former = append(next.Former, directory.Former{ID: u.ID, Name: u.Name, Left: at.UTC().Truncate(time.Second)})
+		next.Former = append(next.Former, directory.Former{ID: u.ID, Name: u.Name, Since: at.UTC().Truncate(time.Second)})
 	}
 	slices.SortFunc(next.Former, func(a, b directory.Former) int { return cmp.Compare(a.ID, b.ID) })
 	return next

@@ -66,7 +66,7 @@ type Refresher struct {
 	asking sync.Mutex // held by a refresh
 
 	publishing sync.Mutex // held while an answer is computed and published; guards:
-	retired    bool
+	stopped    bool
 	written    string // stamp of nss.db as it was published last
 
 	mu     sync.Mutex // guards what follows, and is never held for long
@@ -89,14 +89,14 @@ func New(s Setup) *Refresher {
 	return r
 }
 
-// ErrRetired is returned by what would publish after Retire.
-var ErrRetired = errors.New("another configuration was loaded meanwhile")
+// ErrStopped is returned by what would publish after Stop.
+var ErrStopped = errors.New("another configuration was loaded meanwhile")
 
-// Retire waits for what is being published and has r publish nothing more, so
+// Stop waits for what is being published and has r publish nothing more, so
 // that another Refresher can take over its state and its folder.
-func (r *Refresher) Retire() {
+func (r *Refresher) Stop() {
 	r.publishing.Lock()
-	r.retired = true
+	r.stopped = true
 	r.publishing.Unlock()
 	r.Logins.retire()
 }

@@ -606,7 +606,7 @@ func TestARefreshUnderAnOldConfigurationPublishesNothing(t *testing.T) {
 	h := newHost(t)
 	h.refresh()
 	h.sweep()
-	h.Retire()
+	h.Stop()
 	_, err := h.e.CreateUser(emulator.User{Name: "grace", Groups: []string{"developers"}})
 	h.does(err)
 	before := h.photo()

@@ -31,10 +31,10 @@ const (
 
 // Swept tells what a sweep did.
 type Swept struct {
-	Users   int // whose keys were listed
-	Keys    int // that were found
-	Refused int // users about whom the directory does not answer
-	Left    int // users whose turn it still is
+	Users     int // whose keys were listed
+	Keys      int // that were found
+	Refused   int // users about whom the directory does not answer
+	Remaining int // users whose turn it still is
 }
 
 // Sweep lists the keys of those who were never listed, and of those whose last
@@ -52,7 +52,7 @@ func (l *Logins) Sweep(ctx context.Context, most int) (Swept, error) {
 	if len(due) == 0 {
 		return Swept{}, nil
 	}
-	swept := Swept{Left: len(due)}
+	swept := Swept{Remaining: len(due)}
 	if most > 0 && len(due) > most {
 		due = due[:most]
 	}
@@ -61,11 +61,11 @@ func (l *Logins) Sweep(ctx context.Context, most int) (Swept, error) {
 	err = l.users.listAll(ctx, due, func(p person, listing directory.KeyListing, err error) error {
 		switch {
 		case errors.Is(err, directory.ErrNoSuchUser):
-			swept.Left--
+			swept.Remaining--
 			l.decide(p, true, l.setup.Now()) // the next refresh knows the name
 			return nil
 		case errors.Is(err, directory.ErrUserRefused):
-			swept.Left--
+			swept.Remaining--
 			swept.Refused++
 			refusal = err
 			l.listings.refuse(p, err, l.setup.Now())
@@ -76,7 +76,7 @@ func (l *Logins) Sweep(ctx context.Context, most int) (Swept, error) {
 		case err != nil:
 			return err
 		}
-		swept.Left--
+		swept.Remaining--
 		batch[p.ID] = listing
 		swept.Users++
 		swept.Keys += len(listing.Keys)
@@ -100,7 +100,7 @@ func (l *Logins) Sweep(ctx context.Context, most int) (Swept, error) {
 	if errors.Is(err, directory.ErrUserRefused) {
 		l.listings.forgive()
 	}
-	if swept.Left == 0 {
+	if swept.Remaining == 0 {
 		l.keysDB.checkedAll()
 	}
 	return swept, errors.Join(err, l.PublishKeys())

@@ -37,7 +37,7 @@ func (u *users) membership(ctx context.Context, policy accounts.Policy, p person
 	if policy.AllUsers && p.Login && len(p.Shared) == 0 {
 		return p, nil // whatever the groups are; the listing tells whether the user is there
 	}
-	names, err := u.setup.Users.Groups(ctx, directory.User{ID: p.ID, Name: p.IAMName})
+	names, err := u.setup.Users.Groups(ctx, directory.User{ID: p.ID, Name: p.DirectoryName})
 	if errors.Is(err, directory.ErrNoSuchUser) {
 		p.Login, p.UID, p.Shared = false, 0, nil
 		return p, nil
@@ -74,7 +74,7 @@ func (u *users) list(ctx context.Context, p person, allUsers, login bool) (direc
 		q.TagPrefix = u.setup.Keys.TagPrefix
 	}
 	started := u.setup.Now()
-	listing, err := u.setup.Users.Keys(ctx, directory.User{ID: p.ID, Name: p.IAMName}, q)
+	listing, err := u.setup.Users.Keys(ctx, directory.User{ID: p.ID, Name: p.DirectoryName}, q)
 	if err != nil {
 		return listing, err
 	}

@@ -192,7 +192,7 @@ func toLines(c directory.Answer) (contentLine, timesLine, error) {
 		content.Groups[i] = line
 	}
 	for _, f := range c.Former {
-		content.Former = append(content.Former, formerLine{f.ID, f.Name, seconds(f.Left)})
+		content.Former = append(content.Former, formerLine{f.ID, f.Name, seconds(f.Since)})
 	}
 	return content, times, nil
 }
@@ -232,7 +232,7 @@ func fromLines(content contentLine, times timesLine) (directory.Answer, error) {
 		c.Directory.Groups[i] = g
 	}
 	for _, f := range content.Former {
-		c.Former = append(c.Former, directory.Former{ID: f.ID, Name: f.Name, Left: moment(f.Left)})
+		c.Former = append(c.Former, directory.Former{ID: f.ID, Name: f.Name, Since: moment(f.Left)})
 	}
 	if err := check(c); err != nil {
 		return malformed("%s", err)

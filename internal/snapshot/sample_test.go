@@ -51,7 +51,7 @@ func sample(users, perTwo int) directory.Answer {
 		}
 		c.Directory.Groups = append(c.Directory.Groups, group)
 	}
-	c.Former = []directory.Former{{ID: "AIDAGONE", Name: "gone", Left: start.Add(-time.Hour)}}
+	c.Former = []directory.Former{{ID: "AIDAGONE", Name: "gone", Since: start.Add(-time.Hour)}}
 	return c
 }
 
