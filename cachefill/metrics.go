@@ -57,15 +57,17 @@ func writeMetrics(path string, r report, s served, f health.Facts) error {
 		}
 		m.set("cache_sound", "Whether the file can be served from.", value, of)
 	}
-	if s.NSS != nil {
-		file("nss.db", true, s.NSS.Generation, s.NSS.Written)
-	} else {
-		file("nss.db", false, 0, time.Time{})
-	}
-	if s.Keys != nil {
-		file("keys.db", true, s.Keys.Generation, s.Keys.Written)
-	} else {
-		file("keys.db", false, 0, time.Time{})
+	if !f.ServesNobody {
+		if s.NSS != nil {
+			file("nss.db", true, s.NSS.Generation, s.NSS.Written)
+		} else {
+			file("nss.db", false, 0, time.Time{})
+		}
+		if s.Keys != nil {
+			file("keys.db", true, s.Keys.Generation, s.Keys.Written)
+		} else {
+			file("keys.db", false, 0, time.Time{})
+		}
 	}
 	m.keys(f)
 	m.problems(health.Examine(f))
