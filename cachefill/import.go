@@ -23,7 +23,8 @@ func importCommand(o *options) *cobra.Command {
 		Use:   "import [FILE]",
 		Short: "Print the configuration that does what aws-ec2-ssh's did, and a plan for its users",
 		Long: "Print the configuration that does what FILE, a configuration of widdix/aws-ec2-ssh, did, and a plan for the numbers " +
-			"of the users which that tool made. Nothing is changed; all commands of the plan are comments.",
+			"of the users which that tool made. Nothing is changed; all commands of the plan are comments. A rule that FILE " +
+			"decides in a way that is not understood, or that has no equivalent, is a comment, too, and the exit status is 1.",
 		Example:           "  # iam-cachefill import >/etc/nss-iam/config.toml",
 		ValidArgsFunction: ofKind(cobra.ShellCompDirectiveDefault),
 		Args:              cobra.MaximumNArgs(1),
@@ -37,16 +38,20 @@ func importCommand(o *options) *cobra.Command {
 				return err
 			}
 			s := importer.Parse(string(old))
-			text := s.Config()
+			text, whole := s.Config()
 			c, err := config.Parse(o.configFile, []byte(text))
 			if err != nil && !errors.Is(err, config.ErrNotConfigured) {
-				text += "\n# To be mended by hand:\n# " + strings.ReplaceAll(err.Error(), "\n", "\n# ") + "\n"
+				text += "\n# To be corrected by hand:\n# " + strings.ReplaceAll(err.Error(), "\n", "\n# ") + "\n"
+				whole = false
 			}
 			plan, planErr := planOf(cmd.Context(), s, c)
 			if planErr != nil {
 				plan = fmt.Sprintf("# No plan for the users' numbers: %v\n", planErr)
 			}
 			_, err = io.WriteString(cmd.OutOrStdout(), text+"\n"+plan)
+			if !whole {
+				err = errors.Join(err, fmt.Errorf("%q was not carried over whole: read the comments and complete the rules by hand", file))
+			}
 			return errors.Join(err, planErr)
 		}),
 	}
@@ -67,7 +72,7 @@ func planOf(ctx context.Context, s importer.Settings, c config.Config) (string, 
 		return importer.Plan(nil), nil
 	}
 	if c.Source.Kind == "" {
-		return "", errors.New("the configuration must be mended first")
+		return "", errors.New("the configuration must be corrected first")
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

@@ -6,148 +6,213 @@ package importer
 
 import (
 	"fmt"
-	"regexp"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 )
 
 // ConfigPath is where the old tool has its configuration.
 const ConfigPath = "/etc/aws-ec2-ssh.conf"
 
+// The variables that the old tool reads.
+const (
+	loginGroups    = "IAM_AUTHORIZED_GROUPS"
+	loginTag       = "IAM_AUTHORIZED_GROUPS_TAG"
+	sudoGroups     = "SUDOERS_GROUPS"
+	sudoTag        = "SUDOERS_GROUPS_TAG"
+	sudoGroup      = "SUDOERSGROUP" // what SUDOERS_GROUPS was called first
+	localGroups    = "LOCAL_GROUPS"
+	markerGroup    = "LOCAL_MARKER_GROUP"
+	assumeRole     = "ASSUMEROLE"
+	doNotSync      = "DONOTSYNC"
+	useraddProgram = "USERADD_PROGRAM"
+	useraddArgs    = "USERADD_ARGS"
+	userdelProgram = "USERDEL_PROGRAM"
+	userdelArgs    = "USERDEL_ARGS"
+	region         = "AWS_DEFAULT_REGION"
+)
+
+var known = []string{
+	loginGroups, loginTag, sudoGroups, sudoTag, sudoGroup, localGroups, markerGroup, assumeRole, doNotSync,
+	useraddProgram, useraddArgs, userdelProgram, userdelArgs, region,
+}
+
+// environment are variables that programs read and not the old tool: their
+// equivalent is the environment of the service.
+var environment = []string{
+	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
+	"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+	"http_proxy", "https_proxy", "no_proxy",
+}
+
+// idle are variables that nothing needs here.
+var idle = []string{"PATH", "LANG", "LC_ALL", "AWS_DEFAULT_OUTPUT", "AWS_PAGER"}
+
+// A fault is a line that was not carried over.
+type fault struct {
+	line    int
+	subject string // what the line assigns, or its first word
+	why     string
+	keys    []string // what it may have changed; nil: anything
+}
+
+func (f fault) String() string {
+	return fmt.Sprintf("line %d (%.60q)", f.line, f.subject)
+}
+
 // Settings are the variables of the old configuration.
 type Settings struct {
 	values map[string]string
-	odd    []int // lines that are no plain assignment
+	faults []fault
 }
 
-var (
-	assignment = regexp.MustCompile(`^(?:export[ \t]+)?([A-Z_]+)=(?:"([^"$` + "`" + `\\]*)"|'([^']*)'|([^\s"'$` + "`" + `\\;&|<>()#]*))[ \t]*(?:#.*)?$`)
-	known      = []string{
-		"ASSUMEROLE", "IAM_AUTHORIZED_GROUPS", "IAM_AUTHORIZED_GROUPS_TAG", "LOCAL_MARKER_GROUP", "LOCAL_GROUPS", "SUDOERS_GROUPS",
-		"SUDOERS_GROUPS_TAG", "USERADD_PROGRAM", "USERADD_ARGS", "USERDEL_PROGRAM", "USERDEL_ARGS", "DONOTSYNC",
-	}
-)
+// A reader makes Settings of commands.
+type reader struct {
+	Settings
+	readOnly map[string]bool
+	used     map[string]bool // by the value of another variable
+	lines    map[string]int  // where a variable was assigned last
+}
 
-// Parse reads the old configuration. A line that is more than an assignment of
-// a constant is not understood, and the configuration made of it says so.
+// Parse reads the old configuration. A line that does more than to assign
+// constants, or variables that the file has assigned itself, is a fault.
 func Parse(text string) Settings {
-	s := Settings{values: make(map[string]string)}
-	for i, line := range strings.Split(text, "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		m := assignment.FindStringSubmatch(line)
-		if m == nil || !slices.Contains(known, m[1]) {
-			s.odd = append(s.odd, i+1)
-			continue
-		}
-		s.values[m[1]] = m[2] + m[3] + m[4]
+	r := reader{Settings{values: make(map[string]string)}, make(map[string]bool), make(map[string]bool), make(map[string]int)}
+	if strings.HasPrefix(text, "\ufeff") {
+		// The shell takes the mark as the first letter of the first word.
+		r.fault(command{line: 1}, "byte order mark", "the shell does not take what begins with a byte order mark as an assignment")
 	}
-	return s
+	if strings.ContainsRune(text, 0) {
+		r.fault(command{line: 1}, "NUL", "the file has zero bytes")
+		return r.Settings
+	}
+	l := lexer{text: strings.TrimPrefix(text, "\ufeff"), line: 1, lookup: func(name string) (string, bool) {
+		value, ok := r.values[name]
+		r.used[name] = true
+		return value, ok && !r.doubtful(name)
+	}}
+	for {
+		c, ok := l.next()
+		if !ok {
+			r.strangers()
+			return r.Settings
+		}
+		r.command(c)
+	}
+}
+
+// fault notes that a command was not carried over. Without keys it may have
+// changed every one.
+func (r *reader) fault(c command, subject, why string, keys ...string) {
+	r.faults = append(r.faults, fault{c.line, subject, why, keys})
+}
+
+// doubtful reports whether a line that was not carried over may have set key.
+func (s Settings) doubtful(key string) bool {
+	return slices.ContainsFunc(s.faults, func(f fault) bool { return f.sets(key) })
+}
+
+func (f fault) sets(key string) bool { return f.keys == nil || slices.Contains(f.keys, key) }
+
+// command takes the assignments of a command, if it does nothing else.
+func (r *reader) command(c command) {
+	words, readOnly, ok := assigning(c.words)
+	names := c.expanded
+	for _, w := range words {
+		name := identifier(w.text)
+		rest := strings.TrimPrefix(w.text[len(name):], "+")
+		if name == "" || !strings.HasPrefix(rest, "=") || len(name) >= w.plain {
+			ok = false
+		}
+		names = append(names, name)
+	}
+	switch {
+	case c.lost:
+		r.fault(c, first(c), c.odd+", and where it ends cannot be told")
+	case !ok:
+		why := "it is more than an assignment"
+		if slices.ContainsFunc(c.words, func(w word) bool { return w.text == "." || w.text == "source" }) {
+			why = "it reads another file"
+		}
+		r.fault(c, first(c), why)
+	case c.odd != "":
+		r.fault(c, names[len(names)-1], c.odd, names...)
+	default:
+		for i, w := range words {
+			r.assign(c, names[len(c.expanded)+i], w, readOnly)
+		}
+	}
+}
+
+// first is what a command begins with, as far as it can be no secret.
+func first(c command) string {
+	if len(c.words) == 0 {
+		return ""
+	}
+	name, _, _ := strings.Cut(c.words[0].text, "=")
+	return name
+}
+
+// assigning returns the words of a command that assign, without the builtin
+// and its options that may be before them.
+func assigning(words []word) (assignments []word, readOnly, ok bool) {
+	if len(words) == 0 {
+		return nil, false, false
+	}
+	switch words[0].text {
+	case "export", "readonly", "declare", "typeset":
+		readOnly = words[0].text == "readonly"
+		words = words[1:]
+	default:
+		return words, false, true
+	}
+	for len(words) > 0 && strings.HasPrefix(words[0].text, "-") {
+		// Of the options only these leave the value as it is.
+		if strings.Trim(words[0].text[1:], "grx") != "" {
+			return words, readOnly, false
+		}
+		readOnly = readOnly || strings.Contains(words[0].text, "r")
+		words = words[1:]
+	}
+	return words, readOnly, len(words) > 0
+}
+
+// assign takes one assignment.
+func (r *reader) assign(c command, name string, w word, readOnly bool) {
+	value, plain := strings.CutPrefix(w.text[len(name):], "=")
+	switch {
+	case !plain:
+		r.fault(c, name, "it adds to a variable", name)
+	case r.readOnly[name]:
+		r.fault(c, name, "the variable was made read-only before", name)
+	case strings.Contains(value, "~"):
+		r.fault(c, name, "the shell may expand the \"~\"", name)
+	case value == "" && w.cr:
+		r.fault(c, name, "it is empty but for the carriage return at its end, with which the old tool let nobody in", name)
+	case name == "IFS":
+		r.fault(c, name, "it changes how lists are read")
+	default:
+		r.values[name] = value
+		r.readOnly[name] = readOnly
+		r.lines[name] = c.line
+	}
+}
+
+// strangers notes the assigned variables that nobody uses: a misspelled key, or
+// a key of a changed copy of the old tool.
+func (r *reader) strangers() {
+	for _, name := range slices.Sorted(maps.Keys(r.values)) {
+		if !r.used[name] && !slices.Contains(slices.Concat(known, environment, idle), name) {
+			r.fault(command{line: r.lines[name]}, name, "aws-ec2-ssh has no such key", name)
+		}
+	}
+	slices.SortStableFunc(r.faults, func(a, b fault) int { return a.line - b.line })
 }
 
 // Marker is the local group that the old tool put its users into.
 func (s Settings) Marker() string {
-	if g := s.values["LOCAL_MARKER_GROUP"]; g != "" {
+	if g := s.values[markerGroup]; g != "" {
 		return g
 	}
 	return "iam-synced-users"
-}
-
-func list(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
-}
-
-func array(items []string) string {
-	quoted := make([]string, len(items))
-	for i, item := range items {
-		quoted[i] = strconv.Quote(item)
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
-}
-
-var shellArgument = regexp.MustCompile(`(?:^|\s)(?:--shell[ =]|-s\s*)(/\S+)`)
-
-// Config is the equivalent config.toml. Comments tell what has no equivalent.
-// It is for package config to judge.
-func (s Settings) Config() string {
-	var b strings.Builder
-	line := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
-	v := s.values
-	line("# Made by \"iam-cachefill import\" from a configuration of aws-ec2-ssh.")
-	for _, n := range s.odd {
-		line("# Line %d of it was not understood: carry it over by hand.", n)
-	}
-	line("\n[source]")
-	if v["ASSUMEROLE"] != "" {
-		line("assume_role = %s", strconv.Quote(v["ASSUMEROLE"]))
-	}
-	groups, tag := list(v["IAM_AUTHORIZED_GROUPS"]), v["IAM_AUTHORIZED_GROUPS_TAG"]
-	line("\n[login]")
-	off := ""
-	if v["DONOTSYNC"] != "" && v["DONOTSYNC"] != "0" {
-		off = "# "
-		line("# DONOTSYNC was set: nobody was synced. Take the # away to let people in.")
-	}
-	switch {
-	case len(groups) == 0 && tag == "":
-		line("# No group was named: every IAM user could log in.\n%sall_users = true", off)
-	default:
-		if len(groups) > 0 {
-			line("%sgroups = %s", off, array(groups))
-		}
-		if tag != "" {
-			line("%sgroups_tag = %s", off, strconv.Quote(tag))
-		}
-	}
-	line("\n[sudo]")
-	switch sudo := list(v["SUDOERS_GROUPS"]); {
-	case slices.Contains(sudo, "##ALL##") && len(groups) > 0:
-		line("# ##ALL##: everybody who may log in.\ngroups = %s", array(groups))
-	case slices.Contains(sudo, "##ALL##"):
-		line("# ##ALL## gave sudo to everybody who may log in; name their IAM groups:\n# groups = [\"…\"]")
-	case len(sudo) > 0:
-		line("groups = %s", array(sudo))
-	}
-	if v["SUDOERS_GROUPS_TAG"] != "" {
-		line("groups_tag = %s", strconv.Quote(v["SUDOERS_GROUPS_TAG"]))
-	}
-	line("\n[accounts]")
-	if m := shellArgument.FindStringSubmatch(v["USERADD_ARGS"]); m != nil {
-		line("shell = %s", strconv.Quote(m[1]))
-	}
-	s.localGroups(line, groups)
-	for _, name := range []string{"USERADD_PROGRAM", "USERADD_ARGS"} {
-		if v[name] != "" {
-			line("# %s was %q: nobody is added to /etc/passwd any more.", name, v[name])
-		}
-	}
-	for _, name := range []string{"USERDEL_PROGRAM", "USERDEL_ARGS"} {
-		if v[name] != "" {
-			line("# %s was %q: homes are never deleted.", name, v[name])
-		}
-	}
-	line("# The marker group was %s: the served group iam-users has everybody who may log in.", strconv.Quote(s.Marker()))
-	return b.String()
-}
-
-// localGroups maps every login group to a local group: the old tool gave its
-// users all of them.
-func (s Settings) localGroups(line func(string, ...any), groups []string) {
-	local := list(s.values["LOCAL_GROUPS"])
-	if len(local) == 0 {
-		return
-	}
-	if len(groups) == 0 || len(local) > 1 {
-		line("# LOCAL_GROUPS was %s: an IAM group maps to one local group each, as in\n# map_groups = { \"developers\" = %s }", array(local), strconv.Quote(local[0]))
-		return
-	}
-	pairs := make([]string, len(groups))
-	for i, g := range groups {
-		pairs[i] = strconv.Quote(g) + " = " + strconv.Quote(local[0])
-	}
-	line("map_groups = { %s }", strings.Join(pairs, ", "))
-	line("# A group as good as root is given only if it is named here too:\n# allow_privileged_groups = %s", array(local))
 }
