@@ -8,8 +8,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,8 +23,34 @@ import (
 
 // A Key is a key pair of a person.
 type Key struct {
-	Private string // OpenSSH's file format
-	Public  string // an authorized_keys line without newline
+	Private     string // OpenSSH's file format
+	Public      string // an authorized_keys line without newline
+	Certificate string // as a file of ssh-keygen -s has it; "" for a bare key
+}
+
+// Certified is the key with a certificate of it that this authority signed:
+// valid for an hour for these principals, with further extensions.
+func (k Key) Certified(t testing.TB, authority Key, extensions map[string]string, principals ...string) Key {
+	t.Helper()
+	public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(k.Public))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.ParsePrivateKey([]byte(authority.Private))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &ssh.Certificate{
+		Key: public, CertType: ssh.UserCert, KeyId: strings.Join(principals, " "), ValidPrincipals: principals,
+		ValidAfter: uint64(time.Now().Add(-time.Minute).Unix()), ValidBefore: uint64(time.Now().Add(time.Hour).Unix()),
+	}
+	c.Extensions = map[string]string{"permit-pty": ""}
+	maps.Copy(c.Extensions, extensions)
+	if err := c.SignCert(rand.Reader, signer); err != nil {
+		t.Fatal(err)
+	}
+	k.Certificate = string(ssh.MarshalAuthorizedKey(c))
+	return k
 }
 
 // Fingerprint is the key's SHA256 fingerprint, as sshd logs it.
@@ -182,8 +210,14 @@ func (s *SSHD) Client(key Key) []string {
 	s.h.t.Helper()
 	name := "/run/testbed/key-" + strings.NewReplacer("/", "_", ":", "_", "+", "_").Replace(key.Fingerprint())
 	s.h.Write(name, key.Private, 0o600)
-	return []string{"-F", "none", "-o", "Port=" + strconv.Itoa(s.Port), "-i", name,
+	arguments := []string{"-F", "none"}
+	if key.Certificate != "" {
+		certificate := fmt.Sprintf("/run/testbed/certificate-%x", sha256.Sum256([]byte(key.Certificate)))
+		s.h.Write(certificate, key.Certificate, 0o644)
+		arguments = append(arguments, "-o", "CertificateFile="+certificate)
+	}
+	return append(arguments, "-o", "Port="+strconv.Itoa(s.Port), "-i", name,
 		"-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "PreferredAuthentications=publickey",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-		"-o", "ConnectTimeout=30", "127.0.0.1"}
+		"-o", "ConnectTimeout=30", "127.0.0.1")
 }
