@@ -3,10 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/terminal"
 )
 
 // A changeRow is one line of the table that refresh prints.
@@ -45,21 +46,40 @@ func changeRows(c accounts.Changes) []changeRow {
 	return rows
 }
 
-// printChanges prints one line a change, memberships last.
-func printChanges(w io.Writer, c accounts.Changes) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+// mostChanges is how many changes are printed one by one.
+const mostChanges = 40
+
+// printChanges prints one line a change, memberships last. Many are summed up, one line a
+// kind: a first refresh of thousands would bury what needs attention.
+func printChanges(w io.Writer, c accounts.Changes, all bool) error {
+	var rows [][]string
 	for _, r := range changeRows(c) {
-		if _, err := fmt.Fprintf(t, "%s\t%s\t%d\t%s\n", r.what, r.name, r.number, r.detail); err != nil {
-			return err
-		}
+		rows = append(rows, []string{r.what, r.name, strconv.FormatUint(uint64(r.number), 10), r.detail})
 	}
 	for _, m := range c.MembersAdded {
-		_, _ = fmt.Fprintf(t, "joined\t%s\t\tgroup %s\n", m.User, m.Group)
+		rows = append(rows, []string{"joined", m.User, "", "group " + m.Group})
 	}
 	for _, m := range c.MembersRemoved {
-		_, _ = fmt.Fprintf(t, "removed\t%s\t\tgroup %s\n", m.User, m.Group)
+		rows = append(rows, []string{"removed", m.User, "", "group " + m.Group})
 	}
-	return t.Flush()
+	s := terminal.On(w)
+	if len(rows) <= mostChanges || all {
+		s.Table(rows)
+		return s.Err()
+	}
+	counts, kinds := map[string]int{}, []string{}
+	for _, row := range rows {
+		if counts[row[0]]++; counts[row[0]] == 1 {
+			kinds = append(kinds, row[0])
+		}
+	}
+	var sums [][]string
+	for _, kind := range kinds {
+		sums = append(sums, []string{kind, thousands(counts[kind])})
+	}
+	s.Table(sums)
+	s.Text(fmt.Sprintf("%s changes; \"iam-cachefill refresh --dry-run --verbose\" lists changes one by one before they are made", thousands(len(rows))))
+	return s.Err()
 }
 
 // summary is the changes in one line for the log: all of few, the first of many.

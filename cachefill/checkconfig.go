@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -72,10 +71,4 @@ removal   after %d answers without the user, at most %g of all at once
 		c.IDs.Low, c.IDs.High, len(c.IDs.Pin), c.Keys.Online, c.Keys.Timeout, stale,
 		c.Removal.Confirm, c.Removal.MaxFraction)
 	return err
-}
-
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

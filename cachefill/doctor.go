@@ -22,6 +22,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/health"
 	"github.com/nss-iam/nss-iam/internal/homes"
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
+	"github.com/nss-iam/nss-iam/internal/terminal"
 )
 
 func doctorCommand(o *options) *cobra.Command {
@@ -40,13 +41,16 @@ func doctorCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			stop := sayWaiting(cmd, o)
 			findings := doctor.Examine(cmd.Context(), p)
+			stop()
+			d := diagnosis{doctor.Sound(findings), findings}
 			if o.json {
-				err = printJSON(cmd.OutOrStdout(), findings)
+				err = printJSON(cmd.OutOrStdout(), d)
 			} else {
-				err = printDiagnosis(cmd.OutOrStdout(), findings)
+				err = d.print(cmd.OutOrStdout())
 			}
-			if err == nil && !doctor.Sound(findings) {
+			if err == nil && !d.Sound {
 				err = errNo
 			}
 			return err
@@ -54,19 +58,27 @@ func doctorCommand(o *options) *cobra.Command {
 	}
 }
 
+// A diagnosis is what doctor says.
+type diagnosis struct {
+	Sound    bool // nothing is broken
+	Findings []doctor.Finding
+}
+
+func (d diagnosis) print(w io.Writer) error { return printDiagnosis(w, d.Findings) }
+
 func printDiagnosis(w io.Writer, findings []doctor.Finding) error {
-	var b strings.Builder
+	s := terminal.On(w)
+	tones := map[string]terminal.Tone{doctor.Good: terminal.Good, doctor.Warning: terminal.Warning, doctor.Broken: terminal.Bad}
 	for _, f := range findings {
-		_, _ = fmt.Fprintf(&b, "%-7s %-14s %s\n", f.State, f.Check, f.What)
+		s.Line(fmt.Sprintf("%-7s %-14s ", f.State, f.Check), tones[f.State], f.What)
 		if f.Why != "" {
-			_, _ = fmt.Fprintf(&b, "%22s why: %s\n", "", f.Why)
+			s.Line(strings.Repeat(" ", 23)+"why: ", terminal.Plain, f.Why)
 		}
 		if f.Fix != "" {
-			_, _ = fmt.Fprintf(&b, "%22s fix: %s\n", "", f.Fix)
+			s.Line(strings.Repeat(" ", 23)+"fix: ", terminal.Plain, f.Fix)
 		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return s.Err()
 }
 
 // input reads what doctor judges.

@@ -167,7 +167,7 @@ func versionCommand(o *options) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			if o.json {
-				return printJSON(cmd.OutOrStdout(), map[string]string{"Version": version})
+				return printJSON(cmd.OutOrStdout(), struct{ ProgramVersion string }{version})
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s version %s\n", ownName, version)
 			return err

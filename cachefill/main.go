@@ -10,11 +10,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/jsondoc"
 	"github.com/nss-iam/nss-iam/internal/sessions"
 )
 
@@ -90,12 +92,17 @@ func execute(ctx context.Context, name string, args []string, stdout, stderr io.
 	if words := root.Flags().Args(); err == nil && cmd == root && len(words) > 0 {
 		err = knownCommand(root, words) // beside --help, which cobra answers first
 	}
-	if err == nil || errors.Is(err, errNo) {
-		if fault := out.fault(); fault != nil {
-			err = jobError{fmt.Errorf("write the answer: %w", fault)}
-		}
+	if asked, _ := root.PersistentFlags().GetBool("json"); asked || slices.Contains(args, "--json") {
+		return answerJSON(out, cmd, err, stderr)
 	}
-	status := exitStatusOf(err)
+	return answer(out, cmd, err, stderr)
+}
+
+// answer ends a command that people called: its output is written already.
+func answer(out *output, cmd *cobra.Command, err error, stderr io.Writer) int {
+	if fault := out.fault(); fault != nil && (err == nil || errors.Is(err, errNo)) {
+		err = jobError{fmt.Errorf("write the answer: %w", fault)}
+	}
 	var job jobError
 	switch {
 	case err == nil, errors.Is(err, errNo):
@@ -104,7 +111,22 @@ func execute(ctx context.Context, name string, args []string, stdout, stderr io.
 	default:
 		_, _ = fmt.Fprintf(stderr, "%s: %v\nTry \"%s --help\".\n", ownName, err, cmd.CommandPath())
 	}
-	return status
+	return exitStatusOf(err)
+}
+
+// answerJSON ends a command that a script called: standard output has one document,
+// whatever became of the command.
+func answerJSON(out *output, cmd *cobra.Command, err error, stderr io.Writer) int {
+	failed := jsonError(err, exitStatusOf(err))
+	if out.found != nil || failed != nil {
+		if fault := jsondoc.Write(out, cmd.Name(), out.found, failed); fault != nil && err == nil {
+			err = jobError{fault}
+		}
+	}
+	if fault := out.fault(); fault != nil {
+		return answer(out, cmd, err, stderr) // nobody can read the document
+	}
+	return exitStatusOf(err)
 }
 
 // exitStatusOf is what a command's end means to a script.
@@ -127,6 +149,7 @@ func exitStatusOf(err error) int {
 type options struct {
 	configFile string
 	json       bool
+	verbose    bool // of refresh: every change
 }
 
 func commands(name string) *cobra.Command {

@@ -6,6 +6,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/jsondoc"
 )
 
 // An output is standard output. A reader who closes a pipe early, as head does, has what
@@ -15,6 +18,7 @@ type output struct {
 	pipes  chan os.Signal
 	failed error
 	closed bool
+	found  any // for the JSON document that ends the command
 }
 
 // newOutput keeps SIGPIPE from ending the program in the middle of its work.
@@ -41,6 +45,32 @@ func (o *output) Write(p []byte) (int, error) {
 		o.failed = err
 	}
 	return len(p), nil
+}
+
+// printJSON keeps what a command found for the one document that it prints: an error that
+// comes after it belongs in there.
+func printJSON(w io.Writer, found any) error {
+	o, ok := w.(*output)
+	if !ok {
+		return jsondoc.Write(w, "", found, nil)
+	}
+	o.found = found
+	return nil
+}
+
+// jsonError is why a command failed, for scripts.
+func jsonError(err error, status int) *jsondoc.Error {
+	if err == nil || errors.Is(err, errNo) {
+		return nil
+	}
+	e := &jsondoc.Error{Message: err.Error(), ExitStatus: status}
+	var faulty config.Errors
+	if errors.As(err, &faulty) {
+		for _, f := range faulty {
+			e.Faults = append(e.Faults, jsondoc.Fault{File: f.File, Line: f.Line, Column: f.Column, Key: f.Key, Problem: f.Problem, Remedy: f.Remedy})
+		}
+	}
+	return e
 }
 
 // fault is why somebody who still reads did not get everything.

@@ -67,6 +67,7 @@ type publishOnce struct {
 	url, key, newKey string
 	expires          time.Duration
 	accept           bool
+	public           string // of the key pair that was made now
 }
 
 func (p publishOnce) run(cmd *cobra.Command, o *options) error {
@@ -76,9 +77,16 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(out, "trusted_keys = [%q]\n", public); err != nil || p.url == "" {
+		switch {
+		case o.json:
+			err = printJSON(out, struct{ TrustedKey string }{public.String()})
+		default:
+			_, err = fmt.Fprintf(out, "trusted_keys = [%q]\n", public)
+		}
+		if err != nil || p.url == "" {
 			return err
 		}
+		p.public = public.String()
 		p.key = p.newKey
 	}
 	log := slog.New(newTextLog(cmd.ErrOrStderr()))
@@ -104,7 +112,9 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 	}
 	started := time.Now()
 	r.Policy.Accept = strings.Join(strings.Fields("iam-cachefill publish "+p.url+" --accept-removals"), " ")
+	stop := sayWaiting(cmd, o)
 	outcome, err := r.Refresh(cmd.Context(), refresh.Options{AcceptRemovals: p.accept})
+	stop()
 	report := newReport(s, started, outcome, err, asked, c)
 	var done publication
 	if err == nil {
@@ -117,7 +127,13 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 	if err = errors.Join(err, writeReport(c.Cache.Dir, report)); err != nil {
 		return err
 	}
-	return printPublication(out, o.json, done)
+	if o.json {
+		return printJSON(out, struct {
+			publication
+			TrustedKey string `json:",omitempty"`
+		}{done, p.public})
+	}
+	return printPublication(out, false, done)
 }
 
 // askDaemon has the daemon that is at work here refresh, which publishes as its

@@ -31,17 +31,23 @@ func refreshCommand(o *options) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("config") {
+				stop := sayWaiting(cmd, o)
 				outcome, err := askDaemon(cmd.Context(), ask)
+				stop()
 				if !noDaemon(err) {
 					if err != nil {
 						return err
 					}
-					return printOutcome(cmd.OutOrStdout(), o, ask, outcome)
+					if err = printOutcome(cmd.OutOrStdout(), o, ask, outcome); err == nil && len(outcome.Changes.Added) > 0 && !ask.DryRun && !o.json {
+						_, err = fmt.Fprintln(cmd.OutOrStdout(), "keys: the daemon reads those of new users now; logins work meanwhile")
+					}
+					return err
 				}
 			}
 			return refreshHere(cmd, o, ask)
 		}),
 	}
+	cmd.Flags().BoolVar(&o.verbose, "verbose", false, fmt.Sprintf("list every change, where more than %d are summed up", mostChanges))
 	cmd.Flags().BoolVar(&ask.DryRun, "dry-run", false, "say what would change, and change nothing")
 	cmd.Flags().BoolVar(&ask.AcceptRemovals, "accept-removals", false, "apply removals even above removal.max_fraction, without waiting for confirmation")
 	cmd.Flags().BoolVar(&ask.AcceptGroups, "accept-groups", false, "believe groups that were deleted and created again")
@@ -85,7 +91,9 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 		return err
 	}
 	started := time.Now()
+	stop := sayWaiting(cmd, o)
 	outcome, err := r.Refresh(cmd.Context(), ask)
+	stop()
 	var told report
 	if !ask.DryRun {
 		told = newReport(s, started, outcome, err, asked, c)
@@ -106,7 +114,7 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 		}
 	}
 	endSessions(cmd.Context(), c, r, log)
-	swept, err := r.Logins.Sweep(cmd.Context(), 0)
+	swept, err := sweepHere(cmd, r, asked.stats)
 	told.live = live{SweepError: textOf(err)}
 	if err != nil {
 		told.SweepFailing = started
@@ -129,7 +137,7 @@ func printOutcome(w io.Writer, o *options, ask refresh.Options, outcome refresh.
 	case ask.DryRun && !outcome.Changes.Empty():
 		verb = "would change"
 	}
-	if err := printChanges(w, outcome.Changes); err != nil {
+	if err := printChanges(w, outcome.Changes, o.verbose); err != nil {
 		return err
 	}
 	if err := printFindings(w, outcome.Findings); err != nil {

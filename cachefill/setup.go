@@ -142,7 +142,7 @@ func (s setup) showUndo() error {
 		return err
 	}
 	if s.json {
-		return printJSON(s.out, changes)
+		return printJSON(s.out, hostsetup.Plan{Changes: changes})
 	}
 	return s.diff(changes)
 }

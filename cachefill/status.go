@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +11,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/health"
+	"github.com/nss-iam/nss-iam/internal/terminal"
 )
 
 func statusCommand(o *options) *cobra.Command {
@@ -66,9 +66,9 @@ func (s status) print(w io.Writer) error {
 	ago := func(t time.Time) string {
 		return fmt.Sprintf("%s ago (%s)", now.Sub(t).Round(time.Second), t.Format(time.RFC3339))
 	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	var rows [][]string
 	row := func(name, format string, args ...any) {
-		_, _ = fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+		rows = append(rows, []string{name, fmt.Sprintf(format, args...)})
 	}
 	switch s.facts.Daemon {
 	case health.Answers:
@@ -125,7 +125,9 @@ func (s status) print(w io.Writer) error {
 			row("logins", "%d questions with unknown keys refused for rate, %d given an answer up to a minute old, %d without a turn", n.Limited, n.Older, n.Busy)
 		}
 	}
-	if err := t.Flush(); err != nil {
+	t := terminal.On(w)
+	t.Table(rows)
+	if err := t.Err(); err != nil {
 		return err
 	}
 	if s.Last != nil {
@@ -142,12 +144,11 @@ func printProblems(w io.Writer, findings []health.Finding) error {
 }
 
 func printFindings(w io.Writer, findings []accounts.Finding) error {
+	s := terminal.On(w)
 	for _, f := range findings {
-		if _, err := fmt.Fprintln(w, f); err != nil {
-			return err
-		}
+		s.Text(f.String())
 	}
-	return nil
+	return s.Err()
 }
 
 func sum(counts map[string]int64) (total int64) {
