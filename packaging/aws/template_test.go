@@ -45,25 +45,33 @@ func TestFaultsAreFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	center, err := os.ReadFile("identity-center-publisher.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct{ in, old, new, want string }{
-		"a misspelt reference":       {string(text), "!Ref ObjectKey\n", "!Ref ObjectKye\n", `reference to "ObjectKye"`},
-		"a misspelt substitution":    {string(text), "parameter${SigningParameter}", "parameter${Signing}", `reference to "Signing"`},
-		"an attribute there is not":  {string(text), "!GetAtt PublisherRole.Arn", "!GetAtt PublisherRole.Name", `no attribute "Name"`},
-		"a property there is not":    {string(text), "BlockPublicAcls", "BlockPublicACLs", `no property "BlockPublicACLs"`},
-		"an action there is not":     {string(text), "iam:GetSSHPublicKey", "iam:GetSshPublicKey", `action "iam:GetSshPublicKey"`},
-		"a wildcard action":          {string(text), "Action: ssm:GetParameter\n", "Action: ssm:*\n", `action "ssm:*"`},
-		"any resource":               {string(text), "Resource: !Sub ${Bucket.Arn}/${ObjectKey}\n", "Resource: \"*\"\n", `on every resource`},
-		"everybody":                  {string(text), "Sid: OnlyTLS\n            Effect: Deny", "Sid: OnlyTLS\n            Effect: Allow", "everybody"},
-		"a condition there is not":   {string(text), "Condition: Kms\n", "Condition: KMS\n", `condition "KMS"`},
-		"a condition used nowhere":   {string(text), "Conditions:\n", "Conditions:\n  Spare: !Equals [a, b]\n", `condition "Spare" is used nowhere`},
-		"a type there is not":        {string(text), "AWS::KMS::Key", "AWS::KMS::Keys", `type "AWS::KMS::Keys"`},
-		"an open bucket":             {string(text), "BlockPublicPolicy: true", "BlockPublicPolicy: false", "BlockPublicPolicy"},
-		"a parameter used nowhere":   {string(text), "parameter${SigningParameter}", "parameter/x", `parameter "SigningParameter" is used nowhere`},
-		"a state machine not JSON":   {string(push), `"End": true`, `"End": true,`, "DefinitionString"},
-		"an event there is not":      {string(push), "- UntagUser", "- UnTagUser", `event "UnTagUser"`},
-		"a tag there is not":         {string(push), "!GetAtt RuleRole.Arn", "!Getatt RuleRole.Arn", `tag "!Getatt"`},
-		"a key given twice":          {string(push), "Outputs:", "Resources: {}\nOutputs:", "already defined"},
-		"a trust without an account": {string(push), "aws:SourceAccount", "aws:SourceAcount", "condition key"},
+		"a name that a text brings along":     {string(center), "${Owner}", "${Owners}", `reference to "Owners"`},
+		"an output's condition there is not":  {string(center), "    Condition: Online\n    Description: To", "    Condition: Offline\n    Description: To", `condition "Offline"`},
+		"another's key, for every service":    {string(center), "kms:ViaService", "kms:ViaServices", `condition key "kms:ViaServices"`},
+		"an Identity Store action of writing": {string(center), "identitystore:ListUsers", "identitystore:CreateUser", `action "identitystore:CreateUser"`},
+		"a misspelt reference":                {string(text), "!Ref ObjectKey\n", "!Ref ObjectKye\n", `reference to "ObjectKye"`},
+		"a misspelt substitution":             {string(text), "parameter${SigningParameter}", "parameter${Signing}", `reference to "Signing"`},
+		"an attribute there is not":           {string(text), "!GetAtt PublisherRole.Arn", "!GetAtt PublisherRole.Name", `no attribute "Name"`},
+		"a property there is not":             {string(text), "BlockPublicAcls", "BlockPublicACLs", `no property "BlockPublicACLs"`},
+		"an action there is not":              {string(text), "iam:GetSSHPublicKey", "iam:GetSshPublicKey", `action "iam:GetSshPublicKey"`},
+		"a wildcard action":                   {string(text), "Action: ssm:GetParameter\n", "Action: ssm:*\n", `action "ssm:*"`},
+		"any resource":                        {string(text), "Resource: !Sub ${Bucket.Arn}/${ObjectKey}\n", "Resource: \"*\"\n", `on every resource`},
+		"everybody":                           {string(text), "Sid: OnlyTLS\n            Effect: Deny", "Sid: OnlyTLS\n            Effect: Allow", "everybody"},
+		"a condition there is not":            {string(text), "Condition: Kms\n", "Condition: KMS\n", `condition "KMS"`},
+		"a condition used nowhere":            {string(text), "Conditions:\n", "Conditions:\n  Spare: !Equals [a, b]\n", `condition "Spare" is used nowhere`},
+		"a type there is not":                 {string(text), "AWS::KMS::Key", "AWS::KMS::Keys", `type "AWS::KMS::Keys"`},
+		"an open bucket":                      {string(text), "BlockPublicPolicy: true", "BlockPublicPolicy: false", "BlockPublicPolicy"},
+		"a parameter used nowhere":            {string(text), "parameter${SigningParameter}", "parameter/x", `parameter "SigningParameter" is used nowhere`},
+		"a state machine not JSON":            {string(push), `"End": true`, `"End": true,`, "DefinitionString"},
+		"an event there is not":               {string(push), "- UntagUser", "- UnTagUser", `event "UnTagUser"`},
+		"a tag there is not":                  {string(push), "!GetAtt RuleRole.Arn", "!Getatt RuleRole.Arn", `tag "!Getatt"`},
+		"a key given twice":                   {string(push), "Outputs:", "Resources: {}\nOutputs:", "already defined"},
+		"a trust without an account":          {string(push), "aws:SourceAccount", "aws:SourceAcount", "condition key"},
 	} {
 		if !strings.Contains(test.in, test.old) {
 			t.Errorf("%s: %q is not in the template any more", name, test.old)
@@ -72,6 +80,48 @@ func TestFaultsAreFound(t *testing.T) {
 		faults := lint([]byte(strings.ReplaceAll(test.in, test.old, test.new)))
 		if !slices.ContainsFunc(faults, func(f string) bool { return strings.Contains(f, test.want) }) {
 			t.Errorf("%s: got %q, want %q", name, faults, test.want)
+		}
+	}
+}
+
+// What the publisher's role and the hosts' policies may do, word by word: a
+// publisher of Identity Center needs nothing of IAM, and no right to write.
+func TestAnIdentityCenterPublisherMayOnlyReadOneStore(t *testing.T) {
+	text, err := os.ReadFile("identity-center-publisher.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := map[string][]string{}
+	var read func(name string, n *yaml.Node)
+	read = func(name string, n *yaml.Node) {
+		if s := pairs(n); s["Action"] != nil && plain(s["Effect"]) == "Allow" {
+			for _, a := range choices(s["Action"]) {
+				allowed[name] = append(allowed[name], a.Value)
+			}
+		}
+		for _, child := range n.Content {
+			read(name, child)
+		}
+	}
+	var root struct {
+		Resources map[string]yaml.Node `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(text, &root); err != nil {
+		t.Fatal(err)
+	}
+	for name, n := range root.Resources {
+		read(name, &n)
+	}
+	for name, want := range map[string]string{
+		"PublisherRole": "identitystore:DescribeUser identitystore:IsMemberInGroups identitystore:ListGroupMemberships identitystore:ListGroups " +
+			"identitystore:ListUsers kms:Decrypt s3:GetObject s3:ListBucket s3:PutObject ssm:GetParameter sts:AssumeRole",
+		"HostPolicy":   "s3:GetObject s3:ListBucket",
+		"OnlinePolicy": "identitystore:DescribeUser identitystore:IsMemberInGroups kms:Decrypt",
+		"BucketPolicy": "s3:GetObject",
+	} {
+		slices.Sort(allowed[name])
+		if got := strings.Join(allowed[name], " "); got != want {
+			t.Errorf("%s may %s\nwant %s", name, got, want)
 		}
 	}
 }
@@ -181,6 +231,11 @@ func lint(text []byte) []string {
 			t.references(name+"."+key, sections[name][key])
 		}
 	}
+	for _, name := range sorted(sections["Outputs"]) {
+		if c := pairs(sections["Outputs"][name])["Condition"]; c != nil {
+			t.condition("Outputs."+name, c.Value)
+		}
+	}
 	for _, name := range sorted(sections["Resources"]) {
 		t.resource(name, pairs(sections["Resources"][name]))
 	}
@@ -228,13 +283,9 @@ func (t *template) references(at string, n *yaml.Node) {
 	case n.Tag == "!GetAtt":
 		t.attribute(at, n.Value)
 	case n.Tag == "!Sub" && n.Kind == yaml.ScalarNode:
-		for _, m := range variable.FindAllStringSubmatch(n.Value, -1) {
-			if strings.Contains(m[1], ".") {
-				t.attribute(at, m[1])
-			} else {
-				t.reference(at, m[1])
-			}
-		}
+		t.substitutions(at, n.Value, nil)
+	case n.Tag == "!Sub" && len(n.Content) == 2 && n.Content[1].Kind == yaml.MappingNode:
+		t.substitutions(at, n.Content[0].Value, pairs(n.Content[1]))
 	case n.Tag == "!Condition":
 		t.condition(at, n.Value)
 	case n.Tag == "!If" && len(n.Content) == 3:
@@ -245,6 +296,19 @@ func (t *template) references(at string, n *yaml.Node) {
 	}
 	for _, child := range n.Content {
 		t.references(at, child)
+	}
+}
+
+// substitutions resolves the ${…} of a text but for the names that it brings along.
+func (t *template) substitutions(at, text string, own map[string]*yaml.Node) {
+	for _, m := range variable.FindAllStringSubmatch(text, -1) {
+		switch {
+		case own[m[1]] != nil:
+		case strings.Contains(m[1], "."):
+			t.attribute(at, m[1])
+		default:
+			t.reference(at, m[1])
+		}
 	}
 }
 

@@ -63,6 +63,11 @@ var actions = map[string]bool{
 	"iam:ListUserTags":                   false,
 	"iam:ListSSHPublicKeys":              false,
 	"iam:GetSSHPublicKey":                false,
+	"identitystore:ListUsers":            false,
+	"identitystore:ListGroups":           false,
+	"identitystore:ListGroupMemberships": false,
+	"identitystore:DescribeUser":         false,
+	"identitystore:IsMemberInGroups":     false,
 	"s3:GetObject":                       false,
 	"s3:PutObject":                       false,
 	"s3:ListBucket":                      false,
@@ -80,6 +85,7 @@ var conditionKeys = map[string][]string{
 	"Bool":         {"aws:SecureTransport"},
 	"ArnNotEquals": {"aws:PrincipalArn"},
 	"StringEquals": {"aws:PrincipalOrgID", "aws:SourceAccount", "kms:ViaService", "s3:prefix", "ssm:resourceTag/nss-iam"},
+	"StringLike":   {"kms:ViaService"},
 }
 
 // iamEvents are the names of the API calls that change what nss-iam serves.
