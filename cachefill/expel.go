@@ -64,6 +64,9 @@ func (x expulsion) done() bool { return len(x.Leftovers) == 0 && len(x.Errors) =
 
 func expel(cmd *cobra.Command, o *options, name string, anyway bool) error {
 	log := slog.New(newTextLog(cmd.ErrOrStderr()))
+	if !isHostsOwn(o.configFile) {
+		return wrongConfig{fmt.Errorf("%s is not the host's own configuration, by which people are let in; drop --config", o.configFile)}
+	}
 	c, err := loadConfig(o.configFile)
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func explain(cmd *cobra.Command, o *options, name string) ([]refresh.Explanation
 			return all, err
 		}
 	}
-	c, err := loadConfig(o.configFile)
+	c, err := loadOwn(o.configFile)
 	if err != nil {
 		return nil, err
 	}

@@ -34,11 +34,12 @@ type hostView struct {
 // is looked at with the values that hold without one.
 func lookAt(ctx context.Context, configFile string) (hostView, error) {
 	v := hostView{}
-	v.config, v.configError = loadConfig(configFile)
+	v.config, v.configError = loadOwn(configFile)
 	if v.configError != nil && !errors.Is(v.configError, config.ErrNotConfigured) {
-		d := config.Default()
-		d.Cache.Dir = cacheDir
-		v.config = d
+		v.config = config.Default()
+		if v.config.Cache.Dir = cacheDir; !isHostsOwn(configFile) {
+			v.config.Cache.Dir = folderOf(configFile)
+		}
 	}
 	dir := v.config.Cache.Dir
 	v.served = readServed(dir)

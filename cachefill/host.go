@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -39,6 +40,11 @@ func helperIDs() (uid, gid int) {
 // openState opens the refresher's memory. A damaged one is set aside: what it
 // held comes back from IAM, but for former users and waiting removals.
 func openState(dir string, log *slog.Logger) (*state.Store, error) {
+	if parent := filepath.Dir(dir); parent == filepath.Join(cacheDir, others) {
+		if err := os.MkdirAll(parent, 0o755); err != nil {
+			return nil, fmt.Errorf("make the cache folder: %w", err)
+		}
+	}
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make the cache folder: %w", err)
 	}

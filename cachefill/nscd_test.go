@@ -36,7 +36,7 @@ func fakeNscd(t *testing.T, socket string) (requests chan struct{}) {
 func TestNscdForgetsWhatARefreshChanged(t *testing.T) {
 	x := newTerminal(t)
 	asked := fakeNscd(t, nscdSocket)
-	c := x.config("host", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\n%s", x.e.URL, logins))
+	c := x.host("host", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\n%s", x.e.URL, logins))
 	x.run(exitOK, "--config", c, "refresh", "--dry-run")
 	if n := len(asked); n != 0 {
 		t.Errorf("a dry run asked nscd %d times", n)

@@ -159,7 +159,7 @@ func (p publishOnce) askDaemon(cmd *cobra.Command, o *options, dir string) error
 
 // config is the file's configuration with the command line above it.
 func (p publishOnce) config(name string) (config.Config, error) {
-	c, err := loadConfig(name)
+	c, err := loadOwn(name)
 	if err != nil && !errors.Is(err, config.ErrNotConfigured) {
 		return c, err
 	}
@@ -172,7 +172,10 @@ func (p publishOnce) config(name string) (config.Config, error) {
 	if p.expires != 0 {
 		c.Publish.Expires = p.expires
 	}
+	host, _ := loadConfig(configPath)
 	switch {
+	case c.Publish.URL != "" && c.Publish.URL == host.Publish.URL && !isHostsOwn(name):
+		return c, wrongConfig{fmt.Errorf("%s: the host's own configuration %s publishes to %s; drop --config, or name another place", name, configPath, c.Publish.URL)}
 	case c.Source.Kind != "iam":
 		return c, wrongConfig{fmt.Errorf("%s: source.kind is %q; a host that reads a snapshot does not write one", name, c.Source.Kind)}
 	case c.Publish.URL == "":

@@ -74,6 +74,15 @@ func (x *console) config(name, text string) string {
 	return path
 }
 
+// host is config for the host's own configuration.
+func (x *console) host(name, text string) string {
+	x.t.Helper()
+	dir, path := cacheDir, configPath
+	x.t.Cleanup(func() { cacheDir, configPath = dir, path })
+	cacheDir, configPath = x.cache(name), x.config(name, text)
+	return configPath
+}
+
 func (x *console) cache(name string) string { return filepath.Join(x.dir, name) }
 
 // run runs the command, which must exit with status.

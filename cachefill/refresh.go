@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 )
@@ -73,13 +74,16 @@ func noDaemon(err error) bool {
 // refreshHere does in this process what the daemon would do.
 func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 	log := slog.New(newTextLog(cmd.ErrOrStderr()))
-	c, err := loadConfig(o.configFile)
+	load, open := loadOwn, openState
+	if ask.DryRun {
+		load, open = loadConfig, readState // what would change on this host
+	}
+	c, err := load(o.configFile)
 	if err != nil {
 		return err
 	}
-	open := openState
-	if ask.DryRun {
-		open = readState
+	if !servesHost(c) {
+		log.Info("not the host's own configuration: the host serves nothing of it", "config", o.configFile, "folder", c.Cache.Dir)
 	}
 	s, err := open(c.Cache.Dir, log)
 	if err != nil {
@@ -105,15 +109,9 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 	if err := printOutcome(cmd.OutOrStdout(), o, ask, outcome); err != nil || ask.DryRun {
 		return err
 	}
-	for _, fault := range makeHomes(cmd.Context(), c, log) {
-		log.Error("homes are missing", "error", fault)
+	if servesHost(c) {
+		followHere(cmd.Context(), c, r, outcome, log)
 	}
-	if outcome.Published {
-		if _, err := invalidateNscd(cmd.Context(), log); err != nil {
-			log.Warn(`nscd answers what is no longer served; run "nscd -i passwd" and "nscd -i group"`, "error", err)
-		}
-	}
-	endSessions(cmd.Context(), c, r, log)
 	swept, err := sweepHere(cmd, r, asked.stats)
 	told.live = live{SweepError: textOf(err)}
 	if err != nil {
@@ -124,6 +122,19 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "keys: %d of %d users\n", swept.Keys, swept.Users)
 	}
 	return err
+}
+
+// followHere does what follows a refresh on the host that it serves.
+func followHere(ctx context.Context, c config.Config, r *refresh.Refresher, outcome refresh.Outcome, log *slog.Logger) {
+	for _, fault := range makeHomes(ctx, c, log) {
+		log.Error("homes are missing", "error", fault)
+	}
+	if outcome.Published {
+		if _, err := invalidateNscd(ctx, log); err != nil {
+			log.Warn(`nscd answers what is no longer served; run "nscd -i passwd" and "nscd -i group"`, "error", err)
+		}
+	}
+	endSessions(ctx, c, r, log)
 }
 
 func printOutcome(w io.Writer, o *options, ask refresh.Options, outcome refresh.Outcome) error {

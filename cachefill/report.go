@@ -130,7 +130,7 @@ func readReport(dir string) (report, error) {
 // tellReport writes the report for status, and the figures for monitoring.
 func tellReport(r report, c config.Config) error {
 	err := writeReport(c.Cache.Dir, r)
-	if c.Metrics.TextFile != "" {
+	if c.Metrics.TextFile != "" && !spoilsMetrics(c) {
 		now, s := time.Now(), readServed(c.Cache.Dir)
 		err = errors.Join(err, writeMetrics(c.Metrics.TextFile, r, s, factsOf(c, s, &r, now)))
 	}

@@ -36,13 +36,10 @@ func TestReportsWrittenAtOnceAreEachWhole(t *testing.T) {
 // What is tried with another configuration says nothing of the host.
 func TestAReportIsOfOneCacheFolder(t *testing.T) {
 	x := newTerminal(t)
-	before := cacheDir
-	cacheDir = x.cache("host")
-	t.Cleanup(func() { cacheDir = before })
 	if err := os.Remove(filepath.Dir(socketPath)); err != nil { // no daemon ever ran
 		t.Fatal(err)
 	}
-	host := x.config("host", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\n%s", x.e.URL, logins))
+	host := x.host("host", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\n%s", x.e.URL, logins))
 	x.run(exitOK, "--config", host, "refresh")
 	want, err := os.ReadFile(filepath.Join(filepath.Dir(socketPath), "status.json"))
 	if err != nil {
