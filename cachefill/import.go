@@ -48,7 +48,11 @@ func importCommand(o *options) *cobra.Command {
 			if planErr != nil {
 				plan = fmt.Sprintf("# No plan for the users' numbers: %v\n", planErr)
 			}
-			_, err = io.WriteString(cmd.OutOrStdout(), text+"\n"+plan)
+			if o.json {
+				err = printJSON(cmd.OutOrStdout(), struct{ Configuration, Plan string }{text, plan})
+			} else {
+				_, err = io.WriteString(cmd.OutOrStdout(), text+"\n"+plan)
+			}
 			if !whole {
 				err = errors.Join(err, fmt.Errorf("%q was not carried over whole: read the comments and complete the rules by hand", file))
 			}

@@ -56,6 +56,7 @@ func program() {
 //	daemon notifies TEXT   waits until it told systemd so
 //	daemon hup, stop       sends a signal; stop wants an end with status 0, at once
 //	process start NAME     starts a process of a served user; process ended waits for its end, ! process ended says that it lives
+//	document NAME COMMAND… runs a command; its output is a document of that name by docs/json-schema.json
 //	config TEXT            writes config.toml: TEXT, with \n for ends of lines, and what every script needs
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -71,7 +72,7 @@ func TestScripts(t *testing.T) {
 			return os.Geteuid() == 0, nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status": exitStatus, "iam": changeIAM, "served": servedUsers, "photo": photo, "unchanged": unchanged, "daemon": daemonCommand, "config": writeConfig, "process": process,
+			"status": exitStatus, "iam": changeIAM, "served": servedUsers, "photo": photo, "unchanged": unchanged, "daemon": daemonCommand, "config": writeConfig, "process": process, "document": jsonDocument,
 		},
 	})
 }

@@ -54,6 +54,7 @@ install-system:
 	for d in nameservice.d nameservice-strict.d; do \
 		install -D -m 0644 packaging/apparmor/nss-iam $(DESTDIR)$(SYSCONFDIR)/apparmor.d/abstractions/$$d/nss-iam || exit 1; done
 	install -D -m 0644 packaging/environment $(DESTDIR)$(SHAREDIR)/environment
+	install -D -m 0644 docs/json-schema.json $(DESTDIR)$(SHAREDIR)/json-schema.json
 	install -D -m 0644 packaging/pam/nss-iam $(DESTDIR)$(PAMCONFDIR)/nss-iam
 	install -D -m 0644 packaging/pam/nss-iam-account $(DESTDIR)$(PAMCONFDIR)/nss-iam-account
 	for f in $(MAN_PAGES); do \

@@ -95,23 +95,36 @@ const (
 // Line writes a label and a text beside it. Further lines of the text begin below its
 // first one. Neither has control characters of its own: the caller quotes foreign text.
 func (s *Screen) Line(label string, tone Tone, text string) {
-	lines := s.lines(label, text)
+	label, lines := s.fit(label, text)
 	if s.color && tone != Plain {
 		label = "\x1b[" + string(tone) + "m" + label + "\x1b[0m"
 	}
 	s.write(strings.TrimRight(label+strings.Join(lines, "\n"), " ") + "\n")
 }
 
-// lines are a text beside a label, with what comes before all but the first.
-func (s *Screen) lines(label, text string) []string {
+// least is the indent of text that has no room beside its label.
+const least = 4
+
+// fit returns a label and the lines beside it, with what comes before all but the first.
+// Where there is no room beside the label, the text begins on the next line.
+func (s *Screen) fit(label, text string) (string, []string) {
 	if s.width == 0 {
-		return []string{text}
+		return label, []string{text}
+	}
+	if s.width-utf8.RuneCountInString(label) < narrowest {
+		if short := strings.TrimLeft(label, " "); len(label)-len(short) > least {
+			label = strings.Repeat(" ", least) + short
+		}
 	}
 	indent := utf8.RuneCountInString(label)
-	if s.width-indent < narrowest {
-		indent = min(4, s.width/4) // no room beside the label
+	if s.width-indent >= narrowest {
+		return label, indented(Wrap(text, s.width-indent, s.width-indent), indent)
 	}
-	lines := Wrap(text, s.width-utf8.RuneCountInString(label), s.width-indent)
+	return strings.TrimRight(label, " "), indented(append([]string{""}, Wrap(text, s.width-least, s.width-least)...), least)
+}
+
+// indented puts spaces before all lines but the first.
+func indented(lines []string, indent int) []string {
 	for i := range lines[1:] {
 		lines[i+1] = strings.Repeat(" ", indent) + lines[i+1]
 	}
