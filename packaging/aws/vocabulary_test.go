@@ -42,6 +42,11 @@ var types = map[string]resourceType{
 	"AWS::S3::BucketPolicy":            {shape{"Bucket": nil, "PolicyDocument": policyShape}, nil},
 	"AWS::SSM::Document":               {shape{"DocumentType": nil, "Content": nil}, nil},
 	"AWS::StepFunctions::StateMachine": {shape{"RoleArn": nil, "DefinitionString": nil}, []string{"Arn", "Name"}},
+	"AWS::CloudWatch::Alarm": {shape{
+		"AlarmDescription": nil, "Metrics": {"Id": nil, "Expression": nil, "Period": nil, "ReturnData": nil},
+		"ComparisonOperator": nil, "Threshold": nil, "EvaluationPeriods": nil, "TreatMissingData": nil,
+		"AlarmActions": nil, "OKActions": nil,
+	}, []string{"Arn"}},
 	"AWS::Events::Rule": {shape{
 		"Description": nil, "EventPattern": nil,
 		"Targets": {"Id": nil, "Arn": nil, "RoleArn": nil, "Input": nil},
