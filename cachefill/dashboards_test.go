@@ -16,6 +16,8 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/health"
+	"github.com/nss-iam/nss-iam/internal/snapshot"
 )
 
 // everyFigure is the text of metrics in which no family is left out, and the
@@ -25,12 +27,16 @@ func everyFigure(t *testing.T) (path string, names []string) {
 	at := time.Now().Add(-time.Hour)
 	path = filepath.Join(t.TempDir(), "nss-iam.prom")
 	r := report{
-		Version: "1", Attempt: at, Success: at,
+		Version: "1", Attempt: at, Success: at, Snapshot: &snapshot.Status{Written: at, Expires: at},
 		Skipped: map[accounts.Reason]int{"unix-name": 1},
 		Calls:   map[string]int64{"GetGroup": 3}, Throttles: map[string]int64{"GetGroup": 1},
 	}
 	s := served{NSS: &cache.Meta{Written: at, Generation: 1}, Keys: &cache.KeysMeta{Written: at, Generation: 1}}
-	if err := writeMetrics(path, r, s); err != nil {
+	f := health.Facts{
+		Now: time.Now(), Keys: health.Ages{Oldest: at, Median: at},
+		Policy: cache.LoginPolicy{Online: "prefer", MaxStale: 24 * time.Hour},
+	}
+	if err := writeMetrics(path, r, s, f); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(path)
@@ -153,6 +159,7 @@ func TestTheCloudWatchScriptSendsEachFigure(t *testing.T) {
 			t.Errorf("%s was not sent", name)
 		}
 	}
+	t.Logf("%d figures", len(got))
 	if want := "1|g|#version:1"; got["nss_iam_info"] != want {
 		t.Errorf("nss_iam_info is %q, want %q", got["nss_iam_info"], want)
 	}
