@@ -107,7 +107,7 @@ func answer(out *output, cmd *cobra.Command, err error, stderr io.Writer) int {
 	switch {
 	case err == nil, errors.Is(err, errNo):
 	case errors.As(err, &job):
-		_, _ = fmt.Fprintf(stderr, "%s: %v\n", ownName, err)
+		_, _ = fmt.Fprintf(stderr, "%s%s: %v\n", priority(stderr), ownName, err)
 	default:
 		_, _ = fmt.Fprintf(stderr, "%s: %v\nTry \"%s --help\".\n", ownName, err, cmd.CommandPath())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -17,10 +18,12 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
+	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/hostfiles"
+	"github.com/nss-iam/nss-iam/internal/journal"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/schedule"
 	"github.com/nss-iam/nss-iam/internal/state"
@@ -33,10 +36,30 @@ func runCommand(o *options) *cobra.Command {
 		Long:  "The daemon, as nss-iam.service starts it: it refreshes on schedule, answers the helpers, and reads its configuration again at a SIGHUP.",
 		Args:  cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
-			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{ReplaceAttr: withoutTime}))
-			return run(cmd.Context(), o.configFile, log)
+			return run(cmd.Context(), o.configFile, slog.New(daemonLog(cmd.ErrOrStderr())))
 		}),
 	}
+}
+
+// journalSocket is where the journal listens; tests have another.
+var journalSocket = journal.Socket
+
+// priority is what makes the last words of a program an error in the journal, or
+// "" where people read them.
+func priority(stderr io.Writer) string {
+	if f, ok := stderr.(*os.File); ok && journal.Connected(f) {
+		return journal.Prefix
+	}
+	return ""
+}
+
+// daemonLog is the journal with its fields, where systemd has started the daemon;
+// elsewhere it is text on standard error.
+func daemonLog(stderr io.Writer) slog.Handler {
+	if f, ok := stderr.(*os.File); ok && journal.Connected(f) {
+		return journal.NewHandler(journalSocket, f, slog.LevelDebug)
+	}
+	return slog.NewTextHandler(stderr, &slog.HandlerOptions{ReplaceAttr: withoutTime})
 }
 
 // withoutTime leaves the time to the journal.
@@ -409,7 +432,7 @@ func (d *daemon) tell(o refresh.Outcome, err error, took time.Duration) {
 	d.mu.Unlock()
 	for _, f := range o.Findings {
 		if !told[f.String()] {
-			d.log.Warn("not served as might be expected", "kind", f.Kind, "name", f.DirectoryName, "id", f.ID, "reason", f.Reason, "detail", f.Detail, "remedy", f.Remedy)
+			d.log.Warn("not served as might be expected", "kind", f.Kind, f.Kind, f.DirectoryName, "id", f.ID, "reason", f.Reason, "detail", f.Detail, "remedy", f.Remedy)
 		}
 	}
 	if errors.Is(err, directory.ErrNotReached) && time.Since(d.started) < readyPatience && d.servesNobody() {
@@ -422,10 +445,23 @@ func (d *daemon) tell(o refresh.Outcome, err error, took time.Duration) {
 	switch {
 	case err != nil && fresh:
 		d.log.Error("refresh failed, what is served stays as it is", "error", err)
-	case err == nil && (o.Published || fresh):
-		d.log.Info("refreshed", "users", o.Users, "admitted", o.Admitted, "groups", o.Groups,
+	case err == nil:
+		level := slog.LevelDebug // one line for each refresh, which nobody needs to read
+		if o.Published || fresh {
+			level = slog.LevelInfo
+		}
+		d.log.Log(context.Background(), level, "refreshed", "generation", d.generation(), "users", o.Users, "admitted", o.Admitted, "groups", o.Groups,
 			"findings", len(o.Findings), "took", took.Round(time.Millisecond), "changed", summary(o.Changes))
 	}
+}
+
+// generation is that of nss.db, or 0.
+func (d *daemon) generation() uint64 {
+	m, err := cache.ReadMeta(d.settings().Cache.Dir)
+	if err != nil {
+		return 0
+	}
+	return m.Generation
 }
 
 // refreshDeadline bounds a whole refresh: one that takes longer than the time

@@ -39,7 +39,7 @@ func program() {
 	work := os.Getenv("WORK")
 	cacheDir, socketPath = filepath.Join(work, "cache"), filepath.Join(work, "run", "sock")
 	nscdSocket, hostRoot = filepath.Join(work, "nscd"), filepath.Join(work, "host")
-	configPath = filepath.Join(work, "config.toml")
+	configPath, journalSocket = filepath.Join(work, "config.toml"), filepath.Join(work, "journal")
 	maker = func() homes.Maker { return homes.Maker{Root: work, Skel: "/skel", Mode: 0o700, Host: "test"} }
 	main()
 }
