@@ -178,7 +178,7 @@ func commands(name string) *cobra.Command {
 	grouped(root, "Why can somebody not log in?", explainCommand(&opts), doctorCommand(&opts), statusCommand(&opts))
 	grouped(root, "Change what is served:", refreshCommand(&opts), expelCommand(&opts), publishCommand(&opts))
 	grouped(root, "Put a host into service:", checkConfigCommand(&opts), setupCommand(&opts), importCommand(&opts), runCommand(&opts))
-	grouped(root, "About the program:", versionCommand(&opts))
+	grouped(root, "About the program:", bundleCommand(&opts), versionCommand(&opts))
 	helpful(root)
 	return root
 }

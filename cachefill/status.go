@@ -28,10 +28,7 @@ func statusCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s := status{served: v.served, Daemon: v.daemon == health.Answers, Stale: v.facts.Slow, Last: v.last, Health: v.findings(), facts: v.facts}
-			if s.Stale != "" {
-				s.Stale += "; " + v.facts.SlowRemedy
-			}
+			s := statusOf(v)
 			if o.json {
 				err = printJSON(cmd.OutOrStdout(), s)
 			} else {
@@ -48,6 +45,15 @@ func statusCommand(o *options) *cobra.Command {
 			return nil
 		}),
 	}
+}
+
+// statusOf makes a status of what was seen.
+func statusOf(v hostView) status {
+	s := status{served: v.served, Daemon: v.daemon == health.Answers, Stale: v.facts.Slow, Last: v.last, Health: v.findings(), facts: v.facts}
+	if s.Stale != "" {
+		s.Stale += "; " + v.facts.SlowRemedy
+	}
+	return s
 }
 
 // A status is all that can be told without asking AWS.

@@ -21,7 +21,7 @@ type block struct {
 	// mdoc .\" …
 	notRun string // "not run: REASON"
 	status int    // "exit status N": of its last command
-	where  string // "on the publisher"
+	where  string // "on the publisher"; "": as place says
 	outage bool   // "while IAM is down"
 }
 
@@ -84,7 +84,7 @@ func (b *block) remark(said string) error {
 		switch {
 		case notRun && reason != "":
 			b.notRun = reason
-		case elsewhere && place == "the publisher":
+		case elsewhere && (place == instance || others[place] != ""):
 			b.where = place
 		case part == "while IAM is down":
 			b.outage = true
@@ -196,6 +196,7 @@ func allBlocks() (blocks []block, err error) {
 // A step is a command of a console block with the output that is shown.
 type step struct {
 	line    int
+	prompt  string // "$" or "#"
 	command string
 	output  []string
 }
@@ -205,7 +206,7 @@ func (b block) steps() (all []step) {
 	for i, line := range b.lines {
 		switch last := len(all) - 1; {
 		case commands.MatchString(line):
-			all = append(all, step{line: b.line + i, command: line[2:]})
+			all = append(all, step{line: b.line + i, prompt: line[:1], command: line[2:]})
 		case last < 0:
 			return nil
 		case len(all[last].output) == 0 && strings.HasSuffix(all[last].command, `\`):
@@ -235,4 +236,28 @@ next:
 		return want, false
 	}
 	return "", true
+}
+
+var readersOwn = regexp.MustCompile(`(?m)^(?:[a-z0-9]+=\$\()?(?:aws|ssh-keygen) `)
+
+// place is where a reader runs a script: what asks AWS or makes keys is the reader's own.
+func (b block) place() string {
+	switch {
+	case b.where != "":
+		return b.where
+	case readersOwn.MatchString(b.text()):
+		return ownMachine
+	}
+	return instance
+}
+
+// place is where a reader types a command. A manual is read on the instance.
+func (s step) place(b block) string {
+	switch {
+	case b.where != "":
+		return b.where
+	case s.prompt == "$" && strings.HasSuffix(b.document, ".md"):
+		return ownMachine
+	}
+	return instance
 }

@@ -6,14 +6,18 @@
 // only those of IAM and the ones cloud/operations.go has a function for do
 // anything; the others are held against its list of operations and options.
 //
-// One host plays the reader's own machine and the instance, so "$" and "#" are
-// both root's, and ssh to any name leads to the host's own sshd. Where a console
+// Commands are run where a reader would run them. "$" is the reader's own machine, where
+// the checkout and the keys are, and "#" is root on the instance, which has neither, in the
+// folder to which files are copied. A script is the reader's own if it asks AWS or makes
+// keys, else the instance's. The machines share programs and the network only in that
+// ssh to any name leads to the instance's sshd. Where a console
 // block shows output, the command must print those lines. Configurations are
 // checked by check-config, policies against a list of actions.
 //
 // A block that cannot be run has the reason in a comment before it, such as
 // <!-- not run: needs an AWS account -->. Other comments: <!-- exit status 1 -->
-// for the block's last command, <!-- on the publisher --> for a second host,
+// for the block's last command, <!-- on the publisher --> for a second instance,
+// <!-- on your machine --> or <!-- on the instance --> where the rule above is wrong,
 // <!-- while IAM is down --> for an outage that lasts as long as the block.
 package documents
 
@@ -94,15 +98,21 @@ func TestEveryCommandInTheDocumentsWorks(t *testing.T) {
 	}
 }
 
-// folder is where the reader has the repository, on the host.
-const folder = "/root/nss-iam"
+const (
+	// folder is where the reader has the repository, on the own machine.
+	folder = "/root/src/nss-iam"
+	// checkout is where that is on the instance's disk: the documents know nothing of it.
+	checkout = "/srv/laptop"
+	// copied is where the instance has what is copied to it.
+	copied = "/home/admin"
+)
 
 // A reader types the documents' commands on a host.
 type reader struct {
-	t         *testing.T
-	host      *testbed.Host
-	policy    string           // that README.md gives hosts
-	publisher *testbed.Process // a second host as far as nss-iam can tell, once there is one
+	t      *testing.T
+	host   *testbed.Host
+	policy string                      // that README.md gives hosts
+	places map[string]*testbed.Process // the other machines there are, by what documents call them
 }
 
 // The account that the documents speak of; its users and login groups are made
@@ -135,16 +145,16 @@ func newReader(t *testing.T, hostPolicy string) *reader {
 		t.Fatalf("make the package: %v\n%s", err, out)
 	}
 
-	r := &reader{t: t, host: testbed.NewBootedHost(t, "trixie"), policy: hostPolicy}
+	r := &reader{t: t, host: testbed.NewBootedHost(t, "trixie"), policy: hostPolicy, places: make(map[string]*testbed.Process)}
 	tree := exec.Command("tar", "-C", testbed.Root(), "--owner=0", "--group=0", "-c", "README.md", "docs", "packaging/aws")
 	files, err := tree.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.host.Run("mkdir", "-p", folder+"/build", "/srv/packages", "/run/cloud")
-	r.unpack(files, folder)
+	r.host.Run("mkdir", "-p", checkout+"/src/nss-iam/build", checkout+"/.ssh", "/srv/packages", "/run/cloud")
+	r.unpack(files, checkout+"/src/nss-iam")
 	deb := filepath.Join(work, "nss-iam_0.1.0_"+runtime.GOARCH+".deb")
-	r.put(deb, folder+"/build/"+filepath.Base(deb))
+	r.put(deb, checkout+"/src/nss-iam/build/"+filepath.Base(deb))
 	r.put(deb, "/srv/packages/nss-iam.deb")
 	r.put(deb, "/srv/packages/nss-iam.rpm")
 	r.put(filepath.Join(testbed.Root(), "packaging/config.toml"), "/srv/packages/config.toml")
@@ -161,14 +171,14 @@ func newReader(t *testing.T, hostPolicy string) *reader {
 	// The daemon finds the emulator as it would find AWS: without a word in its configuration.
 	r.host.Write("/etc/systemd/system.conf.d/cloud.conf", "[Manager]\nDefaultEnvironment="+strings.Join(environment, " ")+"\n", 0o644)
 	r.host.Run("systemctl", "daemon-reload")
-	r.host.Write("/root/.ssh/config", "Host *\nHostName 127.0.0.1\nBatchMode yes\nStrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nLogLevel ERROR\n", 0o600)
+	r.host.Write(checkout+"/.ssh/config", "Host *\nHostName 127.0.0.1\nBatchMode yes\nStrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nLogLevel ERROR\n", 0o600)
 	// The image's own way in: a user with a key and sudo.
 	key := testbed.NewKey(t, "ed25519", "admin")
 	r.host.Run("useradd", "-m", "-s", "/bin/bash", "-p", "*", "admin")
 	r.host.Write("/home/admin/.ssh/authorized_keys", key.Public+"\n", 0o600)
 	r.host.Run("chown", "-R", "admin:admin", "/home/admin/.ssh")
 	r.host.Write("/etc/sudoers.d/90-cloud-init-users", "admin ALL=(ALL) NOPASSWD:ALL\n", 0o440)
-	r.host.Write("/root/.ssh/id_ed25519", key.Private, 0o600)
+	r.host.Write(checkout+"/.ssh/id_ed25519", key.Private, 0o600)
 	r.host.Eventually("the emulator answers", time.Minute, func() bool { return r.host.Try("test", "-s", "/run/cloud/url").Code == 0 })
 	r.instanceRole(hostPolicy)
 	return r
@@ -208,32 +218,48 @@ func (r *reader) put(file, name string) {
 	r.host.Write(name, string(content), 0o755)
 }
 
+const (
+	ownMachine = "your machine"
+	instance   = "the instance"
+)
+
+// others are the machines besides the instance, as processes that see other files: what
+// each puts in the place of the instance's.
+var others = map[string]string{
+	ownMachine:      "mount --bind " + checkout + " /root; mount -t tmpfs tmpfs /home",
+	"the publisher": "for d in /etc/nss-iam /var/lib/nss-iam /run/nss-iam; do mount -t tmpfs -o mode=0755 tmpfs $d; done; cp /srv/packages/config.toml /etc/nss-iam/",
+}
+
 // bash runs a script as the reader: stopped by the first command that fails.
-func (r *reader) bash(b block, script string) testbed.Result {
+func (r *reader) bash(where, script string) testbed.Result {
 	r.t.Helper()
-	command := []string{"bash", "-euo", "pipefail", "-c", "cd " + folder + "\n" + script}
-	if b.where == "the publisher" {
-		command = append([]string{"nsenter", "-m", "-t", r.second(), "--"}, command...)
+	dir := copied
+	if where == ownMachine {
+		dir = folder
+	}
+	command := []string{"bash", "-euo", "pipefail", "-c", "cd " + dir + "\n" + script}
+	if others[where] != "" {
+		command = append([]string{"nsenter", "-m", "-t", r.other(where), "--"}, command...)
 	}
 	return r.host.TryInput("", append(environment, "TERM=dumb"), command...)
 }
 
-// second is the number, on the host, of a process that sees other files where
-// nss-iam has its own.
-func (r *reader) second() string {
+// other is the number, on the host, of a process that is another machine.
+func (r *reader) other(where string) string {
 	r.t.Helper()
-	if r.publisher == nil {
-		r.publisher = r.host.Start(nil, "unshare", "--mount", "--propagation", "private", "sh", "-ec",
-			"for d in /etc/nss-iam /var/lib/nss-iam /run/nss-iam; do mount -t tmpfs -o mode=0755 tmpfs $d; done; cp /srv/packages/config.toml /etc/nss-iam/; touch /run/cloud/publisher; exec sleep infinity")
-		r.host.Eventually("the publisher is there", time.Minute, func() bool { return r.host.Try("test", "-e", "/run/cloud/publisher").Code == 0 })
+	if r.places[where] == nil {
+		ready := "/run/cloud/" + strings.ReplaceAll(where, " ", "-")
+		r.places[where] = r.host.Start(nil, "unshare", "--mount", "--propagation", "private", "sh", "-ec",
+			others[where]+"; touch "+ready+"; exec sleep infinity")
+		r.host.Eventually(where+" is there", time.Minute, func() bool { return r.host.Try("test", "-e", ready).Code == 0 })
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.publisher.Pid()))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.places[where].Pid()))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	inside := regexp.MustCompile(`(?m)^NSpid:.*\t([0-9]+)$`).FindSubmatch(status)
 	if inside == nil {
-		r.t.Fatalf("no number of the publisher's process in the host: %s", status)
+		r.t.Fatalf("no number of the process of %s in the host: %s", where, status)
 	}
 	return string(inside[1])
 }
@@ -269,7 +295,7 @@ func (r *reader) run(b block) int {
 
 func (r *reader) script(b block) {
 	r.t.Helper()
-	if got := r.bash(b, b.text()); got.Code != b.status {
+	if got := r.bash(b.place(), b.text()); got.Code != b.status {
 		r.t.Errorf("%v: want exit status %d: %s\n%s\nexit status %d\n%s", b, b.status, b.text(), got.Stdout, got.Code, got.Stderr)
 	}
 }
@@ -281,7 +307,7 @@ func (r *reader) step(b block, s step, status int) {
 	var got testbed.Result
 	var missing string
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
-		got = r.bash(b, s.command)
+		got = r.bash(s.place(b), s.command)
 		var ok bool
 		missing, ok = shows(got.Stdout+got.Stderr, s.output)
 		if got.Code == status && ok {

@@ -99,7 +99,7 @@ func subcommands(t *testing.T) map[string][]string {
 	t.Helper()
 	all := make(map[string][]string)
 	for _, match := range subcommand.FindAllStringSubmatch(help(t), -1) {
-		if name := match[1]; name != "help" && name != "completion" {
+		if name := match[1]; name != "help" && name != "completion" && name != "iam-cachefill" {
 			for _, o := range option.FindAllStringSubmatch(help(t, name), -1) {
 				all[name] = append(all[name], o[1])
 			}

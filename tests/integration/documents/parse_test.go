@@ -71,3 +71,30 @@ func TestExamplesOfAManualAreRead(t *testing.T) {
 		}
 	}
 }
+
+func TestCommandsAreRunWhereAReaderWouldRunThem(t *testing.T) {
+	for _, c := range []struct{ name, document, text, want string }{
+		{"a user's prompt is the reader's own machine", "x.md", "```console\n$ ssh alice@web-1\n```\n", ownMachine},
+		{"root's prompt is the instance", "x.md", "```console\n# id alice\n```\n", instance},
+		{"a script that asks AWS is the reader's own", "x.md", "```sh\nprofile=$(aws iam get-user)\n```\n", ownMachine},
+		{"another script is the instance's", "x.md", "```sh\ncat >/etc/x </dev/null\n```\n", instance},
+		{"a remark has the last word", "x.md", "<!-- on the publisher -->\n```console\n$ true\n```\n", "the publisher"},
+		{"a manual is read on the instance", "x.8", ".Sh EXAMPLES\n.Dl $ getent passwd\n", instance},
+	} {
+		read := markdown
+		if strings.HasSuffix(c.document, ".8") {
+			read = manual
+		}
+		blocks, err := read(c.document, c.text)
+		if err != nil || len(blocks) != 1 {
+			t.Fatalf("%s: %+v, %v", c.name, blocks, err)
+		}
+		got := blocks[0].place()
+		if steps := blocks[0].steps(); len(steps) > 0 {
+			got = steps[0].place(blocks[0])
+		}
+		if got != c.want {
+			t.Errorf("%s: on %q, want %q", c.name, got, c.want)
+		}
+	}
+}
