@@ -71,6 +71,7 @@ func Examine(ctx context.Context, p Input) []Finding {
 	e.snapshot()
 	e.aws(ctx)
 	e.clock(ctx)
+	e.selinux(ctx)
 	e.denials(ctx)
 	return e.findings
 }

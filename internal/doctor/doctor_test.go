@@ -164,6 +164,19 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 		{"a denial of SELinux's", func(_ *Input, a map[string]string) {
 			a["journalctl"] = `avc:  denied  { map } for  pid=1 comm="systemd-userdbd" path="/var/lib/nss-iam/nss.db"` + "\n"
 		}, "confinement", "restorecon"},
+		{"a denial of SELinux's that knows the folder's bare name", func(_ *Input, a map[string]string) {
+			a["journalctl"] = `avc:  denied  { search } for  pid=1 comm="systemd-user-ru" name="nss-iam" dev="vda" ino=7 ` +
+				"tcontext=system_u:object_r:var_lib_t:s0 tclass=dir\n"
+		}, "confinement", "restorecon"},
+		{"an enforcing SELinux without our module", func(p *Input, a map[string]string) {
+			enforce(p.Host.Root)
+			p.HomesByPAM = false
+			a["stat -L"] = "system_u:object_r:var_lib_t:s0\n"
+		}, "selinux", "semodule -i"},
+		{"homes that an enforcing SELinux lets nobody make", func(p *Input, a map[string]string) {
+			enforce(p.Host.Root)
+			labeled(a)
+		}, "selinux", `homes = "create"`},
 		{"a denial of AppArmor's", func(_ *Input, a map[string]string) {
 			a["journalctl"] = `audit: apparmor="DENIED" operation="open" name="/var/lib/nss-iam/nss.db"` + "\n"
 		}, "confinement", "reload apparmor"},
@@ -181,6 +194,61 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 				}
 			}
 			t.Errorf("no finding about %s that mends with %q: %+v", c.check, c.mend, findings)
+		})
+	}
+}
+
+// enforce makes SELinux enforce on the host, as far as doctor sees it.
+func enforce(root string) {
+	_ = os.MkdirAll(root+"/sys/fs/selinux", 0o755)
+	_ = os.WriteFile(root+"/sys/fs/selinux/enforce", []byte("1"), 0o644)
+}
+
+// labeled gives our files the labels of our policy module.
+func labeled(answers map[string]string) {
+	answers["stat -L -c %C /var/lib/nss-iam"] = "system_u:object_r:nss_iam_cache_t:s0\n"
+	answers["stat -L -c %C "+hostsetup.AccountHelper] = "system_u:object_r:nss_iam_account_exec_t:s0\n"
+}
+
+func TestAHostWhoseSELinuxEnforcesIsWellWithOurModuleAndHomesThatMayBeMade(t *testing.T) {
+	for name, arrange := range map[string]func(*Input){
+		"the daemon makes them": func(p *Input) { p.HomesByPAM = false },
+		"oddjob makes them": func(p *Input) {
+			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/common-session", []byte("session optional pam_oddjob_mkhomedir.so\n"), 0o644)
+		},
+		"SELinux only says what it saw": func(p *Input) { _ = os.WriteFile(p.Host.Root+"/sys/fs/selinux/enforce", []byte("0"), 0o644) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, answers := healthy(t)
+			enforce(p.Host.Root)
+			labeled(answers)
+			arrange(&p)
+			for _, f := range Examine(context.Background(), p) {
+				if f.State != Good {
+					t.Errorf("%+v", f)
+				}
+			}
+		})
+	}
+}
+
+func TestDenialsOfOtherPeoplesFilesAreNotOurs(t *testing.T) {
+	for name, line := range map[string]string{
+		"a name that begins as ours":   `avc:  denied  { unlink } for  pid=1 comm="rm" name="nss-iam.XX" dev="vda" ino=7 tcontext=u:object_r:tmp_t:s0 tclass=file`,
+		"our name on a file in /tmp":   `avc:  denied  { read } for  pid=1 comm="cat" name="nss.db" dev="vda" ino=7 tcontext=u:object_r:tmp_t:s0 tclass=file`,
+		"our name in a path elsewhere": `avc:  denied  { read } for  pid=1 comm="cat" path="/srv/nss-iam/nss.db" dev="vda" ino=7 tcontext=u:object_r:var_lib_t:s0 tclass=file`,
+		"our program on others' files": `avc:  denied  { read } for  pid=1 comm="nss-iam" name="shadow" dev="vda" ino=7 tcontext=u:object_r:shadow_t:s0 tclass=file`,
+		"AppArmor, and another folder": `audit: apparmor="DENIED" operation="open" name="/tmp/nss-iam/nss.db" comm="authkeys"`,
+		"what was granted":             `avc:  granted  { read } for  pid=1 path="/var/lib/nss-iam/nss.db" tcontext=u:object_r:nss_iam_cache_t:s0`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, answers := healthy(t)
+			answers["journalctl"] = line + "\n"
+			for _, f := range Examine(context.Background(), p) {
+				if f.State != Good {
+					t.Errorf("%+v", f)
+				}
+			}
 		})
 	}
 }

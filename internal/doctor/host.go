@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
@@ -152,26 +151,6 @@ func (e *examination) clock(ctx context.Context) {
 		return
 	}
 	e.good("clock", "the clock is synchronised")
-}
-
-// What AppArmor and SELinux write into the kernel's log about our files.
-var denial = regexp.MustCompile(`(?:apparmor="DENIED"|avc:\s+denied).*(?:nss-iam|libnss_iam|nss\.db|keys\.db|authkeys)`)
-
-func (e *examination) denials(ctx context.Context) {
-	log, err := e.Host.Run(ctx, "journalctl", "-q", "-b", "--no-pager", "-o", "cat", "-n", "20000", "_TRANSPORT=kernel", "+", "_TRANSPORT=audit")
-	if err != nil {
-		return
-	}
-	lines := denial.FindAllString(log, -1)
-	if len(lines) == 0 {
-		return
-	}
-	last := lines[len(lines)-1]
-	mend := "/usr/share/nss-iam/selinux/build /root/nss_iam.pp && semodule -i /root/nss_iam.pp && restorecon -R /var/lib/nss-iam /run/nss-iam"
-	if strings.Contains(last, "apparmor") {
-		mend = "systemctl reload apparmor"
-	}
-	e.add(Broken, "confinement", fmt.Sprintf("%d accesses to our files were denied since the boot, the last: %.300s", len(lines), last), "confined programs do not know IAM users", mend)
 }
 
 // foreignHomes names the folders that nobody is given because another uid owns

@@ -30,10 +30,26 @@ var pamWatched = []string{"/etc/pam.d/common-*", "/var/lib/pam/*"}
 
 var mkhomedir = regexp.MustCompile(`(?m)^[ \t]*-?session\b[^#\n]*\bpam_(?:oddjob_)?mkhomedir\.so\b`)
 
+// homesServices are where a line that makes homes is looked for.
+var homesServices = []string{"common-session", "password-auth", "sshd"}
+
 // makesHomes reports whether PAM makes homes at a login already.
 func (h *Host) makesHomes() bool {
-	for _, name := range []string{"/etc/pam.d/common-session", "/etc/pam.d/password-auth", "/etc/pam.d/sshd"} {
-		if content, err := os.ReadFile(h.at(name)); err == nil && mkhomedir.Match(content) {
+	for _, service := range homesServices {
+		if mkhomedir.MatchString(h.pamText(service)) {
+			return true
+		}
+	}
+	return false
+}
+
+var oddjobMkhomedir = regexp.MustCompile(`(?m)^[ \t]*-?session\b[^#\n]*\bpam_oddjob_mkhomedir\.so\b`)
+
+// HelpedMkhomedir reports whether PAM has homes made by a daemon that SELinux lets
+// make them: pam_mkhomedir itself makes them in sshd's domain, which may not.
+func (h *Host) HelpedMkhomedir() bool {
+	for _, service := range homesServices {
+		if oddjobMkhomedir.MatchString(h.pamText(service)) {
 			return true
 		}
 	}

@@ -54,6 +54,8 @@ func TestSELinuxPermitsWhatLoginsNeedAndNoMore(t *testing.T) {
 		{"systemd_userdbd_t", "nss_iam_cache_t", "file", "map", true},
 		{"systemd_logind_t", "nss_iam_cache_t", "file", "map", true},
 		{"init_t", "nss_iam_cache_t", "file", "map", true},
+		{"systemd_user_runtime_dir_t", "nss_iam_cache_t", "file", "map", true},
+		{"systemd_tmpfiles_t", "nss_iam_cache_t", "dir", "relabelfrom", true},
 		{"sshd_t", "nss_iam_cache_t", "file", "map", true},
 		{"sshd_t", "bin_t", "file", "execute_no_trans", true},
 		{"sshd_t", "nss_iam_keys_t", "file", "read", true},
@@ -90,6 +92,10 @@ func TestSELinuxPermitsWhatLoginsNeedAndNoMore(t *testing.T) {
 	out, err := exec.Command("sesearch", "-T", "-s", "initrc_t", "-t", "nss_iam_cache_t", "-c", "file", file).Output()
 	if err != nil {
 		t.Fatal(err)
+	}
+	homes, err := exec.Command("sesearch", "-T", "-s", "initrc_t", "-t", "home_root_t", "-c", "dir", file).Output()
+	if err != nil || !strings.Contains(string(homes), " user_home_dir_t;") {
+		t.Errorf("a home that the daemon makes has not the label of one: %v\n%s", err, homes)
 	}
 	for _, name := range []string{"keys.db", ".keys.db.new", "state.db"} {
 		if !strings.Contains(string(out), "nss_iam_keys_t "+name+";") {
