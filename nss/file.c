@@ -155,12 +155,16 @@ int file_parse(const unsigned char *base, uint64_t size, struct file *ret)
 {
 	struct bolt_bucket meta, index;
 	struct bolt_bytes version, range, value;
+	uint32_t number;
 
 	if (bolt_open(base, size, &ret->db) != BOLT_FOUND ||
 	    bolt_find(&ret->db, FORMAT_META, &meta) != BOLT_FOUND)
 		return EINVAL;
 	if (bolt_get(&ret->db, &meta, FORMAT_META_VERSION, strlen(FORMAT_META_VERSION), &version) != BOLT_FOUND ||
-	    version.len != 4 || load32(version.data) != FORMAT_VERSION)
+	    version.len != 4)
+		return EINVAL;
+	number = load32(version.data);
+	if (number < FORMAT_OLDEST_VERSION || number > FORMAT_NEWEST_VERSION)
 		return EINVAL;
 	if (bolt_get(&ret->db, &meta, FORMAT_META_RANGE, strlen(FORMAT_META_RANGE), &range) != BOLT_FOUND ||
 	    range.len != 8)

@@ -15,7 +15,8 @@
 #endif
 
 enum {
-	FORMAT_VERSION = 1,
+	FORMAT_OLDEST_VERSION = 1, /* what this reader takes; see contract.go */
+	FORMAT_NEWEST_VERSION = 1,
 	FORMAT_PAGE_SIZE = 4096,
 	FORMAT_MAX_NAME = 32,
 	FORMAT_MAX_FIELD = 255,

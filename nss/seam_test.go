@@ -20,7 +20,7 @@ import (
 
 // contract is each constant of format.h with what internal/cache has for it.
 var contract = map[string]any{
-	"FORMAT_VERSION": cache.Version, "FORMAT_PAGE_SIZE": cache.PageSize,
+	"FORMAT_OLDEST_VERSION": cache.OldestVersion, "FORMAT_NEWEST_VERSION": cache.NewestVersion, "FORMAT_PAGE_SIZE": cache.PageSize,
 	"FORMAT_MAX_NAME": cache.MaxNameLen, "FORMAT_MAX_FIELD": cache.MaxFieldLen,
 	"FORMAT_MAX_GROUPS": cache.MaxGroups, "FORMAT_MAX_FILE": cache.MaxFileSize,
 	"FORMAT_MIN_ID": cache.MinID, "FORMAT_MAX_ID": cache.MaxID,

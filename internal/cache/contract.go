@@ -63,8 +63,17 @@ package cache
 
 import "github.com/nss-iam/nss-iam/internal/accounts"
 
-// Version is the format's version. A reader that meets another refuses the file.
-const Version = 1
+// Versions of nss.db. Version is what is written. A reader takes every version
+// from OldestVersion to NewestVersion and refuses the file otherwise.
+//
+// A process that looks people up may live for months with the module that it
+// loaded first, so that a new version takes two releases: the first reads it and
+// still writes the one before, the second writes it.
+const (
+	Version       = 1
+	OldestVersion = 1
+	NewestVersion = 1
+)
 
 // PageSize is bbolt's page size in both files, whatever the machine's is.
 const PageSize = 4096

@@ -56,8 +56,13 @@ import (
 // the key, NUL and the record: a reader that reads one record of a damaged
 // file notices, and a record is always the one asked for.
 
-// KeysVersion is the version of keys.db. A reader that meets another refuses the file.
-const KeysVersion = 1
+// Versions of keys.db: what is written, and what a reader takes. They rise as
+// those of nss.db do.
+const (
+	KeysVersion       = 1
+	OldestKeysVersion = 1
+	NewestKeysVersion = 1
+)
 
 // Buckets of keys.db.
 const (

@@ -27,9 +27,14 @@ import (
 	"github.com/nss-iam/nss-iam/internal/keys"
 )
 
-// Version is the version of the JSON bodies. A client that meets another
-// takes the answer for none.
-const Version = 1
+// Versions of the JSON bodies: what is written, and what a client takes. An answer
+// of another version is none. They rise as those of nss.db do (package cache):
+// after an upgrade the daemon and the helpers are of two releases for a moment.
+const (
+	Version       = 1
+	OldestVersion = 1
+	NewestVersion = 1
+)
 
 // Bounds that both sides keep.
 const (
@@ -130,8 +135,8 @@ func decodeAnswer(body []byte, name string) (Answer, error) {
 		return Answer{}, err
 	}
 	switch {
-	case w.Version != Version:
-		return Answer{}, fmt.Errorf("version %d, this program reads %d", w.Version, Version)
+	case w.Version < OldestVersion || w.Version > NewestVersion:
+		return Answer{}, fmt.Errorf("version %d, this program reads %d to %d", w.Version, OldestVersion, NewestVersion)
 	case w.Name != name:
 		return Answer{}, fmt.Errorf("it is about %.80q", w.Name)
 	case w.Login != (w.UID >= cache.MinID && w.UID <= cache.MaxID), !w.Login && w.UID != 0:

@@ -167,8 +167,9 @@ func parseManifest(payload []byte) (Manifest, error) {
 	if err := json.Unmarshal(payload, &v); err != nil {
 		return Manifest{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	if v.Version != Version {
-		return Manifest{}, fmt.Errorf("%w: %d, and this program reads %d; update the older of host and publisher", ErrVersion, v.Version, Version)
+	if v.Version < OldestVersion || v.Version > NewestVersion {
+		return Manifest{}, fmt.Errorf("%w: %d, and this program reads %d to %d; update the older of host and publisher",
+			ErrVersion, v.Version, OldestVersion, NewestVersion)
 	}
 	var m Manifest
 	if err := strict(payload, &m); err != nil {

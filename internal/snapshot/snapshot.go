@@ -27,8 +27,14 @@ import (
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
-// Version is the format's version. A reader refuses any other.
-const Version = 1
+// Versions of the format: what is written, and what a reader takes. Hosts and
+// publishers are not updated together, so that a new version takes two releases:
+// the first reads it and still writes the one before, the second writes it.
+const (
+	Version       = 1
+	OldestVersion = 1
+	NewestVersion = 1
+)
 
 // Limits that the writer keeps and every reader enforces. 5,000 users, IAM's
 // quota, with five RSA-4096 keys each are 20 MB decoded.
