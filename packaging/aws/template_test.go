@@ -211,7 +211,7 @@ func lint(text []byte) []string {
 	for name, node := range root {
 		switch name {
 		case "AWSTemplateFormatVersion", "Description":
-		case "Parameters", "Conditions", "Resources", "Outputs":
+		case "Parameters", "Conditions", "Rules", "Resources", "Outputs":
 			sections[name] = pairs(&node)
 		default:
 			t.fault("no section %q in a template", name)
@@ -226,7 +226,7 @@ func lint(text []byte) []string {
 	for name, node := range sections["Resources"] {
 		t.resources[name] = plain(pairs(node)["Type"])
 	}
-	for _, name := range []string{"Conditions", "Resources", "Outputs"} {
+	for _, name := range []string{"Conditions", "Rules", "Resources", "Outputs"} {
 		for _, key := range sorted(sections[name]) {
 			t.references(name+"."+key, sections[name][key])
 		}

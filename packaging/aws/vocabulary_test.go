@@ -39,6 +39,7 @@ var types = map[string]resourceType{
 		}},
 		"NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": nil}},
 	}, []string{"Arn", "DomainName", "RegionalDomainName"}},
+	"AWS::EC2::VPCEndpoint":            {shape{"VpcEndpointType": nil, "VpcId": nil, "RouteTableIds": nil, "ServiceName": nil}, nil},
 	"AWS::S3::BucketPolicy":            {shape{"Bucket": nil, "PolicyDocument": policyShape}, nil},
 	"AWS::SSM::Document":               {shape{"DocumentType": nil, "Content": nil}, nil},
 	"AWS::StepFunctions::StateMachine": {shape{"RoleArn": nil, "DefinitionString": nil}, []string{"Arn", "Name"}},
@@ -53,7 +54,7 @@ var types = map[string]resourceType{
 	}, []string{"Arn"}},
 }
 
-var pseudo = []string{"AWS::AccountId", "AWS::Region", "AWS::Partition", "AWS::NoValue", "AWS::StackName"}
+var pseudo = []string{"AWS::AccountId", "AWS::Region", "AWS::Partition", "AWS::NoValue", "AWS::StackName", "AWS::URLSuffix"}
 
 // actions are what the programs call, and whether IAM knows no resource for
 // the action, so that "*" is all there is.
@@ -76,6 +77,13 @@ var actions = map[string]bool{
 	"s3:GetObject":                       false,
 	"s3:PutObject":                       false,
 	"s3:ListBucket":                      false,
+	"s3:DeleteObject":                    false,
+	"s3:DeleteObjectVersion":             false,
+	"s3:PutBucketPolicy":                 false,
+	"s3:DeleteBucketPolicy":              false,
+	"s3:DeleteBucket":                    false,
+	"s3:PutBucketVersioning":             false,
+	"s3:PutLifecycleConfiguration":       false,
 	"kms:Decrypt":                        false,
 	"kms:GenerateDataKey":                false,
 	"ssm:GetParameter":                   false,
@@ -87,10 +95,11 @@ var actions = map[string]bool{
 
 // conditionKeys by operator.
 var conditionKeys = map[string][]string{
-	"Bool":         {"aws:SecureTransport"},
-	"ArnNotEquals": {"aws:PrincipalArn"},
-	"StringEquals": {"aws:PrincipalOrgID", "aws:SourceAccount", "kms:ViaService", "s3:prefix", "ssm:resourceTag/nss-iam"},
-	"StringLike":   {"kms:ViaService"},
+	"Bool":            {"aws:SecureTransport"},
+	"ArnNotEquals":    {"aws:PrincipalArn"},
+	"StringNotEquals": {"aws:SourceVpce"},
+	"StringEquals":    {"aws:PrincipalOrgID", "aws:SourceAccount", "kms:ViaService", "s3:prefix", "ssm:resourceTag/nss-iam"},
+	"StringLike":      {"kms:ViaService"},
 }
 
 // iamEvents are the names of the API calls that change what nss-iam serves.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
@@ -39,8 +40,21 @@ func page(w World, results map[string][]Result) string {
 			number(r.S3.Requests/1e6), number(r.S3.Bytes/1e12), r.S3.Versions, r.S3.Requests*30*pricePerRequest)
 	}
 	line("")
-	line("The price counts $0.0004 for a thousand GET requests, answers 304 included; reading within the region is free. AWS")
-	line("names 5,500 GET requests a second as what one prefix of a bucket bears at the least.")
+	line("The price counts $0.0004 for a thousand GET requests. AWS names 5,500 GET requests a second as what one prefix of a")
+	line("bucket bears at the least.")
+	line("")
+	line("What else may be on the bill:")
+	line("")
+	snapshots := results["snapshot"][len(sizes)-1].S3
+	read := math.Round(snapshots.Bytes / 1e10) // hundredths of a TB, as in the table
+	line("- **The way to S3.** Within the region reading is free by a gateway endpoint, which costs nothing either, and from public")
+	line("  subnets. Hosts in private subnets without one read through a NAT gateway, which takes $%.3f/GB: %s GB a day,", natPerGB, thousands(int(read*10)))
+	line("  30 days, are **$%s a month** in the row *snapshot*. `packaging/aws/snapshot.yaml` makes the endpoint", thousands(int(read*10*30*natPerGB+0.5)))
+	line("  (`VpcId`, `RouteTableIds`) and can bind the bucket to it (`BindTo`).")
+	line("- **CloudTrail.** Data events of the bucket, if your organization logs them, cost $%.2f for 100,000: $%s a month.", eventPrice*100_000, thousands(int(snapshots.Requests*30*eventPrice+0.5)))
+	line("  An event selector can leave this bucket out, or its reads. Management events, which the push needs, are none of these.")
+	line("- **Answers 304.** Hosts ask by If-None-Match, and most answers are 304, without content. They are counted here as")
+	line("  paid; AWS's page on how S3 bills error codes lists 200 and 4xx and does not name 304.")
 	line("")
 	line("## By number of hosts")
 	line("")
@@ -84,7 +98,13 @@ func page(w World, results map[string][]Result) string {
 	return b.String()
 }
 
-const pricePerRequest = 0.0004 / 1000
+// List prices of us-east-1, in dollars; docs/unverified.md says how to check them.
+// aws.amazon.com/s3/pricing, aws.amazon.com/vpc/pricing, aws.amazon.com/cloudtrail/pricing.
+const (
+	pricePerRequest = 0.0004 / 1000
+	natPerGB        = 0.045
+	eventPrice      = 0.10 / 100_000
+)
 
 func arrival(a Arrival) string {
 	if a.Everywhere < a.Changes {
