@@ -58,7 +58,7 @@ type Input struct {
 	AWS func(ctx context.Context) []Attempt
 }
 
-// Examine runs every check.
+// Examine runs every check. It has one finding for each cause, always in the same order.
 func Examine(ctx context.Context, p Input) []Finding {
 	e := examination{Input: p}
 	e.configuration()
@@ -73,7 +73,7 @@ func Examine(ctx context.Context, p Input) []Finding {
 	e.clock(ctx)
 	e.selinux(ctx)
 	e.denials(ctx)
-	return e.findings
+	return causes(e.findings)
 }
 
 // Sound reports whether nothing is broken.

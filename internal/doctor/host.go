@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
@@ -28,19 +29,33 @@ func (e *examination) library(ctx context.Context) {
 		return
 	}
 	name := e.Served.Name
+	if name == "" && slices.ContainsFunc(e.Health, func(f Finding) bool { return f.State == Broken && (f.Check == "cache" || f.Check == "refresh") }) {
+		return // that is why
+	}
 	if name == "" {
 		e.add(Warning, "library", "no user is served, so the module cannot be asked for one", "nobody can log in", "iam-cachefill refresh")
 		return
 	}
 	want := fmt.Sprintf("%s:*:%d:", name, e.Served.UID)
 	if got, err := e.Host.Run(ctx, "getent", "-s", "passwd:iam", "passwd", name); err != nil || !strings.HasPrefix(got, want) {
-		e.add(Broken, "library", fmt.Sprintf("the module does not answer for %q: %.200q", name, got+errorText(err)), "no program knows an IAM user", "ldconfig; ldd "+found[0])
+		e.add(Broken, "library", fmt.Sprintf("the module does not answer for %q: %s", name, answered(got, err)), "no program knows an IAM user", "ldconfig; ldd "+found[0])
 		return
 	}
 	e.good("library", "the module answers")
 	if got, err := e.Host.Run(ctx, "getent", "passwd", name); err != nil || !strings.HasPrefix(got, want) {
-		e.add(Broken, "nsswitch", fmt.Sprintf("programs do not see %q: %.200q", name, got+errorText(err)), "users exist for the module, but glibc does not ask it", setUp+"; then restart nscd, if it runs")
+		e.add(Broken, glibc, fmt.Sprintf("programs do not see %q: %s", name, answered(got, err)), "users exist for the module, but glibc does not ask it", setUp+"; then restart nscd, if it runs")
 	}
+}
+
+// answered is what getent said, for people.
+func answered(got string, err error) string {
+	switch got = strings.TrimSpace(got); {
+	case got != "":
+		return fmt.Sprintf("getent answers %.200q", got)
+	case err == nil, strings.Contains(err.Error(), "exit status 2"):
+		return "getent finds nobody of this name"
+	}
+	return err.Error()
 }
 
 func errorText(err error) string {
@@ -135,7 +150,7 @@ func (e *examination) aws(ctx context.Context) {
 		}
 		what, mend, _ := strings.Cut(a.Err.Error(), "; ")
 		if mend == "" {
-			mend = "iam-cachefill refresh --dry-run"
+			mend = "the message names what is missing"
 		}
 		e.add(Broken, "source", what, "this is needed by the configuration ("+a.What+")", mend)
 	}

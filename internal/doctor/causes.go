@@ -1,0 +1,58 @@
+package doctor
+
+import "strings"
+
+// causes leaves out findings that another one explains, so that each cause is told once, with
+// the remedy of the cause: what a person does about it also ends the others.
+func causes(findings []Finding) []Finding {
+	var missing []string // what AWS refuses now
+	nsswitch := false
+	for _, f := range findings {
+		switch {
+		case f.State != Broken:
+		case f.Check == "source":
+			missing = append(missing, f.What)
+		case f.Check == "nsswitch":
+			nsswitch = true
+		}
+	}
+	var kept []Finding
+	for _, f := range findings {
+		if f.State != Good && explained(f, missing) || nsswitch && f.Check == glibc {
+			continue
+		}
+		if f.Check == glibc {
+			f.Check = "nsswitch"
+		}
+		f.Fix = withoutCircle(f.Fix)
+		kept = append(kept, f)
+	}
+	return kept
+}
+
+// glibc is the check whether programs see what the module answers, until it is known
+// whether nsswitch.conf is why they do not.
+const glibc = "glibc"
+
+// explained reports whether a failed refresh, sweep or login is what AWS refuses now, too.
+func explained(f Finding, missing []string) bool {
+	if f.Check != "refresh" && f.Check != "sweep" && f.Check != "logins" {
+		return false
+	}
+	for _, what := range missing {
+		if strings.Contains(f.What, what) {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutCircle takes doctor out of its own remedies: status names it, and doctor prints
+// status's findings.
+func withoutCircle(fix string) string {
+	const again = "if it lasts, journalctl -u nss-iam says more"
+	if fix == "iam-cachefill doctor" {
+		return again
+	}
+	return strings.ReplaceAll(fix, "iam-cachefill doctor tries it again", again)
+}
