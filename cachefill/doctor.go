@@ -6,18 +6,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
-	"github.com/nss-iam/nss-iam/internal/config"
-	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/doctor"
 	"github.com/nss-iam/nss-iam/internal/health"
 	"github.com/nss-iam/nss-iam/internal/homes"
@@ -114,7 +110,7 @@ func input(ctx context.Context, configFile string) (doctor.Input, error) {
 		p.ForeignHomes, p.LocalFiles = faultsOf(v.last.Findings)
 	}
 	if p.ConfigError == nil {
-		p.AWS = func(ctx context.Context) []doctor.Attempt { return trySources(ctx, c) }
+		p.AWS = func(ctx context.Context) []doctor.Attempt { return attempts(ctx, c, v.daemon) }
 	}
 	if name, ok := strings.CutPrefix(c.Source.URL, "file://"); ok {
 		p.Snapshot = name
@@ -153,50 +149,4 @@ func hasOwnKeys(home string) bool {
 		}
 	}
 	return false
-}
-
-// trySources makes each kind of request that the configuration needs once.
-func trySources(ctx context.Context, c config.Config) []doctor.Attempt {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	var t trial
-	a, err := openSources(c, directory.Origin{}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.try("the source", err)
-		return t.tried
-	}
-	var tagged [2][]string
-	for i, key := range []string{c.Login.GroupsTag, c.Sudo.GroupsTag} {
-		if key == "" {
-			continue
-		}
-		value, err := a.instanceTag(ctx, key)
-		if err == nil {
-			tagged[i], err = accounts.ParseGroupsTag(value)
-		}
-		t.try(fmt.Sprintf("the instance's tag %q", key), err)
-	}
-	query := policyFrom(c).WithTags(tagged[0], tagged[1]).Query()
-	answer, err := a.directory.Directory(ctx, query)
-	if !t.try(a.what, err) || len(answer.Directory.Users) == 0 || a.whole && c.Keys.Online == "off" {
-		return t.tried
-	}
-	u := answer.Directory.Users[0]
-	_, err = a.users.Keys(ctx, u, directory.KeyQuery{
-		Body: func(string) (string, bool) { return "", false }, TagPrefix: c.Keys.TagPrefix, AllUsers: query.AllUsers,
-	})
-	t.try("one user's keys", err)
-	if !query.AllUsers || len(c.Shared) > 0 {
-		_, err = a.users.Groups(ctx, u)
-		t.try("one user's groups", err)
-	}
-	return t.tried
-}
-
-// A trial collects attempts.
-type trial struct{ tried []doctor.Attempt }
-
-func (t *trial) try(what string, err error) (ok bool) {
-	t.tried = append(t.tried, doctor.Attempt{What: what, Err: err})
-	return err == nil
 }

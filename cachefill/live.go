@@ -24,6 +24,10 @@ func (d *daemon) learn(change func(*live)) {
 
 // noteSweep keeps how the last sweep over keys ended.
 func (d *daemon) noteSweep(err error) {
+	before := d.live().SweepError
+	if textOf(err) != before {
+		defer d.retell()
+	}
 	d.learn(func(l *live) {
 		switch l.SweepError = textOf(err); {
 		case err == nil:
@@ -32,6 +36,21 @@ func (d *daemon) noteSweep(err error) {
 			l.SweepFailing = time.Now()
 		}
 	})
+}
+
+// retell reports what was learned since the last report.
+func (d *daemon) retell() {
+	c := d.settings()
+	d.reporting.Lock()
+	defer d.reporting.Unlock()
+	r, err := readReport(c.Cache.Dir)
+	if err != nil {
+		return // the next refresh makes one
+	}
+	r.live = d.live()
+	if err := tellReport(r, c); err != nil {
+		d.log.Debug("tell the status", "error", err)
+	}
 }
 
 // textOf is an error's text, or "".

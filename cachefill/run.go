@@ -258,6 +258,7 @@ func (d *daemon) reload() {
 		return
 	}
 	d.log.Info("configuration read anew", "config", d.configFile)
+	d.learn(func(l *live) { *l = live{} })
 	if d.current() != nil {
 		d.restore()
 		d.soon()
@@ -322,6 +323,9 @@ func (d *daemon) refreshForEver(ctx context.Context) error {
 				d.serveOnce.Do(func() { close(d.served) })
 			case errors.Is(err, directory.ErrNotReached):
 				wait = schedule.Unreached(failures)
+			}
+			if err == nil {
+				d.tryLogins(ctx)
 			}
 		}
 		select {

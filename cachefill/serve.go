@@ -46,7 +46,16 @@ func (d *daemon) serve(ctx context.Context, listener net.Listener) error {
 			return r, err
 		},
 		Refresh: func(ctx context.Context, ask control.RefreshRequest) (any, error) {
-			return d.refresh(ctx, refresh.Options{DryRun: ask.DryRun, AcceptRemovals: ask.Confirm, AcceptGroups: ask.AcceptGroups})
+			outcome, err := d.refresh(ctx, refresh.Options{DryRun: ask.DryRun, AcceptRemovals: ask.Confirm, AcceptGroups: ask.AcceptGroups})
+			if err == nil && !ask.DryRun {
+				d.tryLogins(ctx)
+			}
+			return outcome, err
+		},
+		Try: func(ctx context.Context) (any, error) {
+			ctx, cancel := context.WithTimeout(ctx, trialPatience)
+			defer cancel()
+			return trySources(ctx, d.settings()), nil // with sources of their own: a refresh may be under way
 		},
 		Explain: func(_ context.Context, name string) (any, error) {
 			r := d.current()

@@ -305,7 +305,8 @@ func (c *Caller) sessionName(ctx context.Context) string {
 	return name[:min(len(name), 64)]
 }
 
-const noCredentialsRemedy = "attach an instance profile to this instance, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile"
+const noCredentialsRemedy = "attach an instance profile to this instance, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_SHARED_CREDENTIALS_FILE in /etc/nss-iam/environment; " +
+	"the service does not see files in /root or /home (ProtectHome)"
 
 // named is a credentials provider whose failures say what failed.
 type named struct {

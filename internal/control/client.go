@@ -72,6 +72,12 @@ func (c Client) Explain(ctx context.Context, name string) (json.RawMessage, erro
 	return c.report(ctx, http.MethodGet, "/v1/explain?name="+url.QueryEscape(name))
 }
 
+// Try has the daemon ask the directory what its configuration needs, and returns
+// the JSON that its Try function gave.
+func (c Client) Try(ctx context.Context) (json.RawMessage, error) {
+	return c.report(ctx, http.MethodPost, "/v1/trial")
+}
+
 // Refresh has the daemon refresh now and returns the JSON that its Refresh
 // function gave.
 func (c Client) Refresh(ctx context.Context, r RefreshRequest) (json.RawMessage, error) {

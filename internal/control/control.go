@@ -12,6 +12,8 @@
 //	                           recent=1 the last refresh's word will do
 //	GET  /v1/status            what the daemon says of itself; root and the named peers
 //	GET  /v1/explain?name=NAME why somebody can or cannot log in; root only
+//	POST /v1/trial             asks the directory once what the configuration needs
+//	                           asked; root only
 //	POST /v1/refresh?dry_run=1&confirm=1
 //	                           one refresh now; root only
 //

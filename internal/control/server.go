@@ -39,6 +39,9 @@ type Options struct {
 	Status func(ctx context.Context) (any, error)
 	// Explain says why somebody can or cannot log in; the result becomes JSON.
 	Explain func(ctx context.Context, name string) (any, error)
+	// Try asks the directory once for all that the configuration needs; the result
+	// becomes JSON.
+	Try func(ctx context.Context) (any, error)
 	// Refresh refreshes now; the result becomes JSON.
 	Refresh func(ctx context.Context, r RefreshRequest) (any, error)
 
@@ -152,6 +155,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux.HandleFunc("GET /v1/admission", s.admission)
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/explain", s.explain)
+	mux.HandleFunc("POST /v1/trial", s.trial)
 	mux.HandleFunc("POST /v1/refresh", s.refresh)
 	server := &http.Server{
 		Handler:           bounded(mux),
@@ -267,6 +271,20 @@ func fromRoot(w http.ResponseWriter, r *http.Request) bool {
 	}
 	reply(w, http.StatusForbidden, wireError{"only root may ask for this"})
 	return false
+}
+
+func (s *Server) trial(w http.ResponseWriter, r *http.Request) {
+	if !fromRoot(w, r) {
+		return
+	}
+	if s.options.Try == nil {
+		reply(w, http.StatusNotImplemented, wireError{"nothing is tried here"})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.options.RefreshTimeout)
+	defer cancel()
+	result, err := s.options.Try(ctx)
+	s.report(w, result, err)
 }
 
 func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {

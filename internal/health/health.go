@@ -79,6 +79,16 @@ type Trial struct {
 	Error string // "" if it was answered
 }
 
+// Answered reports whether no question failed.
+func Answered(trials []Trial) bool {
+	for _, t := range trials {
+		if t.Error != "" {
+			return false
+		}
+	}
+	return true
+}
+
 // Examine judges each fact. It has a finding for what is good, too.
 func Examine(f Facts) []Finding {
 	e := examination{Facts: f}

@@ -72,6 +72,17 @@ func (l *Logins) last() admission {
 	return l.admission
 }
 
+// Anybody returns a user whose keys open something, to try questions with, if there
+// is one. It is one whom the directory does not refuse to answer about.
+func (l *Logins) Anybody() (u directory.User, ok bool) {
+	for _, p := range l.last().people {
+		if l.listings.refusalOf(p.ID) == "" {
+			return directory.User{ID: p.ID, Name: p.DirectoryName}, true
+		}
+	}
+	return u, false
+}
+
 // learn keeps listings, and has keys.db follow.
 func (l *Logins) learn(made map[string]directory.KeyListing) error {
 	news, err := l.listings.save(made)

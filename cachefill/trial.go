@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/control"
+	"github.com/nss-iam/nss-iam/internal/directory"
+	"github.com/nss-iam/nss-iam/internal/doctor"
+	"github.com/nss-iam/nss-iam/internal/health"
+)
+
+// trialPatience is what doctor waits for a trial.
+const trialPatience = time.Minute
+
+// attempts tries what the configuration needs of the directory. A daemon that
+// answers does it: what counts are its environment, its credentials and the files
+// that it sees, and not those of the person who asks.
+func attempts(ctx context.Context, c config.Config, d health.Daemon) []doctor.Attempt {
+	ctx, cancel := context.WithTimeout(ctx, trialPatience)
+	defer cancel()
+	tried, here := []health.Trial(nil), true
+	if d == health.Answers {
+		if body, err := (control.Client{Path: socketPath}).Try(ctx); err == nil {
+			here = json.Unmarshal(body, &tried) != nil
+		} // an older daemon cannot
+	}
+	if here {
+		tried = trySources(ctx, c)
+	}
+	all := make([]doctor.Attempt, len(tried))
+	for i, t := range tried {
+		all[i].What = t.What
+		if d == health.Answers && !here {
+			all[i].What += ", asked by the daemon"
+		}
+		if t.Error != "" {
+			all[i].Err = errors.New(t.Error)
+		}
+	}
+	return all
+}
+
+// trySources makes each kind of request that the configuration needs once.
+func trySources(ctx context.Context, c config.Config) []health.Trial {
+	var t trial
+	a, err := openSources(c, directory.Origin{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.try("the source", err)
+		return t.tried
+	}
+	var tagged [2][]string
+	for i, key := range []string{c.Login.GroupsTag, c.Sudo.GroupsTag} {
+		if key == "" {
+			continue
+		}
+		value, err := a.instanceTag(ctx, key)
+		if err == nil {
+			tagged[i], err = accounts.ParseGroupsTag(value)
+		}
+		t.try(fmt.Sprintf("the instance's tag %q", key), err)
+	}
+	query := policyFrom(c).WithTags(tagged[0], tagged[1]).Query()
+	answer, err := a.directory.Directory(ctx, query)
+	if !t.try(a.what, err) || len(answer.Directory.Users) == 0 || a.whole && c.Keys.Online == "off" {
+		return t.tried
+	}
+	t.login(ctx, c, a.users, answer.Directory.Users[0], func(string) (string, bool) { return "", false })
+	return t.tried
+}
+
+// A trial collects what came of questions.
+type trial struct{ tried []health.Trial }
+
+func (t *trial) try(what string, err error) (ok bool) {
+	t.tried = append(t.tried, health.Trial{What: what, Error: textOf(err)})
+	return err == nil
+}
+
+// login asks what a login of a user asks. That the user is gone is an answer.
+func (t *trial) login(ctx context.Context, c config.Config, users directory.UserSource, u directory.User, body func(keyID string) (string, bool)) {
+	answered := func(err error) error {
+		if errors.Is(err, directory.ErrNoSuchUser) {
+			return nil
+		}
+		return err
+	}
+	_, err := users.Keys(ctx, u, directory.KeyQuery{
+		Body: body, TagPrefix: c.Keys.TagPrefix, AllUsers: c.Login.AllUsers,
+	})
+	t.try("one user's keys", answered(err))
+	if !c.Login.AllUsers || len(c.Shared) > 0 {
+		_, err = users.Groups(ctx, u)
+		t.try("one user's groups", answered(err))
+	}
+}
+
+// trialEvery is how often the daemon tries what logins need, while it is answered.
+const trialEvery = time.Hour
+
+// tryLogins asks what a login asks, so that a permission that is missing is known
+// before somebody cannot log in: at the daemon's start, once an hour, and after
+// each refresh while it is not answered.
+func (d *daemon) tryLogins(ctx context.Context) {
+	d.mu.Lock()
+	r, a, c := d.refresher, d.sources, d.config
+	d.mu.Unlock()
+	if r == nil {
+		return
+	}
+	before := d.live()
+	failing := !health.Answered(before.Trials) || before.LoginError != ""
+	u, ok := r.Logins.Anybody()
+	if !ok || c.Keys.Online == "off" || !failing && time.Since(before.Tried) < trialEvery {
+		return
+	}
+	var t trial
+	t.login(directory.Background(ctx), c, a.users, u, r.State.Body)
+	if ctx.Err() != nil {
+		return
+	}
+	d.learn(func(l *live) {
+		l.Tried, l.Trials = time.Now(), t.tried
+		if health.Answered(t.tried) {
+			l.LoginError = ""
+		}
+	})
+	d.retell()
+	for _, x := range t.tried {
+		var err error
+		if x.Error != "" {
+			err = errors.New(x.Error)
+		}
+		if d.faults.note("trial of "+x.What, err, 0) && err != nil {
+			d.log.Error("the directory does not answer what logins ask", "question", x.What, "error", err)
+		}
+	}
+}
