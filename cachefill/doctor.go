@@ -89,7 +89,7 @@ func input(ctx context.Context, configFile string) (doctor.Input, error) {
 	facts.Trials = nil                                 // and tries now what the daemon tried
 	p := doctor.Input{
 		Host: hostsetup.This(), ConfigFile: configFile, ConfigError: v.configError, Health: health.Examine(facts),
-		CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam", HomesFolder: homesFolder(c),
+		LowID: c.IDs.Low, HighID: c.IDs.High, CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam", HomesFolder: homesFolder(c),
 		AllowOwn: c.Keys.OwnFile == "allow", Sudo: len(c.Sudo.Groups) > 0 || c.Sudo.GroupsTag != "",
 	}
 	_, p.HelperGID = helperIDs()

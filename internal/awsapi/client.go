@@ -117,7 +117,8 @@ type Caller struct {
 	names   unresolved
 	counter counter
 	pages   pageSize
-	expire  func() // forget cached credentials
+	own     *rereader // this host's credentials
+	expire  func()    // forget cached credentials
 
 	identity sync.Mutex // guards instance
 	instance *imds.InstanceIdentityDocument
@@ -164,7 +165,7 @@ func Open(ctx context.Context, o Options) (*Caller, error) {
 		c.region = document.Region
 	}
 
-	cfg, err := config.LoadDefaultConfig(ctx,
+	settings := []func(*config.LoadOptions) error{
 		config.WithRegion(c.region),
 		config.WithAppID("nss-iam"),
 		// Given here so that the SDK adds the certificates of AWS_CA_BUNDLE to it.
@@ -173,7 +174,8 @@ func Open(ctx context.Context, o Options) (*Caller, error) {
 			t.Proxy = proxy
 		}).WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout })),
 		config.WithEC2RoleCredentialOptions(func(r *ec2rolecreds.Options) { r.Client = c.imds }),
-	)
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, settings...)
 	if err != nil {
 		return nil, &Error{Op: "read AWS configuration", Kind: ErrNoCredentials, Cause: err, Remedy: "correct the AWS_* environment or the profile"}
 	}
@@ -193,9 +195,12 @@ func Open(ctx context.Context, o Options) (*Caller, error) {
 		})
 	}
 	cfg.APIOptions = append(cfg.APIOptions, c.counting, c.wholeAnswers)
-	own := cfg.Credentials
-	cfg.Credentials = named{own, "find AWS credentials", noCredentialsRemedy, true}
-	c.expire = forgets(own)
+	c.own = &rereader{chain: cfg.Credentials, read: time.Now(), now: time.Now, load: func(ctx context.Context) (aws.CredentialsProvider, error) {
+		anew, err := config.LoadDefaultConfig(ctx, settings...)
+		return anew.Credentials, err
+	}}
+	cfg.Credentials = named{c.own, "find AWS credentials", noCredentialsRemedy, true}
+	c.expire = c.own.Invalidate
 	// The instance's own, whatever role the service is read by: the tags of an
 	// instance are in its own account.
 	if c.ec2, err = newEC2(ctx, cfg); err != nil {
@@ -335,12 +340,4 @@ func (n named) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		failed.Remedy = n.remedy
 	}
 	return credentials, failed
-}
-
-// forgets returns what makes a provider ask anew, where it can.
-func forgets(provider aws.CredentialsProvider) func() {
-	if cache, ok := provider.(interface{ Invalidate() }); ok {
-		return cache.Invalidate
-	}
-	return func() {}
 }

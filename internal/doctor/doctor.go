@@ -38,22 +38,23 @@ type Served struct {
 
 // An Input is a host and what the caller knows of it.
 type Input struct {
-	Host         *hostsetup.Host
-	ConfigFile   string
-	ConfigError  error // why it is unreadable, or says that nobody may log in
-	CacheDir     string
-	HelperGID    int      // group of keys.db, or -1
-	HomesByPAM   bool     // accounts.homes is "pam"
-	HomesFolder  string   // where the daemon makes homes: accounts.homes is "create"; or ""
-	Homeless     []string // served users whose home is not there
-	OwnKeys      []string // served users who have an authorized_keys file of their own
-	AllowOwn     bool     // keys.own_file is "allow"
-	Sudo         bool     // members of iam-sudo may use sudo
-	ForeignHomes []Fault  // homes that another uid owns, as the last refresh found them
-	LocalFiles   []Fault  // what the host's own files take from people, or take of ours, as the last refresh found it
-	Served       Served
-	Health       []Finding // what package health says of the host
-	Snapshot     string    // the file that users are read from: source.kind is "file"; or ""
+	Host          *hostsetup.Host
+	ConfigFile    string
+	ConfigError   error // why it is unreadable, or says that nobody may log in
+	CacheDir      string
+	HelperGID     int      // group of keys.db, or -1
+	HomesByPAM    bool     // accounts.homes is "pam"
+	HomesFolder   string   // where the daemon makes homes: accounts.homes is "create"; or ""
+	Homeless      []string // served users whose home is not there
+	OwnKeys       []string // served users who have an authorized_keys file of their own
+	AllowOwn      bool     // keys.own_file is "allow"
+	Sudo          bool     // members of iam-sudo may use sudo
+	ForeignHomes  []Fault  // homes that another uid owns, as the last refresh found them
+	LocalFiles    []Fault  // what the host's own files take from people, or take of ours, as the last refresh found it
+	LowID, HighID uint32   // the range of directory users' numbers; 0, 0: not known
+	Served        Served
+	Health        []Finding // what package health says of the host
+	Snapshot      string    // the file that users are read from: source.kind is "file"; or ""
 	// AWS tries what the configuration needs of AWS; nil where nobody is asked.
 	AWS func(ctx context.Context) []Attempt
 }
@@ -69,6 +70,8 @@ func Examine(ctx context.Context, p Input) []Finding {
 	e.foreignHomes()
 	e.localFiles()
 	e.snapshot()
+	e.hybridNode()
+	e.subids()
 	e.aws(ctx)
 	e.clock(ctx)
 	e.selinux(ctx)
