@@ -26,7 +26,7 @@ else
 COMPLETER = GOARCH= GOOS= CGO_ENABLED=0 $(GO) run ./cachefill
 endif
 
-.PHONY: install-system completions deb deb-all rpm rpm-all packaging-test hosts-test
+.PHONY: install-system completions deb deb-all rpm rpm-all repo packaging-test hosts-test
 
 # The completion scripts are the same on every architecture, and come from the
 # command line itself.
@@ -64,6 +64,7 @@ install-system:
 		install -D -m 0644 $(BUILD)/completion/_$$c $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$$c && \
 		install -D -m 0644 $(BUILD)/completion/$$c.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$c.fish || exit 1; done
 
+# Two packages: the daemon's and libnss-iam.
 DEB_ARCH ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 deb:
 	packaging/deb/build $(DEB_ARCH) $(BUILD)
@@ -79,6 +80,10 @@ deb-all:
 rpm-all:
 	$(MAKE) rpm RPM_ARCH=x86_64
 	$(MAKE) rpm RPM_ARCH=aarch64
+
+# make repo REPO_KEY=FINGERPRINT [REPO_URL=https://…]: see packaging/repo/build.
+repo:
+	packaging/repo/build $(BUILD)
 
 packaging-test:
 	$(GO) test -count=1 ./tests/integration/packaging/...

@@ -2,12 +2,13 @@
 // programs: the modules, their licences, copyright lines and notices, read from
 // the module graph and the modules' own files.
 //
-// usage: inventory [-update] | -bundled | -licence | -sbom FILE…
+// usage: inventory [-update] | -bundled | -modules | -licence | -sbom FILE…
 //
 // Without flags it compares packaging/deb/debian/copyright and
 // packaging/third-party.txt with what they should be; -update writes them.
-// -bundled prints the rpm's Provides, -licence its licence expression, and -sbom
-// writes FILE.spdx.json beside each package file, in SPDX 2.3.
+// -bundled prints the rpm's Provides, -modules the modules' paths, -licence the
+// licence expression of all, and -sbom writes FILE.spdx.json beside each package
+// file, in SPDX 2.3.
 package main
 
 import (
@@ -28,6 +29,7 @@ func main() {
 func run() error {
 	update := flag.Bool("update", false, "write the generated files")
 	bundled := flag.Bool("bundled", false, "print the rpm's Provides")
+	paths := flag.Bool("modules", false, "print the paths of the modules")
 	licence := flag.Bool("licence", false, "print the licence expression of all that is compiled in")
 	sbom := flag.Bool("sbom", false, "write FILE.spdx.json beside each package file")
 	flag.Parse()
@@ -38,6 +40,13 @@ func run() error {
 	switch {
 	case *bundled:
 		fmt.Print(provides(modules))
+		return nil
+	case *paths:
+		for _, m := range modules {
+			if m.path != standard {
+				fmt.Println(m.path)
+			}
+		}
 		return nil
 	case *licence:
 		fmt.Println(expression(modules))

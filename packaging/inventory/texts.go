@@ -10,13 +10,17 @@ import (
 // debian are Debian's names of licences, where they are others than SPDX's.
 var debian = map[string]string{"MIT": "Expat", "BSD-2-Clause": "BSD-2-clause", "BSD-3-Clause": "BSD-3-clause"}
 
-const ours = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+const head = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: nss-iam
 Source: https://github.com/nss-iam/nss-iam
-Comment: Written by packaging/inventory from the module graph. Modules are named
- by their folder under vendor/ in the source package; the programs are linked
- statically, so that what is in them is under these licences, too.
+Comment: Written by packaging/inventory from the module graph. The source package
+ has the modules in the folder vendor. The programs are linked statically, so
+ that what is in them is under these licences, too, and under that of Go's
+ standard library:
+ .
+`
 
+const ours = `
 Files: *
 Copyright: 2026, the nss-iam authors
 License: Apache-2.0
@@ -38,12 +42,20 @@ const elsewhere = "[the terms of the Apache License 2.0: /usr/share/common-licen
 // holders, licences and notices, with each text that Debian's own files have not.
 func copyright(modules []module) string {
 	var b strings.Builder
+	b.WriteString(head)
+	modules = slices.Clone(modules)
+	if i := slices.IndexFunc(modules, func(m module) bool { return m.path == standard }); i >= 0 {
+		for _, t := range modules[i].licences {
+			b.WriteString(paragraph(t.content))
+		}
+		modules = slices.Delete(modules, i, i+1)
+	}
 	b.WriteString(ours)
 	for _, group := range grouped(modules) {
 		m := group[0]
 		var files, names []string
 		for _, each := range group {
-			files = append(files, vendored(each.path))
+			files = append(files, "vendor/"+each.path+"/*")
 		}
 		for _, id := range m.ids {
 			if debian[id] != "" {
@@ -67,13 +79,6 @@ func copyright(modules []module) string {
 	}
 	b.WriteString(apache)
 	return b.String()
-}
-
-func vendored(path string) string {
-	if path == standard {
-		return "go/src/*"
-	}
-	return "vendor/" + path + "/*"
 }
 
 func onlyApache(t text) bool {

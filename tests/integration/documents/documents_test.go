@@ -31,7 +31,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,7 +44,7 @@ import (
 
 func TestEveryCommandInTheDocumentsWorks(t *testing.T) {
 	t.Parallel()
-	testbed.RequireArtefacts(t, "dpkg-deb", "ssh-keygen")
+	testbed.RequireArtefacts(t, "dh", "ssh-keygen")
 	blocks, err := allBlocks()
 	if err != nil {
 		t.Fatal(err)
@@ -135,15 +134,8 @@ func newReader(t *testing.T, hostPolicy string) *reader {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the stand-in: %v\n%s", err, out)
 	}
-	built, err := filepath.Abs(testbed.Build())
-	if err != nil {
-		t.Fatal(err)
-	}
-	pack := exec.Command(filepath.Join(testbed.Root(), "packaging/deb/build"), runtime.GOARCH, work)
-	pack.Env = append(os.Environ(), "NSS_IAM_PREBUILT="+built, "NSS_IAM_VERSION=0.1.0", "NSS_IAM_COMPRESSION=none")
-	if out, err := pack.CombinedOutput(); err != nil {
-		t.Fatalf("make the package: %v\n%s", err, out)
-	}
+	debs := testbed.Pack(t, "deb", "0.2.0")
+	published := testbed.NewSigningKey(t).Repository(t, "file:/srv/packages", debs...)
 
 	r := &reader{t: t, host: testbed.NewBootedHost(t, "trixie"), policy: hostPolicy, places: make(map[string]*testbed.Process)}
 	tree := exec.Command("tar", "-C", testbed.Root(), "--owner=0", "--group=0", "-c", "README.md", "docs", "packaging/aws")
@@ -151,12 +143,15 @@ func newReader(t *testing.T, hostPolicy string) *reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.host.Run("mkdir", "-p", checkout+"/src/nss-iam/build", checkout+"/.ssh", "/srv/packages", "/run/cloud")
+	r.host.Run("mkdir", "-p", checkout+"/src/nss-iam/build/repo", checkout+"/.ssh", "/srv/packages", "/run/cloud")
 	r.unpack(files, checkout+"/src/nss-iam")
-	deb := filepath.Join(work, "nss-iam_0.1.0_"+runtime.GOARCH+".deb")
-	r.put(deb, checkout+"/src/nss-iam/build/"+filepath.Base(deb))
-	r.put(deb, "/srv/packages/nss-iam.deb")
-	r.put(deb, "/srv/packages/nss-iam.rpm")
+	r.host.Publish(published, "/srv/packages")
+	r.put(filepath.Join(published.Folder, "nss-iam.asc"), checkout+"/src/nss-iam/build/repo/nss-iam.asc")
+	for _, deb := range debs {
+		r.put(deb, checkout+"/src/nss-iam/build/"+filepath.Base(deb))
+		r.put(deb, "/srv/packages/"+filepath.Base(deb))
+	}
+	r.put(debs[0], "/srv/packages/nss-iam.rpm")
 	r.put(filepath.Join(testbed.Root(), "packaging/config.toml"), "/srv/packages/config.toml")
 	for _, name := range []string{"cloud", "aws", "curl", "dnf"} {
 		r.put(cloud, "/usr/local/bin/"+name)

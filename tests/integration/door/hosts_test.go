@@ -34,7 +34,7 @@ type fleet struct {
 	t     *testing.T
 	net   *testbed.Net
 	iam   *testbed.IAM
-	deb   string
+	debs  []string
 	sites []*site
 }
 
@@ -83,7 +83,7 @@ func newFleet(t *testing.T) *fleet {
 	f.iam = f.net.Place.StartIAM(company(t), "-listen", testbed.PlaceAddress+":"+iamPort)
 	f.iam.Do(http.MethodPut, "instance", map[string]any{"role": "host"}, nil)
 	var all sync.WaitGroup
-	all.Go(func() { f.deb = testbed.Pack(t, "deb", "0.2.0~1") })
+	all.Go(func() { f.debs = testbed.Pack(t, "deb", "0.2.0~1") })
 	for _, release := range testbed.Releases {
 		b := f.net.NewHost(release)
 		s := &site{release: release, lasting: &lasting{uids: map[string]string{}, seen: results{}, reasons: map[cell]string{}}}
@@ -157,12 +157,7 @@ var include = regexp.MustCompile(`(?mi)^Include .*$`)
 
 // install brings a host to where people are served.
 func (s site) install() {
-	deb, err := os.ReadFile(s.fleet.deb)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.Write("/opt/nss-iam.deb", string(deb), 0o644)
-	s.Run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", "--no-install-recommends", "install", "/opt/nss-iam.deb")
+	s.AptInstall(s.fleet.debs...)
 	s.Write("/etc/nss-iam/environment", "AWS_EC2_METADATA_SERVICE_ENDPOINT="+s.fleet.iam.URL+
 		"\nAWS_ENDPOINT_URL="+s.fleet.iam.URL+"\nNO_PROXY=*\n", 0o600)
 

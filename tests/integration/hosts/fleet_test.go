@@ -16,10 +16,12 @@ import (
 	"github.com/nss-iam/nss-iam/tests/testbed"
 )
 
-// Two versions of the same programs: what an upgrade is made of.
+// Versions of the same programs: what upgrades are made of. The older is one
+// package, with the module in it; since 0.2 there are two.
 const (
-	older = "0.1.0~1"
-	newer = "0.1.0~2"
+	older  = "0.1.0"
+	newer  = "0.2.0~1"
+	newest = "0.2.0~2"
 )
 
 // The ports of what is played at the fleet's place.
@@ -39,7 +41,7 @@ type fleet struct {
 	trust string // the line of the configuration that trusts the publisher
 	key   string // the publisher's
 
-	older, newer string // packages
+	repositories map[string]testbed.Repository // by version; and strangers, which another key has signed
 }
 
 // A site is one host during one step. What is below the host outlives the step.
@@ -88,8 +90,13 @@ func newFleet(t *testing.T) *fleet {
 	f.s3()
 	var all sync.WaitGroup
 	all.Go(func() {
-		f.newer = testbed.Pack(t, "deb", newer)
-		f.older = testbed.Relabel(t, f.newer, older)
+		debs, key := testbed.Pack(t, "deb", newer), testbed.NewSigningKey(t)
+		f.repositories = map[string]testbed.Repository{
+			older:     key.Repository(t, "file:"+repository, testbed.PackOld(t, older)),
+			newer:     key.Repository(t, "file:"+repository, debs...),
+			newest:    key.Repository(t, "file:"+repository, testbed.Relabel(t, debs, newer, newest)...),
+			strangers: testbed.NewSigningKey(t).Repository(t, "file:"+repository, debs...),
+		}
 	})
 	for _, release := range testbed.Releases {
 		b := f.net.NewHost(release)

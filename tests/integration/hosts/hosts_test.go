@@ -40,7 +40,8 @@ func TestAFleetFromInstallationToPurge(t *testing.T) {
 	f.each("… from host to host", site.visit)
 	f.net.Reachable(true)
 	f.each("IAM is back", site.back)
-	f.each("an upgrade disturbs no login", site.upgrade)
+	f.each("apt refuses what was tampered with", site.tamper)
+	f.each("upgrades, from one package to two, too, disturb no login", site.upgrade)
 	f.each("purged, it leaves nothing", site.purge)
 	f.each("with nscd and systemd-userdbd it is the same from installation to purge", site.beside)
 }

@@ -21,8 +21,7 @@ func (s site) put(file, name string) {
 }
 
 func (s site) install() {
-	s.put(s.f.older, "/opt/old.deb")
-	s.put(s.f.newer, "/opt/new.deb")
+	s.subscribe()
 	for name, key := range s.f.keys {
 		s.Write("/root/.ssh/"+name, key.Private, 0o600)
 	}
@@ -34,7 +33,7 @@ func (s site) install() {
 	}
 	s.before, s.sshd = s.census(), s.Run("sshd", "-T")
 
-	apt(s.Host, "install", "/opt/old.deb")
+	apt(s.Host, "install", "nss-iam")
 	if got := s.Run("systemctl", "is-active", "nss-iam"); got != "active" {
 		s.t.Errorf("nss-iam.service is %s", got)
 	}
@@ -47,7 +46,8 @@ func (s site) install() {
 	if r := s.Try("iam-cachefill", "setup"); r.Code != 2 {
 		s.t.Errorf("setup without a login rule: %v", r)
 	}
-	expected := s.Run("dpkg", "-L", "nss-iam") + `
+	// Its /lib is a link to usr/lib, and dpkg does not know.
+	expected := strings.ReplaceAll(s.Run("dpkg", "-L", "nss-iam", "libnss-iam"), "\n/lib/", "\n/usr/lib/") + `
 /etc/passwd
 /etc/group
 /etc/shadow
@@ -62,14 +62,15 @@ func (s site) install() {
 			s.t.Errorf("changed by the installation: %s", line)
 		}
 	}
-	apt(s.Host, "purge", "nss-iam")
+	apt(s.Host, "purge", "nss-iam", "libnss-iam")
 	s.same("left by a package that was never configured", s.before, false)
 }
 
 // setUp is the way of a new host, against the clock.
 func (s site) setUp() {
+	s.publish(older)
 	start := time.Now()
-	apt(s.Host, "install", "/opt/old.deb")
+	apt(s.Host, "install", "nss-iam")
 	s.Write("/etc/nss-iam/environment", s.environment(), 0o600)
 	s.Write("/etc/nss-iam/publisher.key", s.f.key, 0o600)
 	s.Write("/etc/nss-iam/config.toml", s.config(), 0o644)
@@ -208,7 +209,10 @@ func (s site) upgrade() {
 	s.Run("rm", "-f", "/run/enough")
 	logins := s.Start(nil, "sh", "-c", loop)
 	s.Eventually("logins go on", time.Minute, func() bool { return strings.Contains(logins.Output(), "alice\n") })
-	apt(s.Host, "install", "/opt/new.deb")
+	s.publish(newer)
+	apt(s.Host, "install", "nss-iam") // which is two packages now
+	s.publish(newest)
+	apt(s.Host, "upgrade")
 	before := strings.Count(logins.Output(), "\n")
 	s.Eventually("logins go on after the upgrade", time.Minute, func() bool { return strings.Count(logins.Output(), "\n") > before+1 })
 	s.Write("/run/enough", "", 0o644)
@@ -221,14 +225,17 @@ func (s site) upgrade() {
 	if got := s.Run("systemctl", "is-active", "nss-iam"); got != "active" {
 		s.t.Errorf("nss-iam.service is %s", got)
 	}
-	if got := s.Run("dpkg-query", "-W", "-f", "${Version}", "nss-iam"); got != newer {
-		s.t.Errorf("version %s, want %s", got, newer)
+	if got := s.Run("dpkg-query", "-W", "-f", "${Package} ${Version};", "nss-iam", "libnss-iam"); got != "libnss-iam "+newest+";nss-iam "+newest+";" {
+		s.t.Errorf("after the upgrades: %s, want %s of each", got, newest)
+	}
+	if r := s.Try("test", "-e", "/usr/lib/libnss_iam.so.2"); r.Code == 0 {
+		s.t.Error("the copy that answers during the upgrade is left")
 	}
 }
 
 func (s site) purge() {
 	s.Run("rm", "/etc/nss-iam/publisher.key") // not the package's
-	apt(s.Host, "purge", "nss-iam")
+	apt(s.Host, "purge", "nss-iam", "libnss-iam")
 	if got := s.Run("sshd", "-T"); got != s.sshd {
 		s.t.Errorf("sshd's configuration: %q", differences(s.sshd, got))
 	}
@@ -263,7 +270,7 @@ func (s site) beside() {
 	}
 	s.Run("systemctl", "start", "nscd")
 	before := s.census()
-	apt(s.Host, "install", "/opt/new.deb")
+	apt(s.Host, "install", "nss-iam")
 	s.Write("/etc/nss-iam/environment", s.environment(), 0o600)
 	s.Write("/etc/nss-iam/publisher.key", s.f.key, 0o600)
 	config := strings.Replace(s.config(), `homes = "create"`, `homes = "pam"`, 1)
@@ -299,6 +306,6 @@ func (s site) beside() {
 		s.t.Errorf("login: %v\n%s", r, s.journal())
 	}
 	s.Run("rm", "/etc/nss-iam/publisher.key")
-	apt(s.Host, "purge", "nss-iam")
+	apt(s.Host, "purge", "nss-iam", "libnss-iam")
 	s.same("left", before, false)
 }

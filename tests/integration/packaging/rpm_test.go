@@ -89,7 +89,7 @@ esac
 
 func TestTheRPMInAScratchRoot(t *testing.T) {
 	t.Parallel()
-	old, young := testbed.Pack(t, "rpm", older), testbed.Pack(t, "rpm", newer)
+	old, young := testbed.Pack(t, "rpm", older)[0], testbed.Pack(t, "rpm", newer)[0]
 	for _, with := range []bool{false, true} {
 		t.Run(map[bool]string{false: "without authselect", true: "with authselect"}[with], func(t *testing.T) {
 			t.Parallel()

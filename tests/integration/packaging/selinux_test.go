@@ -103,3 +103,26 @@ func TestSELinuxPermitsWhatLoginsNeedAndNoMore(t *testing.T) {
 		}
 	}
 }
+
+func TestTheSELinuxPackageBringsTheCompiledModule(t *testing.T) {
+	t.Parallel()
+	testbed.RequireArtefacts(t, "rpmbuild", "semodule", "bzip2", "cpio")
+	packages := testbed.Pack(t, "rpm", newer)
+	if len(packages) != 2 {
+		t.Fatalf("packages: %q", packages)
+	}
+	root := t.TempDir()
+	sh(t, root, "rpm2cpio "+packages[1]+" | cpio -id --quiet && bzip2 -d usr/share/selinux/packages/targeted/nss_iam.pp.bz2")
+	sh(t, root, "mkdir -p var/lib/selinux etc && cp -a /var/lib/selinux/default var/lib/selinux/ && cp -a /etc/selinux etc/")
+	sh(t, root, "semodule -n -p . -s default -X 200 -i usr/share/selinux/packages/targeted/nss_iam.pp")
+	if got := sh(t, root, "semodule -p . -s default -lfull"); !strings.Contains(got, "200 nss_iam ") {
+		t.Errorf("the policy lacks the module: %s", got)
+	}
+	// What the package does on a host where the policy is.
+	scripts := sh(t, root, "rpm -qp --scripts "+packages[1])
+	for _, want := range []string{"semodule -n -s targeted -X 200 -i /usr/share/selinux/packages/targeted/nss_iam.pp.bz2", "semodule -n -s targeted -X 200 -r nss_iam"} {
+		if !strings.Contains(scripts, want) {
+			t.Errorf("the scripts lack %q: %s", want, scripts)
+		}
+	}
+}

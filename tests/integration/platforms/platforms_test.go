@@ -30,13 +30,16 @@ type host struct {
 	*testbed.Host
 	t     *testing.T
 	alice testbed.Key
-	deb   string // its path on the host
+	debs  []string // their paths on the host
 }
 
-func newHost(t *testing.T, release, deb string) host {
+func newHost(t *testing.T, release string, debs []string) host {
 	t.Helper()
-	h := host{testbed.NewBootedHost(t, release), t, testbed.NewKey(t, "rsa", "alice"), "/srv/nss-iam.deb"}
-	h.put(deb, h.deb, 0o644)
+	h := host{testbed.NewBootedHost(t, release), t, testbed.NewKey(t, "rsa", "alice"), nil}
+	for _, deb := range debs {
+		h.debs = append(h.debs, "/srv/"+filepath.Base(deb))
+		h.put(deb, "/srv/"+filepath.Base(deb), 0o644)
+	}
 	h.put(filepath.Join(testbed.Build(), "iam-emulator"), "/usr/local/bin/iam-emulator", 0o755)
 	company, err := json.Marshal(testbed.Company{
 		Groups: []testbed.Group{{Name: "developers"}, {Name: "admins"}},
@@ -110,19 +113,19 @@ func (h host) boot() {
 func credentials() string { return strings.Join(testbed.Credentials(), "\n") + "\n" }
 
 func TestPlatformTeamsInstall(t *testing.T) {
-	testbed.RequireArtefacts(t, "debootstrap", "systemd-nspawn", "dpkg-deb")
-	deb := testbed.Pack(t, "deb", "0.2.0~1")
-	t.Run("by the Ansible role", func(t *testing.T) { byAnsible(t, deb) })
-	t.Run("by the Image Builder component", func(t *testing.T) { byImageBuilder(t, deb) })
+	testbed.RequireArtefacts(t, "debootstrap", "systemd-nspawn", "dh")
+	debs := testbed.Pack(t, "deb", "0.2.0~1")
+	t.Run("by the Ansible role", func(t *testing.T) { byAnsible(t, debs) })
+	t.Run("by the Image Builder component", func(t *testing.T) { byImageBuilder(t, debs) })
 }
 
-func byAnsible(t *testing.T, deb string) {
+func byAnsible(t *testing.T, debs []string) {
 	t.Parallel()
 	const release = "trixie"
-	h := newHost(t, release, deb)
+	h := newHost(t, release, debs)
 	h.ansible(release)
 	vars := map[string]any{
-		"nss_iam_packages": []string{h.deb}, "nss_iam_config": config, "nss_iam_environment": credentials(),
+		"nss_iam_packages": h.debs, "nss_iam_config": config, "nss_iam_environment": credentials(),
 	}
 
 	if r := h.play(vars); r.Code != 0 {
@@ -148,9 +151,9 @@ func byAnsible(t *testing.T, deb string) {
 	}
 	h.mustServe()
 
-	h.Run("apt-get", "-qy", "purge", "nss-iam")
+	h.Run("apt-get", "-qy", "purge", "nss-iam", "libnss-iam")
 	vars["nss_iam_config"], vars["nss_iam_image"] = config, true
-	h.Run("rm", "-f", "/var/cache/nss-iam.deb")
+	h.Run("sh", "-c", "rm -f /var/cache/*nss-iam_*.deb")
 	if r := h.play(vars); r.Code != 0 {
 		t.Fatalf("the role fails in an image: %v", r)
 	}
@@ -217,20 +220,22 @@ type component struct {
 	}
 }
 
-func byImageBuilder(t *testing.T, deb string) {
+func byImageBuilder(t *testing.T, debs []string) {
 	t.Parallel()
-	h := newHost(t, "bookworm", deb)
+	h := newHost(t, "bookworm", debs)
 	// The agent's host has curl; this one fetches from a folder.
 	const curl = "#!/bin/sh\n# curl -fsS --retry 5 -o FILE ADDRESS\nexec cp \"/srv/${6##*/}\" \"$5\"\n"
 	h.Write("/usr/local/bin/curl", curl, 0o755)
 	h.Write("/etc/systemd/system/nss-iam.service.d/account.conf",
 		"[Service]\nEnvironment="+strings.Join(testbed.Credentials(), " ")+"\n", 0o644)
 	h.Write("/srv/config.toml", config, 0o644)
-	sum := strings.Fields(h.Run("sha256sum", h.deb))[0]
+	h.Publish(testbed.NewSigningKey(t).Repository(t, "file:/srv/repo", debs...), "/srv/repo")
+	h.Run("cp", "/srv/repo/nss-iam.asc", "/srv/repo/apt/nss-iam.sources", "/srv/")
+	sum := strings.Fields(h.Run("sha256sum", "/srv/nss-iam.asc"))[0]
 
-	given := map[string]string{"Package": "https://packages.example.com/nss-iam.deb", "Sha256": strings.Repeat("0", 64)}
+	given := map[string]string{"Repository": "https://packages.example.com", "Sha256": strings.Repeat("0", 64)}
 	if step, r := h.component(given); step != "Install" || h.Try("dpkg", "-s", "nss-iam").Code == 0 {
-		t.Fatalf("a package with another checksum: step %q ended with %v", step, r)
+		t.Fatalf("a key with another checksum: step %q ended with %v", step, r)
 	}
 	given["Sha256"] = sum
 	if step, r := h.component(given); step != "" {

@@ -98,7 +98,7 @@ func fetch(args []string) error {
 		}
 	}
 	name, ok := strings.CutPrefix(url, "https://packages.example.com/")
-	if !ok || output == "" || strings.Contains(name, "/") {
+	if !ok || output == "" || !filepath.IsLocal(name) {
 		return fmt.Errorf("cannot fetch %q to %q", url, output)
 	}
 	return exec.Command("cp", filepath.Join(folder, name), output).Run()
@@ -112,7 +112,11 @@ func install(args []string) error {
 	if _, err := os.Stat(args[2]); err != nil {
 		return err
 	}
-	cmd := exec.Command("dpkg", "--force-confold", "-i", filepath.Join(folder, "nss-iam.deb"))
+	debs, err := filepath.Glob(filepath.Join(folder, "*.deb"))
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("dpkg", append([]string{"--force-confold", "-i"}, debs...)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
 }
