@@ -35,7 +35,7 @@ func changeRows(c accounts.Changes) []changeRow {
 		rows = append(rows, changeRow{"user renamed", r.New, r.UnixID, "was " + r.Old})
 	}
 	for _, g := range c.GroupsAdded {
-		rows = append(rows, changeRow{"group added", g.Name, g.GID, fmt.Sprintf("%d members", len(g.Members))})
+		rows = append(rows, changeRow{"group added", g.Name, g.GID, many(len(g.Members), "member")})
 	}
 	for _, g := range c.GroupsRemoved {
 		rows = append(rows, changeRow{"group removed", g.Name, g.GID, ""})

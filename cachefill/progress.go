@@ -94,6 +94,14 @@ func progressText(done, of int, rate float64, took time.Duration) string {
 	return fmt.Sprintf("keys %s of %s, %s at %.3g calls a second; logins already work", thousands(done), thousands(of), about, rate)
 }
 
+// many is a number of things: 1 user, 2 users.
+func many(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return thousands(n) + " " + thing
+}
+
 // thousands is a number as people read it: 5,000.
 func thousands(n int) string {
 	text := strconv.Itoa(n)

@@ -26,6 +26,14 @@ func TestProgressSaysHowFarItIsAndHowLongItTakes(t *testing.T) {
 	}
 }
 
+func TestThingsAreCountedInWords(t *testing.T) {
+	for n, want := range map[int]string{0: "0 members", 1: "1 member", 2: "2 members", 5000: "5,000 members"} {
+		if got := many(n, "member"); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestProgressIsOneLineThatFits(t *testing.T) {
 	var b bytes.Buffer
 	p := progress{w: &b, width: 40, began: time.Now()}

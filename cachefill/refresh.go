@@ -154,7 +154,7 @@ func printOutcome(w io.Writer, o *options, ask refresh.Options, outcome refresh.
 	if err := printFindings(w, outcome.Findings); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "nss.db %s: %d users may log in, %d are served, %d groups, %d findings\n",
-		verb, outcome.Admitted, outcome.Users, outcome.Groups, len(outcome.Findings))
+	_, err := fmt.Fprintf(w, "nss.db %s: %s may log in, %d served, %s, %s\n",
+		verb, many(outcome.Admitted, "user"), outcome.Users, many(outcome.Groups, "group"), many(len(outcome.Findings), "finding"))
 	return err
 }

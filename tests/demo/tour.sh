@@ -239,6 +239,9 @@ if [ "$sshd" = no ]; then
 	run id robert
 	[ "$(id -u robert)" = "$before" ] || fault "bob was $before"
 	note "The same number as before: what bob owned, robert owns."
+	iam-cachefill run >"$work/iam-cachefill.log" 2>&1 &
+	pids+=($!)
+	wait_for 'the daemon does not open its socket' test -S /run/nss-iam/cachefill.sock
 	caption 'AWS is down'
 	kill "$emulator"
 	wait "$emulator" 2>/dev/null

@@ -57,6 +57,23 @@ func TestTheDemoShowsTheRestToEverybodyElse(t *testing.T) {
 	}
 }
 
+// Debian gives users a PATH without sbin, and a host may have nss-iam already, with its
+// folder in /run.
+func TestTheDemoRunsWithAUsersPathWhereThePackageIsInstalled(t *testing.T) {
+	host := checkout(t)
+	host.Run("make", "--no-print-directory", "-s", "-C", "/srv/nss-iam", "-o", "build", "install", "BUILD=build")
+	host.Run("mkdir", "-p", "/run/nss-iam")
+	host.Run("chmod", "0755", "/run/nss-iam")
+	group := host.Run("id", "-g", "nobody")
+	r := host.TryInput("", []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/games"},
+		"/usr/bin/setpriv", "--reuid=nobody", "--regid="+group, "--init-groups", "/srv/nss-iam/tests/demo/demo.sh")
+	for _, want := range []string{"$ id alice", "$ getent passwd alice", "was bob", "AWS is down"} {
+		if r.Code != 0 || !strings.Contains(r.Stdout, want) {
+			t.Errorf("want %q:\n%s\n%s\nexit status %d", want, r.Stdout, r.Stderr, r.Code)
+		}
+	}
+}
+
 // As in a container that may not make namespaces.
 func TestTheDemoShowsTheRefresherWhereThereCanBeNoHost(t *testing.T) {
 	host := checkout(t)
