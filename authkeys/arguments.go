@@ -90,7 +90,7 @@ func parseArguments(args []string) (question, error) {
 }
 
 // ofCertificate is the question about a certificate: its principals say about
-// whom the directory has to be asked, and its key opens nothing by itself.
+// which the directory is asked, and its key opens nothing by itself.
 func (q question) ofCertificate() (question, error) {
 	public, err := ssh.ParsePublicKey(q.blob)
 	certificate, ok := public.(*ssh.Certificate)

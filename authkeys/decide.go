@@ -34,7 +34,7 @@ type verdict struct {
 type offer struct {
 	key    keys.Key
 	form   keys.Form
-	source string // "IAM" or "cache of 3m0s ago"
+	source string // "the directory" or "cache of 3m0s ago"
 }
 
 // String is the log line: who may come in with what.
@@ -74,7 +74,7 @@ func (h helper) decide(q question) verdict {
 		}
 	case found.Shared == nil:
 		if found.User != nil && found.User.Login {
-			h.log.Send(authlog.Notice, fmt.Sprintf("user %q: a local account has this name, what its IAM namesake has does not open it", q.name))
+			h.log.Send(authlog.Notice, fmt.Sprintf("user %q: a local account has this name, what its namesake in the directory has does not open it", q.name))
 		}
 	case uid == 0 && !found.Shared.AllowRoot, q.name == "root" && !found.Shared.AllowRoot:
 		h.log.Send(authlog.Warning, fmt.Sprintf("shared account %q: it is root, which the configuration does not allow, giving no keys", q.name))
@@ -99,7 +99,7 @@ func (h helper) localAccount(q question, p cache.LoginPolicy) (uid uint32, local
 	return uid, local, err
 }
 
-// own finds whether an IAM user may use the own login, and the keys for it. cached is nil where
+// own finds whether a user of the directory may use the login of that name, and the keys for it. cached is nil where
 // keys.db does not know the name.
 func (h helper) own(v *verdict, q question, cached *cache.UserKeys) {
 	// The last good answer does not let the person in: keys.db says so, or has no
@@ -112,7 +112,7 @@ func (h helper) own(v *verdict, q question, cached *cache.UserKeys) {
 		if a.Limited && !slices.ContainsFunc(a.User.Keys, q.offersKey) {
 			// Nobody asked whether the person may still come in.
 			v.final = v.policy.Online == "require"
-			h.log.Send(authlog.Notice, fmt.Sprintf("user %q: unknown key %s refused for rate: IAM is asked about few keys that no listing has; "+
+			h.log.Send(authlog.Notice, fmt.Sprintf("user %q: unknown key %s refused for rate: the directory is asked about few keys that no listing has; "+
 				"a key that was uploaded just now opens the login in some minutes", q.name, q.asks(q.name).Key))
 		}
 		return a.User
@@ -130,10 +130,10 @@ func (h helper) own(v *verdict, q question, cached *cache.UserKeys) {
 		h.log.Send(authlog.Notice, fmt.Sprintf("user %q: may not log in, says %s, giving no keys", q.name, source))
 	case q.hasUID && u.UID != q.uid:
 		v.final = true
-		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: sshd resolved uid %d, the IAM user of this name has %d, giving no keys", q.name, q.uid, u.UID))
+		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: sshd resolved uid %d, the directory's user of this name has %d, giving no keys", q.name, q.uid, u.UID))
 	case !q.hasUID && cached != nil && u.UID != cached.UID:
 		v.final = true
-		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the IAM user of this name has uid %d now and had %d, giving no keys", q.name, u.UID, cached.UID))
+		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the directory's user of this name has uid %d now and had %d, giving no keys", q.name, u.UID, cached.UID))
 	default:
 		if owner, home, foreign := h.foreignHome(q.name, u.UID); foreign {
 			v.final = true
@@ -207,7 +207,7 @@ func (h helper) shared(v *verdict, q question, members []cache.UserKeys) {
 }
 
 // add takes somebody in: in principals mode by name, else u's keys that are in
-// time and may be the client's. person is "" for the own login.
+// time and may be the client's. person is "" for the person's own login.
 func (v *verdict) add(q question, u cache.UserKeys, person, source string, now time.Time) {
 	if q.principals {
 		v.people = append(v.people, principal{name: u.Name, person: person, source: source})

@@ -83,12 +83,12 @@ func TestAnOfferSaysWhenItsKeyEndsSoon(t *testing.T) {
 	for ends, says := range map[time.Duration]bool{keys.WarnBefore: true, keys.WarnBefore + time.Second: false, time.Second: true} {
 		k := key("APKA", "a")
 		k.Expires = now.Add(ends)
-		if got := (offer{key: k, source: "IAM"}).String("alice", now); strings.Contains(got, "it ends at") != says {
+		if got := (offer{key: k, source: "the directory"}).String("alice", now); strings.Contains(got, "it ends at") != says {
 			t.Errorf("%v before its end: %q", ends, got)
 		}
 	}
-	got := (offer{key: key("APKA", "a"), source: "IAM"}).String("alice", now)
-	if strings.Contains(got, "it ends at") || strings.Contains(got, " of ") || !strings.HasSuffix(got, "offered, from IAM") {
+	got := (offer{key: key("APKA", "a"), source: "the directory"}).String("alice", now)
+	if strings.Contains(got, "it ends at") || strings.Contains(got, " of ") || !strings.HasSuffix(got, "offered, from the directory") {
 		t.Errorf("a key without end: %q", got)
 	}
 	if got := (offer{key: key("APKA", "a"), form: keys.Form{Person: "olga"}}).String("app", now); !strings.Contains(got, " of olga offered") {

@@ -1,5 +1,5 @@
 // Authkeys is sshd's AuthorizedKeysCommand: it prints the authorized_keys
-// lines that open one login name, from IAM's answer through the daemon or from
+// lines that open one login name, from the directory's answer through the daemon or from
 // keys.db. With --principals it is sshd's AuthorizedPrincipalsCommand, and
 // prints whose certificates open it. See authkeys(8).
 //

@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 //	publish [name=value…]   writes keys.db for the company below; online=, timeout=, stale= (max_stale),
 //	                        age= (of the cached answers), denied= (a person), root=allowed, options=a,b, chain=a,b
 //	spoil HOW               harms keys.db: absent, cut, flipped, text, foreign, writable, link
-//	daemon HOW              listens on the socket: says IAM's present truth, or has it changed, or misbehaves
+//	daemon HOW              listens on the socket: says the directory's present truth, or has it changed, or misbehaves
 //	log 'PATTERN'           the log has a line like this, in facility auth
 //	lines N                 stdout of the last command has N lines
 func TestScripts(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 // A principal is somebody who may enter the account in question now.
 type principal struct {
 	name   string // as the certificate has it
-	person string // the same for a shared account, "" for the own login
-	source string // "IAM" or "cache of 3m0s ago"
+	person string // the same for a shared account, "" for the person's own login
+	source string // "the directory" or "cache of 3m0s ago"
 }
 
 // line is one line of an AuthorizedPrincipalsFile, sshd_config(5): key options,

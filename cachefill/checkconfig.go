@@ -41,7 +41,7 @@ func checkConfigCommand(o *options) *cobra.Command {
 func describe(w io.Writer, name string, c config.Config) error {
 	var who []string
 	if c.Login.AllUsers {
-		who = append(who, "every IAM user")
+		who = append(who, "every user of the directory")
 	}
 	if len(c.Login.Groups) > 0 {
 		who = append(who, "members of "+strings.Join(c.Login.Groups, ", "))

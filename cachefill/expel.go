@@ -27,10 +27,10 @@ func expelCommand(o *options) *cobra.Command {
 	var anyway bool
 	cmd := &cobra.Command{
 		Use:   "expel NAME",
-		Short: "Put somebody out now whom the directory has let go",
+		Short: "Put out a person that the directory has let go, now",
 		Long: "Ask the directory now, take the person's rights away, end everything that runs for the person, have nscd forget, " +
 			"and list what is left that needs a person: rules of local files, jobs, keys in other accounts, processes begun by sudo. " +
-			"NAME is as for explain. Somebody whom the directory still lets in is not put out.\n\n" +
+			"NAME is as for explain. A person that the directory still lets in is not put out.\n\n" +
 			"Exits with 0 if the person is out and nothing is left.",
 		Example:           "  # iam-cachefill expel mallory\n  # iam-cachefill expel mallory --anyway",
 		ValidArgsFunction: servedNames(o),

@@ -54,10 +54,10 @@ func keySteps(x refresh.Explanation) (steps []accounts.Step, opens bool) {
 	}
 	switch {
 	case x.KeysListed.IsZero():
-		no("keys", "iam-cachefill refresh, or wait: the daemon reads the keys of new people after a refresh", "IAM was not asked for them yet")
+		no("keys", "iam-cachefill refresh, or wait: the daemon reads the keys of new people after a refresh", "the directory was not asked for them yet")
 		return steps, false
 	case len(x.Keys) == 0:
-		no("keys", "upload one: aws iam upload-ssh-public-key", "IAM had none at %s", x.KeysListed.Format(time.RFC3339))
+		no("keys", x.KeyRemedy, "the directory had none at %s", x.KeysListed.Format(time.RFC3339))
 		return steps, false
 	}
 	cached, useful := cacheStep(x.Cached)
@@ -94,7 +94,7 @@ func cacheStep(c *refresh.KeysCache) (steps []accounts.Step, useful bool) {
 func (e explanation) print(w io.Writer, name string) error {
 	s := terminal.On(w)
 	if len(e.Found) == 0 {
-		s.Text(fmt.Sprintf("%.200q: nobody of this name was in IAM's last answer, and nobody of this name is remembered", name))
+		s.Text(fmt.Sprintf("%.200q: nobody of this name was in the directory's last answer, and nobody of this name is remembered", name))
 	}
 	for i, x := range e.Found {
 		if i > 0 {
@@ -102,7 +102,7 @@ func (e explanation) print(w io.Writer, name string) error {
 		}
 		head := fmt.Sprintf("%s %.80q", x.Kind, x.UnixName)
 		if x.ID != "" {
-			head += fmt.Sprintf(", IAM %.80q %s, id %d", x.DirectoryName, x.ID, x.UnixID)
+			head += fmt.Sprintf(", directory name %.80q %s, id %d", x.DirectoryName, x.ID, x.UnixID)
 		}
 		s.Text(head + ": " + x.State)
 		for _, step := range x.Steps {

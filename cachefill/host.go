@@ -38,7 +38,7 @@ func helperIDs() (uid, gid int) {
 }
 
 // openState opens the refresher's memory. A damaged one is set aside: what it
-// held comes back from IAM, but for former users and waiting removals.
+// held comes back from the directory, but for former users and waiting removals.
 func openState(dir string, log *slog.Logger) (*state.Store, error) {
 	if parent := filepath.Dir(dir); parent == filepath.Join(cacheDir, others) {
 		if err := os.MkdirAll(parent, 0o755); err != nil {
@@ -97,7 +97,7 @@ func newRefresher(c config.Config, s *state.Store, log *slog.Logger) (*refresh.R
 func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refresh.Refresher {
 	_, gid := helperIDs()
 	r := refresh.New(refresh.Setup{
-		State: s, Dir: c.Cache.Dir, Machine: machineID(),
+		State: s, Dir: c.Cache.Dir, Machine: machineID(), KeyRemedy: keyRemedies[c.Source.Kind],
 		Policy: policyFrom(c), LoginTag: c.Login.GroupsTag, SudoTag: c.Sudo.GroupsTag,
 		Keys: keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits, MaxAge: c.Keys.MaxAge, TagPrefix: c.Keys.TagPrefix},
 		Login: cache.LoginPolicy{

@@ -61,7 +61,7 @@ func importCommand(o *options) *cobra.Command {
 	}
 }
 
-// planOf asks IAM for the ids that the numbers are made of.
+// planOf asks the directory for the ids that the numbers are made of.
 func planOf(ctx context.Context, s importer.Settings, c config.Config) (string, error) {
 	passwd, err := os.ReadFile("/etc/passwd")
 	if err != nil {

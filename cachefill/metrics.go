@@ -44,7 +44,7 @@ func writeMetrics(path string, r report, s served, f health.Facts) error {
 		m.count("aws_throttles_total", "AWS calls that were refused for their rate.", n, labels{"action": action})
 	}
 	for outcome, n := range map[string]int64{"unknown_key": r.Logins.Limited, "older_answer": r.Logins.Older, "no_turn": r.Logins.Busy} {
-		m.count("login_rate_limited_total", "Questions of logins for which IAM was not asked, for the sake of the rate.", n, labels{"outcome": outcome})
+		m.count("login_rate_limited_total", "Questions of logins for which the directory was not asked, for the sake of the rate.", n, labels{"outcome": outcome})
 	}
 	m.set("aws_rate", "AWS calls a second at most just now.", r.Rate, nil)
 	file := func(name string, sound bool, generation uint64, written time.Time) {

@@ -32,7 +32,7 @@ type view struct {
 	known string // names in the directory that is remembered, and a digest of what is besides
 }
 
-// look opens the files as those do whom they are for, and checks every page.
+// look opens the files as their readers do, and checks every page.
 func look(dir string) (v view, err error) {
 	if tables, _, err := cache.ReadNSS(dir); err == nil {
 		if err := errors.Join(cache.Verify(dir), checkBolt(dir, cache.NSSFile, 0o644)); err != nil {

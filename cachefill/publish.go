@@ -26,7 +26,7 @@ func publishCommand(o *options) *cobra.Command {
 	var expires string
 	cmd := &cobra.Command{
 		Use:   "publish [URL]",
-		Short: "Write a signed snapshot of the account for hosts that do not ask IAM",
+		Short: "Write a signed snapshot of the account for hosts that do not ask the directory",
 		Long: "Ask the directory for all users, groups and keys, and write them as a signed snapshot to s3://bucket/key or " +
 			"file:///path. URL and key default to [publish] in the configuration. The host itself may serve nobody. " +
 			"With --new-key and no URL a key pair is made and nothing else.",
@@ -38,7 +38,7 @@ func publishCommand(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&p.key, "key", "", "the private key: a `file`, or ssm:///PARAMETER")
 	cmd.Flags().StringVar(&p.newKey, "new-key", "", "make a key pair, `file` and file.pub, and sign with it")
 	cmd.Flags().StringVar(&expires, "expires", "", "how long the snapshot is valid: a `time` such as 24h or 7d")
-	cmd.Flags().BoolVar(&p.accept, "accept-removals", false, "publish though many users are missing in IAM's answer")
+	cmd.Flags().BoolVar(&p.accept, "accept-removals", false, "publish though many users are missing in the directory's answer")
 	_ = cmd.RegisterFlagCompletionFunc("expires", cobra.NoFileCompletions)
 	cmd.MarkFlagsMutuallyExclusive("key", "new-key")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -64,7 +64,7 @@ func (p publication) String() string {
 }
 
 // write publishes the last answer of r. confirm says that an answer is a new
-// one from IAM, which may be worth publishing though nothing changed.
+// one from the directory, which may be worth publishing though nothing changed.
 func (p *publisher) write(ctx context.Context, r *refresh.Refresher, confirm bool) (publication, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -81,7 +81,7 @@ const (
 
 // readyPatience is how long a host that has no cache yet waits for its first
 // before it says that it is ready: what comes after nss-user-lookup.target
-// should find people, but a host must boot without IAM.
+// should find people, but a host must boot without the directory.
 const readyPatience = 15 * time.Second
 
 // A daemon is the refresher's life between start and stop.
@@ -181,7 +181,7 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 			d.ready()
 			served, patience = nil, nil
 		case <-patience:
-			d.log.Warn("nobody is served yet; what starts after nss-user-lookup.target goes on without IAM's users")
+			d.log.Warn("nobody is served yet; what starts after nss-user-lookup.target goes on without the directory's users")
 			d.ready()
 			served, patience = nil, nil
 		case <-hangup:
@@ -265,7 +265,7 @@ func (d *daemon) reload() {
 	}
 }
 
-// restore answers from what is remembered until IAM has been asked, and puts
+// restore answers from what is remembered until the directory has been asked, and puts
 // files in order that were damaged, or that the host's accounts outdated.
 func (d *daemon) restore() {
 	r := d.current()
@@ -274,7 +274,7 @@ func (d *daemon) restore() {
 		_, err = r.Rebuild()
 	}
 	if err != nil {
-		d.log.Warn("what the last run knew cannot be used; waiting for IAM", "error", err)
+		d.log.Warn("what the last run knew cannot be used; waiting for the directory", "error", err)
 	}
 }
 
@@ -356,7 +356,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 		server.Outdate()
 	}
 	if r != d.current() {
-		return outcome, err // the configuration was read anew meanwhile: the next refresh tells
+		return outcome, err // the configuration was read again meanwhile: the next refresh reports
 	}
 	d.tell(outcome, err, time.Since(started))
 	if err == nil {
@@ -366,9 +366,9 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 		}
 	}
 	if err != nil && !errors.Is(err, refresh.ErrStopped) {
-		// Time goes by without IAM too: accounts end, numbers are forgotten.
+		// Time goes by without the directory too: accounts end, numbers are forgotten.
 		if _, err := r.Rebuild(); err != nil {
-			d.log.Warn("what is known cannot be used anew", "error", err)
+			d.log.Warn("what is known cannot be published again", "error", err)
 		}
 	}
 	d.reporting.Lock()
@@ -391,7 +391,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	return outcome, err
 }
 
-// publish writes the snapshot anew if there is something new, and tells a
+// publish writes the snapshot again if there is something new, and logs a
 // failure once. What hosts hold goes on serving them.
 func (d *daemon) publish(ctx context.Context, r *refresh.Refresher, writer *publisher, report *report) {
 	done, err := writer.write(ctx, r, true)
@@ -477,7 +477,7 @@ func refreshDeadline(every time.Duration) time.Duration { return max(every, 2*ti
 const overtime = 2 * time.Minute
 
 // stuck reports whether the refresh under way should have ended long ago. Then
-// systemd is told nothing more, and starts the daemon anew.
+// systemd is told nothing more, and starts the daemon again.
 func (d *daemon) stuck(now time.Time) bool {
 	since := d.since.Load()
 	return since != 0 && now.Sub(time.Unix(0, since)) > refreshDeadline(d.settings().Source.Refresh)+overtime
@@ -525,7 +525,7 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 	}
 }
 
-// watchHost computes anew when the host's own accounts change.
+// watchHost computes the tables again when the host's own accounts change.
 func (d *daemon) watchHost(ctx context.Context) error {
 	seen := hostfiles.Stamp(hostfiles.System)
 	tick := time.NewTicker(hostEvery)

@@ -183,7 +183,7 @@ func changeIAM(ts *testscript.TestScript, neg bool, args []string) {
 		e.SetPolicy(emulator.AccessKey, emulator.AllowAllBut(args...))
 	case "spoil":
 		ts.Check(e.SetFaults(emulator.Fault{Kind: args[0], Times: -1}))
-	case "mend":
+	case "repair":
 		ts.Check(e.SetFaults())
 		e.SetPolicy(emulator.AccessKey, nil)
 	case "stop":

@@ -78,7 +78,7 @@ const (
 	callsOfALookup = 2
 )
 
-// spare reports whether IAM may be asked about a login that could do without.
+// spare reports whether the directory may be asked about a login that could do without.
 func (d *daemon) spare() bool {
 	d.mu.Lock()
 	stats := d.sources.stats
@@ -86,7 +86,7 @@ func (d *daemon) spare() bool {
 	return stats == nil || stats().Spare
 }
 
-// listed says what is known of a login name without asking IAM.
+// listed says what is known of a login name without asking the directory.
 func (d *daemon) listed(name string) (control.Answer, control.Standing) {
 	r := d.current()
 	if r == nil {

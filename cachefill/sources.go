@@ -24,6 +24,10 @@ var openers = map[string]func(openOptions) (sources, error){
 	"file": openSnapshot,
 }
 
+// keyRemedies has, for each source.kind, what a user without a key is to do. The
+// words are the source's; a snapshot is of IAM.
+var keyRemedies = map[string]string{"iam": iam.KeyRemedy, "s3": iam.KeyRemedy, "file": iam.KeyRemedy}
+
 type openOptions struct {
 	config config.Config
 	held   directory.Origin // of the answer taken up last

@@ -156,7 +156,7 @@ static int replace(uint64_t was)
 {
 	uint64_t serial;
 
-	/* Whoever was to release one may be gone. */
+	/* The thread that was to release one may have ended. */
 	for (int i = 0; i < SLOTS; i++)
 		release(i);
 

@@ -123,10 +123,10 @@ func TestGroupsOfAUserAreAppendedUpToTheLimit(t *testing.T) {
 		want        []uint32
 		err         error
 	}{
-		{"room for all: neither the own gid, nor root's, nor none", record, 9, 0, []uint32{own, 8, 9}, nil},
+		{"room for all: neither the user's own gid, nor root's, nor none", record, 9, 0, []uint32{own, 8, 9}, nil},
 		{"an array that must grow", record, 1, 0, []uint32{own, 8, 9}, nil},
 		{"a limit of two", record, 1, 2, []uint32{own, 8}, nil},
-		{"nothing but the own gid", record[:4], 1, 0, []uint32{own}, errRefused},
+		{"nothing but the user's own gid", record[:4], 1, 0, []uint32{own}, errRefused},
 		{"an empty record", nil, 1, 0, []uint32{own}, errRefused},
 		{"half a gid", record[:6], 9, 0, []uint32{own}, errDamaged},
 		{"more groups than Linux allows", make([]byte, 4*65537), 9, 0, []uint32{own}, errDamaged},

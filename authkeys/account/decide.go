@@ -19,7 +19,7 @@ import (
 )
 
 // withoutPerson are the services that run often and with nobody waiting: the
-// last refresh's word is enough for them, so that jobs cost IAM nothing.
+// last refresh's word is enough for them, so that jobs cost the directory nothing.
 var withoutPerson = map[string]bool{"cron": true, "crond": true, "atd": true, "fcron": true, "systemd-user": true}
 
 // errOut is the plain refusal: the answer is no.

@@ -10,7 +10,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/cache"
 )
 
-// FuzzAttempt states what no text of PAM's can change: everybody whom the files
+// FuzzAttempt states what no text of PAM's can change: everybody who the files
 // do not serve passes, who may not come in is refused at every service, and the
 // log line of a refusal is one line that is not too long.
 func FuzzAttempt(f *testing.F) {

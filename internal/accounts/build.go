@@ -17,7 +17,7 @@ type Input struct {
 	History   History // what the Build before returned; zero on a host that has none
 	Now       time.Time
 
-	// Denied are UserIds of whom the directory said, after this answer, that
+	// Denied are UserIds of users of which the directory said, after this answer, that
 	// they lost a right. They keep their identity and have no rights.
 	Denied []string
 	// ForeignHomes are folders of Result.Homes that another uid than root or the
@@ -100,7 +100,7 @@ type plan struct {
 	known       map[string]KnownGroup // what the history knows of groups that the policy names
 	believed    []KnownGroup          // for the next history
 	missing     []missingGroup
-	recreated   map[string]KnownGroup // GroupId in the answer → whom the name was known as
+	recreated   map[string]KnownGroup // GroupId in the answer → the group that had the name before
 
 	fixed  []principal // iam-users, iam-sudo
 	groups []principal // as in Directory.Groups
@@ -160,7 +160,7 @@ func newPlan(in Input, tolerant bool) (*plan, error) {
 	return p, nil
 }
 
-// admit applies the last rule. A user whom it refuses goes on, with all rights,
+// admit applies the last rule. A user that it refuses goes on, with all rights,
 // under the name and uid served before. That can make another wait, so it is
 // repeated until nothing changes.
 func (p *plan) admit() {

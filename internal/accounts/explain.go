@@ -37,7 +37,7 @@ type Step struct {
 	Remedy string `json:",omitempty"`
 }
 
-// Explain explains everybody whom the query names: as a directory name, a
+// Explain explains everybody that the query names: as a directory name, a
 // Unix name, a uid or gid, or a UserId or GroupId. The input is that of the last Build, with
 // its History; nothing is counted, and an answer that Build would refuse is
 // explained all the same. Nobody found is an empty list.

@@ -300,7 +300,7 @@ func (w *world) pin(e event, u *directory.User) {
 		id = u.ID
 	}
 	if e.op == unpin {
-		// Pins are taken back in the order of their ids, whoever has them.
+		// Pins are taken back in the order of their ids, no matter who has them.
 		ids := make([]string, 0, len(pins))
 		for id := range pins {
 			ids = append(ids, id)
@@ -337,7 +337,7 @@ func (w *world) changeFiles(e event, h *simHost) {
 	w.say("the files of host %d hold %+v", e.a%simHosts, h.files)
 }
 
-// refresh is a Build of one host, from IAM's present answer or once more from
+// refresh is a Build of one host, from the directory's present answer or once more from
 // the last one.
 func (w *world) refresh(i int, again, accept bool) string {
 	h := &w.hosts[i]

@@ -15,7 +15,7 @@ type History struct {
 	Groups  []KnownGroup `json:",omitempty"` // ascending by Name
 }
 
-// An Entry is one uid or gid that was served, and to whom.
+// An Entry is one uid or gid that was served, and its holder.
 type Entry struct {
 	Group         bool      `json:",omitempty"`        // a directory group or a fixed one; else a user
 	ID            string    `json:"ID"`                // UserId or GroupId, or the name of a fixed group

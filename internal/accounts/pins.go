@@ -8,7 +8,7 @@ import (
 )
 
 // WithPins returns the policy with the pins that a snapshot carries under its
-// own. Where the two disagree the own pin stands, and a finding names both:
+// own. Where the two disagree the host's pin counts, and a finding names both:
 // one id with two numbers, or one number for two ids.
 func (p Policy) WithPins(carried map[string]uint32) (Policy, []Finding) {
 	if len(carried) == 0 {

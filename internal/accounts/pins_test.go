@@ -31,7 +31,7 @@ func TestPinsOfASnapshotStandUnderTheOwn(t *testing.T) {
 		})
 	}
 	if len(policy.Pins) != 2 {
-		t.Errorf("the own pins were changed: %v", policy.Pins)
+		t.Errorf("the host's pins were changed: %v", policy.Pins)
 	}
 }
 

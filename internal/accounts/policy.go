@@ -53,9 +53,9 @@ func (p Policy) WithTags(login, sudo []string) Policy {
 	return p
 }
 
-// ParseGroupsTag reads the value of an instance's tag: names of IAM groups
+// ParseGroupsTag reads the value of an instance's tag: names of groups of the directory
 // with commas between, spaces around them ignored. A value that names no
-// group, or a name that IAM does not allow, is an error: a tag half understood
+// group, or a name that the directory does not allow, is an error: a tag half understood
 // must neither admit nor remove anybody.
 func ParseGroupsTag(value string) ([]string, error) {
 	var names []string
@@ -65,7 +65,7 @@ func ParseGroupsTag(value string) ([]string, error) {
 			continue
 		}
 		if len(name) > 128 || strings.ContainsFunc(name, notIAM) {
-			return nil, fmt.Errorf("read groups tag %.300q: %.200q is not an IAM group name; write names with commas between", value, name)
+			return nil, fmt.Errorf("read groups tag %.300q: %.200q is not a group name of the directory; write names with commas between", value, name)
 		}
 		names = append(names, name)
 	}

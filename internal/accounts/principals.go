@@ -120,7 +120,7 @@ func (p *plan) every(each func(*principal)) {
 	}
 }
 
-// claimIDs decides who owns which id, among everybody of whom the directory
+// claimIDs decides who owns which id, among everybody that the directory
 // told: an id does not depend on which groups a host serves.
 func (p *plan) claimIDs() {
 	pinnedBy := make(map[uint32]int, len(p.in.Policy.Pins))

@@ -153,7 +153,7 @@ func (p *plan) remove(active int) {
 	}
 }
 
-// stays reports whether a user whom a rule refuses keeps the identity for as
+// stays reports whether a user that a rule refuses keeps the identity for as
 // long as the directory gives a login: only the name or a tag is in the way, and
 // the next change there puts it right. Nobody can make another former by a name.
 func (p *plan) stays(u *principal, reason Reason) bool {

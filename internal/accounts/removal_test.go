@@ -188,7 +188,7 @@ func TestARebuildFromTheSameAnswerConfirmsNothing(t *testing.T) {
 	}
 }
 
-// crowd is ten people, of whom the first are missing.
+// crowd is ten people; the first of them are missing.
 func crowd(missing int) directory.Directory {
 	names := []string{"u0", "u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8", "u9"}
 	d := company(names, "dev: "+strings.Join(names[missing:], " "), "admins: "+strings.Join(names[missing:], " "))

@@ -31,7 +31,7 @@ type Rule struct {
 // An Answer is what counts about one login name.
 type Answer struct {
 	User   *cache.UserKeys // nil: neither the daemon nor the cache knows the name
-	Source string          // "IAM" or "cache of 3m0s ago"; "" where User is nil
+	Source string          // "the directory" or "cache of 3m0s ago"; "" where User is nil
 }
 
 // Answer returns what ask says, within the policy's time, or by policy what is
@@ -43,7 +43,7 @@ func (r Rule) Answer(ask func(context.Context) (cache.UserKeys, error), cached *
 		defer cancel()
 		u, err := ask(ctx)
 		if err == nil {
-			return Answer{&u, "IAM"}, nil
+			return Answer{&u, "the directory"}, nil
 		}
 		if r.Policy.Online == "require" {
 			return Answer{}, err

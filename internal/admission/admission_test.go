@@ -27,8 +27,8 @@ func TestAnswer(t *testing.T) {
 		err          string
 		asks, warns  int
 	}{
-		{name: "the daemon's answer counts before the cache", online: "prefer", cached: cached(0), source: "IAM", asks: 1},
-		{name: "the daemon's answer counts where nothing is cached", online: "require", source: "IAM", asks: 1},
+		{name: "the daemon's answer counts before the cache", online: "prefer", cached: cached(0), source: "the directory", asks: 1},
+		{name: "the daemon's answer counts where nothing is cached", online: "require", source: "the directory", asks: 1},
 		{name: "a missing answer is replaced by the cache", online: "prefer", down: true, cached: cached(time.Minute), source: "cache of 1m0s ago", asks: 1, warns: 1},
 		{name: "a missing answer is replaced by nothing where an answer is required", online: "require", down: true, cached: cached(0), err: "the daemon is away", asks: 1},
 		{name: "a name that nobody knows has no answer", online: "prefer", down: true, asks: 1, warns: 1},

@@ -28,8 +28,8 @@ import (
 // A user record:
 //
 //	 0  u32 uid
-//	 4  i64 checked: when IAM said so, Unix seconds
-//	12  u8  flags: 1 = may log in under the own name
+//	 4  i64 checked: when the directory said so, Unix seconds
+//	12  u8  flags: 1 = may log in under this name
 //	13  u8  number of keys
 //	14  each key: i64 expires, Unix seconds (0: no end) · u8 length of id
 //	    u16 length of blob · id · blob
@@ -95,8 +95,8 @@ type KeyTables struct {
 type UserKeys struct {
 	Name    string     // the login name
 	UID     uint32     // 0 without Login
-	Login   bool       // may log in under the own name; else only into shared accounts
-	Checked time.Time  // when IAM was asked, to the second
+	Login   bool       // may log in under this name; else only into shared accounts
+	Checked time.Time  // when the directory was asked, to the second
 	Keys    []keys.Key // as keys.Policy selected them; ID, Type, Blob and Expires are kept
 }
 
@@ -114,7 +114,7 @@ type LoginPolicy struct {
 	Online   string         // "prefer", "require" or "off"
 	Timeout  time.Duration  // for the daemon's answer; kept in milliseconds
 	MaxStale time.Duration  // cached keys older than this open nothing; 0: no limit; kept in seconds
-	Range    accounts.Range // the uids of IAM users; others are local
+	Range    accounts.Range // the uids of users of the directory; others are local
 	Options  []string       // options of every key line, of keys.Restrictions
 	Chain    []string       // the other helper's argument vector; nil: none
 }
@@ -262,7 +262,7 @@ func compareKeys(dir string, t KeyTables, now time.Time) (m KeysMeta, newer, ahe
 	return m, newer, ahead, nil
 }
 
-// CheckedLag is how old keys.db becomes before it is written anew because of
+// CheckedLag is how old keys.db becomes before it is written again because of
 // checked times alone.
 func CheckedLag(maxStale time.Duration) time.Duration {
 	if maxStale == 0 {

@@ -262,7 +262,7 @@ func Verify(dir string) error {
 	})
 }
 
-// ReadNSS reads all that dir/nss.db serves. IAM ids are not in the file and
+// ReadNSS reads all that dir/nss.db serves. Ids of the directory are not in the file and
 // stay empty.
 func ReadNSS(dir string) (t accounts.Tables, m Meta, err error) {
 	err = view(filepath.Join(dir, NSSFile), func(file *tree) error {

@@ -54,7 +54,7 @@ type Publish struct {
 	URL         string        // s3://bucket/key or file:///path; "": nothing is published
 	Key         string        // the private key: an absolute path, or ssm://NAME; set if and only if URL is
 	Expires     time.Duration // how long a snapshot is valid
-	TrustedKeys []string      // whose snapshots may be replaced, besides the own
+	TrustedKeys []string      // whose snapshots may be replaced, besides this publisher's own
 }
 
 // Login says who may log in.

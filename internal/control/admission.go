@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// admission answers whether somebody may come in. It asks IAM for memberships,
+// admission answers whether somebody may come in. It asks the directory for memberships,
 // unless a login asked for the same person's keys within the time that answers
 // are reused, which is longer while there is no room for lookups.
 func (s *Server) admission(w http.ResponseWriter, r *http.Request) {

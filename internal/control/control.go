@@ -1,6 +1,6 @@
 // Package control owns the daemon's Unix socket: what is said over it, who may
 // speak, and how much of either side the other puts up with. It knows nothing
-// of IAM or of files: the server is given functions that answer.
+// of the directory or of files: the server is given functions that answer.
 //
 // The protocol is HTTP/1.1 with small JSON bodies in answers and none in
 // questions; every answer is one connection.
@@ -46,13 +46,13 @@ const (
 	maxShared = 1000      // shared accounts of one person
 )
 
-// An Answer is what IAM says now about one login name. It is authoritative: an
+// An Answer is what the directory says now about one login name. It is authoritative: an
 // Answer without keys means that nothing opens that login.
 type Answer struct {
 	User   cache.UserKeys // with Login false where the user may not log in any more, or never might
 	Shared []string       // the shared accounts that the person may enter as well
 
-	// Limited says that IAM was not asked: the key in question is unknown, and
+	// Limited says that the directory was not asked: the key in question is unknown, and
 	// the calls that unknown keys may cost are spent. The Answer is what the last
 	// listing says, and no authority on a key that is not in it.
 	Limited bool
@@ -64,7 +64,7 @@ type Question struct {
 	Key  string // the fingerprint of the offered key, as keys.ParseFingerprint takes it; "": not said
 }
 
-// A Standing is what is known of a login name before IAM is asked.
+// A Standing is what is known of a login name before the directory is asked.
 type Standing int
 
 const (

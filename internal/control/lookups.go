@@ -63,7 +63,7 @@ type remembered struct {
 	tries *rate.Limiter // what strangers may ask about this name
 }
 
-// A lookup is one question to IAM. Its answer is set when done is closed.
+// A lookup is one question to the directory. Its answer is set when done is closed.
 type lookup struct {
 	done    chan struct{}
 	began   time.Time // when somebody wanted to know

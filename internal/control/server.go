@@ -22,11 +22,11 @@ import (
 // Options are what a Server answers with and its limits. Zero limits are
 // replaced by the defaults named here.
 type Options struct {
-	// Lookup asks IAM about one login name now and applies the policy. An
-	// error means that nobody knows (IAM is down, or keys.online is "off");
+	// Lookup asks the directory about one login name now and applies the policy. An
+	// error means that nobody knows (the directory is down, or keys.online is "off");
 	// a user who may not log in is an Answer with Login false.
 	Lookup func(ctx context.Context, name string) (Answer, error)
-	// Admit asks IAM now whether the person of a login name may come in; what
+	// Admit asks the directory now whether the person of a login name may come in; what
 	// Lookup said within Reuse is good enough. nil: nobody is asked.
 	Admit func(ctx context.Context, name string) (cache.UserKeys, error)
 	// Recent is what is known of that already, if it is recent enough for

@@ -38,7 +38,7 @@ type directory struct {
 	takes  time.Duration
 	tokens *rate.Limiter // calls that IAM is asked; nil: no bound
 	down   error
-	gone   map[string]bool // whom the last answer lets in no more
+	gone   map[string]bool // login names that the last answer lets in no more
 	asked  []string
 }
 

@@ -2,7 +2,7 @@ package directory
 
 import "maps"
 
-// A Difference is what IAM's users and groups went through between two
+// A Difference is what the directory's users and groups went through between two
 // directories. Each list is ascending by id.
 type Difference struct {
 	AddedUsers    []User

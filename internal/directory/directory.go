@@ -1,4 +1,4 @@
-// Package directory holds what IAM says, as plain values: users, groups,
+// Package directory holds what a directory says, as plain values: users, groups,
 // memberships and public keys. It knows neither where they came from nor what
 // becomes of them, and does no I/O.
 package directory
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A Directory is one complete answer: whoever fills it returns either all that
+// A Directory is one complete answer: a source returns either all that
 // was asked for or an error, never a part.
 type Directory struct {
 	Account string  // the twelve-digit AWS account number; "" if unknown
@@ -63,7 +63,7 @@ func (d Directory) Claimants() []Claimant {
 	return append(all, d.Others...)
 }
 
-// A User is an IAM user.
+// A User is a user of the directory.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_User.html
 type User struct {
 	ID      string // unique for ever, AIDA…; a user created again under the same name has another
@@ -73,7 +73,7 @@ type User struct {
 	Tags    map[string]string // nil where the source does not read tags
 }
 
-// A Group is an IAM group with its members.
+// A Group is a group of the directory with its members.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_Group.html
 type Group struct {
 	ID      string // unique for ever, AGPA…
@@ -83,7 +83,7 @@ type Group struct {
 	Members []string // user IDs, ascending; every one is in Directory.Users
 }
 
-// A Key is an SSH public key as IAM holds it. Its body is whatever was
+// A Key is an SSH public key as the directory holds it. Its body is whatever was
 // uploaded and is not to be trusted: package keys parses it.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_SSHPublicKey.html
 type Key struct {

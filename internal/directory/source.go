@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// ErrNoSuchUser is in the error of a question about a user whom the directory
+// ErrNoSuchUser is in the error of a question about a user that the directory
 // does not have, or no longer has under this name.
 var ErrNoSuchUser = errors.New("no such user")
 
@@ -23,7 +23,7 @@ var ErrNotReached = errors.New("the directory was not reached")
 // end or at odds with itself. The directory may have changed meanwhile.
 var ErrIncomplete = errors.New("incomplete answer")
 
-// A Source answers for a whole directory at once: IAM, or a snapshot of it.
+// A Source answers for a whole directory at once: it asks the directory, or reads a snapshot of it.
 type Source interface {
 	// Directory answers a query. The answer is complete, or an error.
 	Directory(ctx context.Context, q Query) (Answer, error)

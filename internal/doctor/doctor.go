@@ -1,4 +1,4 @@
-// Package doctor looks at everything that a login of an IAM user needs on this
+// Package doctor looks at everything that a login of a user of the directory needs on this
 // host and says what is wrong, why it matters and which command fixes it. It
 // changes nothing, and loads no NSS module: getent is asked in a process of
 // its own.
@@ -92,6 +92,6 @@ func (e *examination) good(check, what string) {
 	e.findings = append(e.findings, Finding{Check: check, State: Good, What: what})
 }
 
-func (e *examination) add(state, check, what, why, mend string) {
-	e.findings = append(e.findings, Finding{Check: check, State: state, What: what, Why: why, Fix: mend})
+func (e *examination) add(state, check, what, why, fix string) {
+	e.findings = append(e.findings, Finding{Check: check, State: state, What: what, Why: why, Fix: fix})
 }

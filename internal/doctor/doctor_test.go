@@ -89,7 +89,7 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 		name  string
 		fault func(*Input, map[string]string)
 		check string
-		mend  string
+		fix   string
 	}{
 		{"nobody may log in", func(p *Input, _ map[string]string) { p.ConfigError = config.ErrNotConfigured }, "configuration", "[login]"},
 		{"a configuration that others may write", func(p *Input, _ map[string]string) {
@@ -189,11 +189,11 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 				t.Errorf("found well: %+v", findings)
 			}
 			for _, f := range findings {
-				if f.State == Broken && f.Check == c.check && strings.Contains(f.Fix, c.mend) && f.Why != "" {
+				if f.State == Broken && f.Check == c.check && strings.Contains(f.Fix, c.fix) && f.Why != "" {
 					return
 				}
 			}
-			t.Errorf("no finding about %s that mends with %q: %+v", c.check, c.mend, findings)
+			t.Errorf("no finding about %s that is fixed with %q: %+v", c.check, c.fix, findings)
 		})
 	}
 }

@@ -27,7 +27,7 @@ func (e *examination) doors(ctx context.Context, s hostsetup.Sight) {
 
 func (e *examination) pam(s hostsetup.Stack) {
 	before := len(e.findings)
-	const out = "whoever may not log in any more comes in by what opens the door besides a key in IAM"
+	const out = "a person who may not log in any more comes in by what opens the door besides a key in the directory"
 	if len(s.Unasked) > 0 {
 		e.add(Broken, "pam", "PAM does not ask the account helper at: "+strings.Join(s.Unasked, ", "), out, setUp)
 	}
@@ -53,18 +53,18 @@ func (e *examination) entrance(s hostsetup.Entrance) {
 	switch own := s.KeysFile != "none"; {
 	case own && !e.AllowOwn:
 		e.add(Broken, "own keys", fmt.Sprintf("sshd reads %q of served users (sshd -T -C user=%s)", s.KeysFile, e.Served.Name),
-			"such a key goes on opening the login when the one in IAM is gone", setUp+"; or set keys.own_file = \"allow\"")
+			"such a key goes on opening the login when the one in the directory is gone", setUp+"; or set keys.own_file = \"allow\"")
 	case own && !s.UsePAM:
 		e.add(Broken, "own keys", fmt.Sprintf("sshd reads %q of served users and does not ask PAM", s.KeysFile),
 			"nobody is asked whether the person may come in", "UsePAM yes; or set keys.own_file = \"ignore\", then "+setUp)
 	}
 	if len(e.OwnKeys) > 0 {
-		state, why := Warning, "sshd ignores them; whoever put them there may think otherwise"
+		state, why := Warning, "sshd ignores them; the person who put them there may think otherwise"
 		if s.KeysFile != "none" {
-			why = "they open these logins besides the keys in IAM"
+			why = "they open these logins besides the keys in the directory"
 		}
 		e.add(state, "own keys", fmt.Sprintf("%d served users have an authorized_keys file: %s", len(e.OwnKeys), some(e.OwnKeys)), why,
-			"have them upload the keys to IAM, and remove the files")
+			"have them upload the keys to the directory, and remove the files")
 	}
 	if given(s.UserCAs) && !s.UsePAM {
 		e.add(Broken, "certificates", "sshd trusts the certificates of "+s.UserCAs+" and does not ask PAM", "a certificate opens the login as long as it is valid", "UsePAM yes")
@@ -73,7 +73,7 @@ func (e *examination) entrance(s hostsetup.Entrance) {
 		e.add(Warning, "certificates", "sshd reads who may enter a login from the user's own file "+s.Principals, "each user decides who else may enter", "AuthorizedPrincipalsFile none; or a path outside homes")
 	}
 	if !s.UsePAM {
-		e.add(Warning, "sshd", "sshd does not use PAM", "nobody is asked about ways in besides keys in IAM, as GSSAPI", "UsePAM yes")
+		e.add(Warning, "sshd", "sshd does not use PAM", "nobody is asked about ways in besides keys in the directory, as GSSAPI", "UsePAM yes")
 	}
 	if len(e.findings) == before {
 		e.good("own keys", "no key or certificate opens a served user's login unasked")
@@ -94,7 +94,7 @@ func given(value string) bool { return value != "" && value != "none" }
 
 func (e *examination) sudo(ctx context.Context) {
 	source, ok := e.Host.SudoGroups(ctx)
-	const why = "in a session that is open, whoever lost " + hostsetup.SudoGroup + " goes on being root"
+	const why = "in a session that is open, a person who lost " + hostsetup.SudoGroup + " goes on being root"
 	switch {
 	case !ok:
 	case source == "dynamic":

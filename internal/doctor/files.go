@@ -18,9 +18,9 @@ func (e *examination) configuration() {
 		e.good("configuration", fmt.Sprintf("%q is sound", e.ConfigFile))
 	case errors.Is(e.ConfigError, config.ErrNotConfigured):
 		e.add(Broken, "configuration", fmt.Sprintf("%q lets nobody log in", e.ConfigFile), "nothing is served until a login rule is set",
-			"name the IAM groups under [login] in "+e.ConfigFile)
+			"name the groups of the directory under [login] in "+e.ConfigFile)
 	default:
-		e.add(Broken, "configuration", e.ConfigError.Error(), "nothing is refreshed until it is mended", "iam-cachefill check-config")
+		e.add(Broken, "configuration", e.ConfigError.Error(), "nothing is refreshed until it is corrected", "iam-cachefill check-config")
 	}
 }
 
@@ -36,7 +36,7 @@ type expected struct {
 }
 
 func (e *examination) files() {
-	const foreign = "whoever may write it can become anybody"
+	const foreign = "a user who may write it can become anybody"
 	before := len(e.findings)
 	helper := []expected{
 		{hostsetup.Helper, 0o755, -1, 0o022, 0o111, "sshd does not run a helper that others could change", false},

@@ -25,7 +25,7 @@ func (e *examination) library(ctx context.Context) {
 		found = append(found, names...)
 	}
 	if len(found) == 0 {
-		e.add(Broken, "library", "libnss_iam.so.2 is not installed", "no program knows an IAM user", "install the package again")
+		e.add(Broken, "library", "libnss_iam.so.2 is not installed", "no program knows a user of the directory", "install the package again")
 		return
 	}
 	name := e.Served.Name
@@ -73,9 +73,9 @@ func (e *examination) host(ctx context.Context) {
 	}
 	switch {
 	case s.NsswitchError != nil:
-		e.add(Broken, "nsswitch", fmt.Sprintf("%s is broken: %v", s.NsswitchFile, s.NsswitchError), "glibc may know no user at all", "mend it; nsswitch.conf(5) says how")
+		e.add(Broken, "nsswitch", fmt.Sprintf("%s is broken: %v", s.NsswitchFile, s.NsswitchError), "glibc may know no user at all", "correct it; nsswitch.conf(5) says how")
 	case !s.Passwd || !s.Group:
-		e.add(Broken, "nsswitch", s.NsswitchFile+" does not name iam for both passwd and group", "no program knows an IAM user", setUp)
+		e.add(Broken, "nsswitch", s.NsswitchFile+" does not name iam for both passwd and group", "no program knows a user of the directory", setUp)
 	case !s.Initgroups:
 		e.add(Broken, "nsswitch", s.NsswitchFile+" has an initgroups line without [SUCCESS=continue] before iam", "a person in one local group is in none of ours", setUp)
 	default:
@@ -111,11 +111,11 @@ func (e *examination) sshd(s hostsetup.Sight) {
 	case s.SSHDError != nil:
 		e.add(Broken, "sshd", fmt.Sprintf("sshd refuses its configuration: %v", s.SSHDError), "after the next restart nobody logs in by ssh", "sshd -t")
 	case s.InUnit != "":
-		e.add(Broken, "sshd", s.InUnit+" gives sshd another AuthorizedKeysCommand", "a command line beats sshd_config, so IAM is never asked", setUp)
+		e.add(Broken, "sshd", s.InUnit+" gives sshd another AuthorizedKeysCommand", "a command line beats sshd_config, so the directory is never asked", setUp)
 	case len(s.KeysCommand) == 0:
-		e.add(Broken, "sshd", "sshd has no AuthorizedKeysCommand", "keys in IAM open nothing", setUp)
+		e.add(Broken, "sshd", "sshd has no AuthorizedKeysCommand", "keys in the directory open nothing", setUp)
 	case s.KeysCommand[0] != hostsetup.Helper:
-		e.add(Broken, "sshd", "sshd's AuthorizedKeysCommand is "+command, "keys in IAM open nothing", setUp)
+		e.add(Broken, "sshd", "sshd's AuthorizedKeysCommand is "+command, "keys in the directory open nothing", setUp)
 	case s.KeysUser != hostsetup.HelperUser:
 		e.add(Broken, "sshd", "sshd runs the key helper as "+s.KeysUser, "only "+hostsetup.HelperUser+" may read the keys", setUp)
 	case len(s.KeysCommand) < 2 || s.KeysCommand[1] != "%u":
@@ -152,7 +152,7 @@ func (e *examination) aws(ctx context.Context) {
 		if mend == "" {
 			mend = "the message names what is missing"
 		}
-		e.add(Broken, "source", what, "this is needed by the configuration ("+a.What+")", mend)
+		e.add(Broken, "source", what, "this is needed by the configuration ("+a.What+")", fix)
 	}
 }
 

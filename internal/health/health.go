@@ -163,7 +163,7 @@ func (e *examination) files() {
 	}
 	const fix = "iam-cachefill refresh; if that fails, it says why"
 	if e.NSSError != "" {
-		e.add(Broken, "cache", "nss.db cannot be served from: "+e.NSSError, "no program knows an IAM user", fix)
+		e.add(Broken, "cache", "nss.db cannot be served from: "+e.NSSError, "no program knows a user of the directory", fix)
 	}
 	if e.KeysError != "" {
 		e.add(Broken, "cache", "keys.db cannot be served from: "+e.KeysError, "nobody's cached keys are known", fix)
@@ -180,7 +180,7 @@ func (e *examination) sweep() {
 			"cached keys grow too old, and then open nothing", "the message names what is missing; then iam-cachefill refresh")
 	}
 	if e.Slow != "" {
-		e.add(Warning, "sweep", e.Slow, "while IAM cannot be asked, keys that are too old open nothing", e.SlowRemedy)
+		e.add(Warning, "sweep", e.Slow, "while the directory cannot be asked, keys that are too old open nothing", e.SlowRemedy)
 	}
 }
 

@@ -4,7 +4,7 @@
 // and deletes only what an interrupted run of its own has left.
 //
 // A home is built beside its place in a folder that only root may enter, and
-// is given away and renamed when it is whole: whoever looks sees all of it or
+// is given away and renamed when it is whole: a process that looks sees all of it or
 // none. The one capability that this takes, besides being root, is CAP_CHOWN.
 package homes
 

@@ -48,7 +48,7 @@ func (s *skeleton) close() {
 }
 
 // copySkeleton fills a new home, whose owner may enter it when all is there. A
-// skeleton that others may write to is as good as none: whoever wrote it would
+// skeleton that others may write to is as good as none: the user who wrote it would
 // run in everybody's shell.
 func (r *run) copySkeleton(top int, uid uint32) error {
 	if !r.skel.looked {

@@ -77,7 +77,7 @@ func TestSudoLooksAtTheGroupDatabaseUnlessTheHostChose(t *testing.T) {
 			if got := d.text(sudoConfPath); got != c.after {
 				t.Errorf("got %q, want %q", got, c.after)
 			}
-			if got := strings.Contains(strings.Join(r.Notes, "\n"), "whoever lost iam-sudo"); got != c.noted {
+			if got := strings.Contains(strings.Join(r.Notes, "\n"), "a person who lost iam-sudo"); got != c.noted {
 				t.Errorf("notes: %q", r.Notes)
 			}
 			if r := d.mustSetup(all); len(r.Changed) != 0 {

@@ -59,7 +59,7 @@ func temporary(name string) string {
 	return filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".nss-iam-new")
 }
 
-// replace puts f in the place of name in one step: whoever looks sees the old
+// replace puts f in the place of name in one step: a process that looks sees the old
 // file or the new one, whole, whatever happens. Extended attributes, the
 // SELinux label among them, stay as they are.
 func (h *Host) replace(name string, f file) (err error) {

@@ -31,7 +31,7 @@ func (h *Host) Look(ctx context.Context) Sight {
 	pending, err := h.load(pendingPath)
 	lasting, lastingErr := h.load(lastingPath)
 	s.Interrupted = err == nil && pending != nil || lastingErr == nil && lasting != nil && lasting.State != stateApplied
-	// What glibc reads counts, whoever generated it.
+	// What glibc reads counts, no matter what generated it.
 	if content, err := os.ReadFile(h.at(nsswitchPath)); err != nil {
 		s.NsswitchError = err
 	} else {

@@ -41,7 +41,7 @@ type Plan struct {
 
 // Plan reads the host and says what setup would change. Everything that
 // speaks against changing it is an error here, a *Refusal where a person can
-// mend it.
+// correct it.
 func (h *Host) Plan(ctx context.Context, o Options) (*Plan, error) {
 	j, err := h.load(lastingPath)
 	if err != nil {
@@ -108,12 +108,12 @@ func (h *Host) planSudo(ctx context.Context, p *Plan, o Options, j *journal) err
 		return nil
 	}
 	if _, err := h.Run(ctx, "visudo", "-c"); err != nil {
-		return refuse("mend it with visudo", "sudo's configuration is broken already: %v", err)
+		return refuse("correct it with visudo", "sudo's configuration is broken already: %v", err)
 	}
 	if main, err := os.ReadFile(h.at("/etc/sudoers")); err != nil || !sudoersIncludes.Match(main) {
 		p.note("/etc/sudoers does not read /etc/sudoers.d; with visudo add: @includedir /etc/sudoers.d")
 	}
-	return h.own(p, j, sudoersPath, "# Made by \"iam-cachefill setup\". IAM users have no password to ask for.\n%"+SudoGroup+" ALL=(ALL:ALL) NOPASSWD: ALL\n")
+	return h.own(p, j, sudoersPath, "# Made by \"iam-cachefill setup\". Users of the directory have no password to ask for.\n%"+SudoGroup+" ALL=(ALL:ALL) NOPASSWD: ALL\n")
 }
 
 // planUnit gives the daemon what optional features need.
@@ -198,7 +198,7 @@ func (h *Host) planNsswitch(_ context.Context, p *Plan, _ Options, _ *journal) e
 		change.Before = now.content
 	}
 	if change.After, err = AddService(change.Before); err != nil {
-		return refuse("mend it; nsswitch.conf(5) says how", "%s is broken: %v", name, err)
+		return refuse("correct it; nsswitch.conf(5) says how", "%s is broken: %v", name, err)
 	}
 	if change.After == change.Before {
 		return nil

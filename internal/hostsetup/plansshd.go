@@ -27,11 +27,11 @@ func (h *Host) planSSHD(ctx context.Context, p *Plan, o Options, j *journal) err
 		return err
 	}
 	if err := h.checkSSHD(ctx); err != nil {
-		return refuse("mend it until \"sshd -t\" says nothing", "sshd's configuration is broken already: %v", err)
+		return refuse("correct it until \"sshd -t\" says nothing", "sshd's configuration is broken already: %v", err)
 	}
 	before, err := h.effectiveSSHD(ctx)
 	if err != nil {
-		return refuse("mend it until \"sshd -T\" prints it", "sshd's effective configuration cannot be read: %v", err)
+		return refuse("correct it until \"sshd -T\" prints it", "sshd's effective configuration cannot be read: %v", err)
 	}
 	p.sshd, p.effective = true, before
 	if err := h.conflict(before.keysCommand(), o); err != nil {
@@ -39,12 +39,12 @@ func (h *Host) planSSHD(ctx context.Context, p *Plan, o Options, j *journal) err
 	}
 	for _, d := range directives(main.content) {
 		if words := strings.Fields(d.value); d.match && d.name == "authorizedkeyscommand" && len(words) > 0 && words[0] != Helper {
-			p.note("%s, line %d: a Match has an AuthorizedKeysCommand of its own, and whom it matches has no keys from IAM", sshdConfigPath, d.line)
+			p.note("%s, line %d: a Match has an AuthorizedKeysCommand of its own, and the users that it matches have no keys from the directory", sshdConfigPath, d.line)
 		}
 	}
 	for _, name := range []string{"allowgroups", "allowusers"} {
 		if len(before[name]) > 0 {
-			p.note("sshd lets in only whom %s names (%s); see that the IAM users are among them: group iam-users has them all", name, strings.Join(before[name], " "))
+			p.note("sshd lets in only the users that %s names (%s); see that the directory's users are among them: group iam-users has them all", name, strings.Join(before[name], " "))
 		}
 	}
 	if strings.EqualFold(before.first("usepam"), "no") && o.HomesByPAM {
@@ -102,7 +102,7 @@ func (h *Host) planKeysCommand(ctx context.Context, p *Plan, o Options, j *journ
 	plain := RemoveBlock(main.content)
 	info, err := os.Stat(h.at(filepath.Dir(sshdDropInPath)))
 	if err == nil && info.IsDir() && includesDropIns(plain) {
-		return h.own(p, j, sshdDropInPath, "# Made by \"iam-cachefill setup\": public keys of IAM users, see authkeys(8).\n"+lines+match)
+		return h.own(p, j, sshdDropInPath, "# Made by \"iam-cachefill setup\": public keys of users of the directory, see authkeys(8).\n"+lines+match)
 	}
 	if after := AddBlock(main.content, lines, match); after != main.content {
 		p.Changes = append(p.Changes, Change{Path: sshdConfigPath, Kind: kindEdit, Before: main.content, After: after})

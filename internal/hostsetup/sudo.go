@@ -10,7 +10,7 @@ import (
 const sudoConfPath = "/etc/sudo.conf"
 
 // groupSource is the setting that has sudo look at the group database: by
-// default it takes the groups of the process that calls it, and whoever lost
+// default it takes the groups of the process that calls it, and a person who lost
 // iam-sudo keeps root in every session that is open. See sudo.conf(5).
 const groupSource = "Set group_source dynamic\n"
 
@@ -69,7 +69,7 @@ func (h *Host) planSudoGroups(ctx context.Context, p *Plan, o Options, _ *journa
 		return nil
 	case "":
 	default:
-		p.note("%s has \"group_source %s\": in a session that is open, whoever lost %s goes on being root; for the group database write: %s",
+		p.note("%s has \"group_source %s\": in a session that is open, a person who lost %s goes on being root; for the group database write: %s",
 			sudoConfPath, source, SudoGroup, strings.TrimSpace(groupSource))
 		return nil
 	}

@@ -53,7 +53,7 @@ func (p *part) groupOf(op string, id, name, path, arn *string, created *time.Tim
 }
 
 // sameAccount takes the account's number from an ARN, which costs no call and
-// is the account that was read, whoever reads.
+// is the account that was read, no matter which principal reads.
 func (p *part) sameAccount(op string, arn *string) error {
 	fields := strings.SplitN(aws.ToString(arn), ":", 6)
 	if len(fields) < 6 || fields[4] == "" {

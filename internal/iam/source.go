@@ -23,6 +23,9 @@ type Source struct {
 	client *Client
 }
 
+// KeyRemedy is what a user without a key is to do.
+const KeyRemedy = "upload one: aws iam upload-ssh-public-key"
+
 // NewSource returns a source that has asked nobody yet.
 func NewSource(o Options) *Source { return &Source{options: o} }
 

@@ -99,7 +99,7 @@ func (c *Client) Keys(ctx context.Context, userName string, known func(keyID str
 	return keys, nil
 }
 
-// readKey fetches the body of a key, and its status anew. It reports false if
+// readKey fetches the body of a key, and its status again. It reports false if
 // the key is no longer there.
 func (c *Client) readKey(ctx context.Context, userName string, key *directory.Key) (there bool, err error) {
 	op := fmt.Sprintf("read SSH key %s of %q", key.ID, userName)

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A LocalUser is somebody whom the old tool made.
+// A LocalUser is a user that the old tool made.
 type LocalUser struct {
 	Name     string
 	UID, GID uint32

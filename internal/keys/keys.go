@@ -1,6 +1,6 @@
 // Package keys owns what an SSH public key is here: it reads key bodies that
-// anybody may have put into IAM, decides by policy which of them open a login,
-// and writes authorized_keys lines anew from the parsed key. It does no I/O,
+// anybody may have put into the directory, decides by policy which of them open a login,
+// and writes authorized_keys lines from the parsed key. It does no I/O,
 // reads no clock and passes nothing through: a line holds only bytes that this
 // package wrote.
 package keys
@@ -21,7 +21,7 @@ import (
 
 // A Key is a public key that the policy lets in.
 type Key struct {
-	ID       string    // the IAM key id (APKA…), or "tag:" and the name of the tag
+	ID       string    // the directory's key id (APKA…), or "tag:" and the name of the tag
 	Type     string    // the key's type, the first string in Blob: "ssh-rsa", "ssh-ed25519" …
 	Blob     []byte    // the key in SSH wire format, RFC 4253 section 6.6
 	Uploaded time.Time // zero for a key from a tag without the word added=: IAM keeps no date of tags
@@ -42,7 +42,7 @@ var (
 	ErrCertificate = errors.New("a certificate is not a key; upload the bare key")
 	// ErrPrivate is returned for a private key.
 	ErrPrivate = errors.New("this is a private key; delete it, it is no longer secret")
-	// ErrFormat is returned for a body that is in none of the forms of IAM.
+	// ErrFormat is returned for a body that is in none of the forms that the directory takes.
 	ErrFormat = errors.New("the body is neither an SSH public key line nor a PEM public key")
 	// ErrBase64 is returned where the second field is not the base64 of a key.
 	ErrBase64 = errors.New("the key's base64 is wrong")
@@ -54,18 +54,18 @@ var (
 	ErrType = errors.New("keys of this type are not allowed")
 	// ErrRSABits is returned for an RSA key shorter than Policy.MinRSABits.
 	ErrRSABits = errors.New("the RSA key is too short")
-	// ErrInactive is returned for a key that is not Active in IAM.
-	ErrInactive = errors.New("the key is not active in IAM")
+	// ErrInactive is returned for a key that is not Active in the directory.
+	ErrInactive = errors.New("the key is not active in the directory")
 	// ErrExpired is returned for a key older than Policy.MaxAge, or whose account has ended.
 	ErrExpired = errors.New("the key has expired")
-	// ErrUndated is returned for an IAM key without upload date where Policy.MaxAge is set.
+	// ErrUndated is returned for a key without upload date where Policy.MaxAge is set.
 	ErrUndated = errors.New("the key has no upload date, which keys.max_age needs")
 	// ErrAdded is returned for a key in a tag whose word added= is no day, or a day to come.
 	ErrAdded = errors.New("the word added= in the tag is not a day that has been; write it as added=2026-11-25")
 	// ErrDuplicate is returned for a key that the user has under another id as well.
 	ErrDuplicate = errors.New("the same key is there under another id")
-	// ErrID is returned for a key id that IAM does not make.
-	ErrID = errors.New("the key id is not one that IAM makes")
+	// ErrID is returned for a key id that the directory does not make.
+	ErrID = errors.New("the key id is not one that the directory makes")
 	// ErrTooMany is returned for keys beyond MaxKeys.
 	ErrTooMany = errors.New("the user has more keys than can be served")
 )

@@ -325,7 +325,7 @@ func idsOf(list []Key) (ids []string) {
 	return ids
 }
 
-func TestALineIsWrittenAnew(t *testing.T) {
+func TestALineIsWrittenFromTheParsedKey(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		t.Fatal(err)

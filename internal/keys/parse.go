@@ -13,7 +13,7 @@ import (
 
 const blanks = " \t\r\n"
 
-// Parse reads a key body as IAM returns it: one line "type base64 [comment]",
+// Parse reads a key body as the directory returns it: one line "type base64 [comment]",
 // or a PEM public key (PKIX or PKCS #1). Exactly one key may be in it, without
 // options; the comment is dropped. Type and Blob of the result are set.
 func Parse(body string) (Key, error) {

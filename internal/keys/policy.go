@@ -27,11 +27,11 @@ const WarnBefore = 14 * 24 * time.Hour
 type Policy struct {
 	Allowed    []string      // key types; nil: all of Types
 	MinRSABits int           // 0: DefaultMinRSABits
-	MaxAge     time.Duration // since the upload to IAM, or the day in a tag; 0: no limit. Keys from tags without a day have none
+	MaxAge     time.Duration // since the upload to the directory, or the day in a tag; 0: no limit. Keys from tags without a day have none
 	TagPrefix  string        // "ssh-key": keys stand in the IAM user tags ssh-key, ssh-key-1 …; "": in none
 }
 
-// A Source is all that IAM says about one user's keys.
+// A Source is all that the directory says about one user's keys.
 type Source struct {
 	Keys []directory.Key
 	Tags map[string]string
@@ -40,7 +40,7 @@ type Source struct {
 
 // A Selection is what a policy makes of a Source.
 type Selection struct {
-	Keys     []Key     // those that open a login: IAM's own by id, then the tags in order
+	Keys     []Key     // those that open a login: the directory's own by id, then the tags in order
 	Refused  []Refusal // the others, each with its reason, in the same order
 	Expiring []Key     // those of Keys that end within WarnBefore
 }

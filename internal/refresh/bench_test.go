@@ -50,7 +50,7 @@ func BenchmarkPublishAChange(b *testing.B) {
 	}
 }
 
-// What it costs to write both files anew, all checks included, once it is known
+// What it costs to write both files again, all checks included, once it is known
 // what they are to hold.
 func BenchmarkPublishBothFiles(b *testing.B) {
 	h := newFleetHost(b)

@@ -211,7 +211,7 @@ func TestAClockThatJumpsTakesNobodysAccount(t *testing.T) {
 
 // Several faults at once, of kinds, places and lengths drawn by lot, in a
 // directory of many pages, while people come and go: what is served is what the
-// last good answer says, but for people whom too few answers have missed yet.
+// last good answer says, but for people that were missing in too few answers yet.
 func TestManyFaultsInALargeDirectoryCostNobodyTheAccount(t *testing.T) {
 	unmet.Long(t, "50 rounds of faults, each of which waits for time limits")
 	const staff, visitors, rounds = 240, 40, 50

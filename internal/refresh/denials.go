@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// denials are the users of whom the directory said at a login, after the last
+// denials are the users of which the directory said at a login, after the last
 // answer, that they lost a right. Their keys open nothing from the cache until
 // an answer that is younger says otherwise.
 type denials struct {

@@ -13,7 +13,8 @@ import (
 // An Explanation says why somebody can or cannot log in. It survives JSON.
 type Explanation struct {
 	accounts.Explanation
-	KeysListed time.Time      `json:",omitzero"` // when IAM was last asked for the keys; zero: never
+	KeysListed time.Time      `json:",omitzero"`  // when the directory was last asked for the keys; zero: never
+	KeyRemedy  string         `json:",omitempty"` // how a key comes into the directory, in the source's words; set where there is none
 	Keys       []ExplainedKey `json:",omitempty"`
 	Denied     bool           `json:",omitempty"` // a right was lost since the last refresh, so that no key opens anything from the cache
 
@@ -37,7 +38,7 @@ type ExplainedKey struct {
 	Refused     string    `json:",omitempty"` // why it opens nothing
 }
 
-// Explain explains all whom the query names by the last answer: see
+// Explain explains all users and groups that the query names by the last answer: see
 // accounts.Explain.
 func (r *Refresher) Explain(query string) ([]Explanation, error) {
 	a := r.last()
@@ -87,6 +88,9 @@ func (l *Logins) explain(x *Explanation) error {
 	x.Cached = cached(l.setup.Dir, a.people[i].Name, l.setup.Now())
 	x.Denied, x.KeysListed = l.denials.has(x.ID), listing.Checked
 	_, selection := selectKeys(l.setup.Keys, a.people[i], listing, a.at, l.setup.Now())
+	if len(listing.Keys) == 0 && !listing.Checked.IsZero() {
+		x.KeyRemedy = l.setup.KeyRemedy
+	}
 	for _, k := range selection.Keys {
 		x.Keys = append(x.Keys, ExplainedKey{ID: k.ID, Type: k.Type, Fingerprint: k.SHA256(), Expires: k.Expires})
 	}

@@ -62,12 +62,12 @@ func keysAreThoseSelectedAnew(t *testing.T, seed uint64) {
 		h.sweep()
 		got, _, err := cache.ReadKeys(h.Dir)
 		h.does(err)
-		anew := refresh.New(refresh.Setup{
+		restarted := refresh.New(refresh.Setup{
 			State: h.State, Dir: t.TempDir(), Policy: h.Policy, Keys: h.Keys, Login: h.Login, Host: h.Host,
 			KeysGID: -1, Now: h.Now, Log: slog.New(slog.DiscardHandler),
 		})
-		h.does(anew.Restore(), anew.PublishChanges())
-		want, _, err := cache.ReadKeys(anew.Dir)
+		h.does(restarted.Restore(), restarted.PublishChanges())
+		want, _, err := cache.ReadKeys(restarted.Dir)
 		h.does(err)
 		for _, table := range []*cache.KeyTables{&got, &want} { // times alone are written now and then
 			for i := range table.Users {
@@ -75,7 +75,7 @@ func keysAreThoseSelectedAnew(t *testing.T, seed uint64) {
 			}
 		}
 		if !reflect.DeepEqual(got, want) {
-			t.Fatalf("after %d changes with seed %d keys.db holds\n%s\nand selected anew it is\n%s", n+1, seed, describe(got), describe(want))
+			t.Fatalf("after %d changes with seed %d keys.db holds\n%s\nand selected again it is\n%s", n+1, seed, describe(got), describe(want))
 		}
 	}
 }

@@ -41,7 +41,7 @@ type admission struct {
 	keysCome bool            // the source hands over all keys it knows: there is nothing to sweep
 }
 
-// admit has logins follow an answer. Users whom it admits are no longer denied
+// admit has logins follow an answer. Users that it admits are no longer denied
 // if it is younger than the denial. Then keys.db can be outdated only if other
 // people may log in; after a restart nothing is known of what it holds.
 func (l *Logins) admit(a admission) {

@@ -15,7 +15,7 @@ type Outcome struct {
 	Published bool      // nss.db was written
 	Users     int       // served, former ones included
 	Admitted  int       // who may log in
-	Whole     bool      // ids are claimed among everybody of the directory; else among those whom it was asked about
+	Whole     bool      // ids are claimed among everybody of the directory; else among those that it was asked about
 	Groups    int       // served, private ones left out
 	Changes   accounts.Changes
 	Findings  []accounts.Finding

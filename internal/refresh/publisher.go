@@ -57,7 +57,7 @@ func (r *Refresher) All() (all directory.Answer, repeat bool, err error) {
 	defer r.publishing.Unlock()
 	a := r.last()
 	if !a.known {
-		return directory.Answer{}, false, errors.New("nothing was read from IAM yet")
+		return directory.Answer{}, false, errors.New("nothing was read from the directory yet")
 	}
 	var former formerUsers
 	listings, err := r.State.Listings()

@@ -23,7 +23,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/state"
 )
 
-// A Setup is whom a refresher asks and what it is to do with the answers. It
+// A Setup says which source a refresher asks and what it does with the answers. It
 // does not change once the refresher is in use.
 type Setup struct {
 	Source directory.Source
@@ -31,6 +31,7 @@ type Setup struct {
 	// InstanceTag returns the value of a tag of the machine itself. It is asked
 	// only if LoginTag or SudoTag is set.
 	InstanceTag func(ctx context.Context, key string) (string, error)
+	KeyRemedy   string // what a user who has no key is to do, in the source's own words
 
 	State    *state.Store
 	Dir      string // the cache folder
@@ -133,7 +134,7 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (outcome Outcome, er
 	r.publishing.Lock()
 	defer r.publishing.Unlock()
 	if !a.directory.Whole && len(last.directory.Others) > 0 && a.directory.Account == last.directory.Account {
-		// Whom an earlier answer named still has an id, also where this one names fewer.
+		// A user that an earlier answer named still has an id, also where this one names fewer.
 		a.directory = a.directory.WithOthers(last.directory.Others, false)
 	}
 	if got.Unchanged {

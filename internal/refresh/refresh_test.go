@@ -146,7 +146,7 @@ func (h *host) openState() {
 	h.State = s
 }
 
-// restart is the same host after its refresher was started anew.
+// restart is the same host after its refresher was started again.
 func (h *host) restart() *host {
 	h.t.Helper()
 	if err := h.State.Close(); err != nil {
@@ -353,7 +353,7 @@ func TestTheFirstRefreshServesEverybodyBeforeAnyKeyIsAskedFor(t *testing.T) {
 	h.same("served", h.live(), "alice bob carol erin")
 	h.same("published", o.Published, true)
 	for action, n := range h.calls() {
-		// The lists are of whom else ids are claimed by; a user is asked about in none.
+		// The lists are of the others by which ids are claimed; a user is asked about in none.
 		if !slices.Contains([]string{"GetGroup", "ListUsers", "ListGroups"}, action) {
 			t.Errorf("%d calls of %s", n, action)
 		}

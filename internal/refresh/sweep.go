@@ -21,7 +21,7 @@ const (
 // are no burden, even if a hundred hosts do it.
 const sweepCalls = 400
 
-// A user about whom the directory refuses to answer is asked about again after
+// A user about which the directory refuses to answer is asked about again after
 // refusedAgain. If a sweep is refused refusedAtOnce users and gets no answer, that
 // is no user's fault.
 const (
@@ -33,14 +33,14 @@ const (
 type Swept struct {
 	Users     int // whose keys were listed
 	Keys      int // that were found
-	Refused   int // users about whom the directory does not answer
+	Refused   int // users about which the directory does not answer
 	Remaining int // users whose turn it still is
 }
 
 // Sweep lists the keys of those who were never listed, and of those whose last
 // listing is old, the oldest first and at most most users (0: all). What it
 // learns is kept and published as it goes. It ends at the first error that is
-// not about one user alone. Users about whom the directory refuses to answer
+// not about one user alone. Users about which the directory refuses to answer
 // are in the findings of the next refresh.
 func (l *Logins) Sweep(ctx context.Context, most int) (Swept, error) {
 	checked, err := l.listings.lastChecked()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// unchanged says when a result can be used again in place of computing it anew:
+// unchanged says when a result can be used again in place of computing it again:
 // while its inputs are the same, and until time itself changes something. The
 // zero value says never.
 //

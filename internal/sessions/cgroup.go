@@ -31,7 +31,7 @@ func (s slice) populated() bool {
 	return false
 }
 
-// kill ends all that is in the slice in one step, whoever it runs as. Where the
+// kill ends all that is in the slice in one step, no matter who it runs as. Where the
 // kernel is older than 5.14 or has no cgroups of version 2 it does nothing.
 func (s slice) kill() error {
 	for _, root := range cgroupRoots {

@@ -18,7 +18,7 @@ import (
 // What forks and ends without pause is nowhere when one looks.
 const (
 	runner = `trap "" TERM; echo set up; f() { f & exit; }; f`
-	// It ends whoever of its number may be ended, before it runs on.
+	// It ends all processes of its uid that may be ended, before it runs on.
 	hunter = `trap "" TERM; echo set up; f() { kill -9 -1 2>/dev/null; f & exit; }; f`
 	// It does nothing but that.
 	guard = `trap "" TERM; echo set up; while :; do kill -9 -1; done 2>/dev/null`

@@ -17,7 +17,7 @@ import (
 )
 
 // ErrNotOurs is returned for a number that is not one that nss-iam serves.
-var ErrNotOurs = errors.New("not a number of an IAM user")
+var ErrNotOurs = errors.New("not a uid of a user of the directory")
 
 // ErrHidden is returned where /proc does not show other users' processes:
 // nobody would be found, and nobody ended.

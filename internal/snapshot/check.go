@@ -59,7 +59,7 @@ func check(c directory.Answer) error {
 func checkEntry(kind, last, id, name string) error {
 	switch {
 	case id == "" || len(id) > maxName || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }):
-		return fmt.Errorf("%s %.200q has an id that IAM does not give", kind, id)
+		return fmt.Errorf("%s %.200q has an id that the directory does not give", kind, id)
 	case id <= last:
 		return fmt.Errorf("%ss are not ascending at %q", kind, id)
 	case name == "" || len(name) > maxName:

@@ -142,7 +142,7 @@ func TestOpenRefuses(t *testing.T) {
 		"a member twice":                               {craftedLines(t, signer, `{"users":[{"id":"AIDA1","name":"a"}],"groups":[{"id":"AGPA1","name":"g","members":[0,0]}]}`+"\n"+`{"keys_read":[1]}`), trust(nil), ErrMalformed, "not ascending"},
 		"a user twice":                                 {craftedLines(t, signer, `{"users":[{"id":"AIDA1","name":"a"},{"id":"AIDA1","name":"b"}],"groups":[]}`+"\n"+`{"keys_read":[1,1]}`), trust(nil), ErrMalformed, "not ascending"},
 		"keys without a time":                          {craftedLines(t, signer, `{"users":[{"id":"AIDA1","name":"a","keys":[{"id":"APKA1","active":true}]}],"groups":[]}`+"\n"+`{"keys_read":[0]}`), trust(nil), ErrMalformed, "never read"},
-		"an id with a control character":               {craftedLines(t, signer, `{"users":[{"id":"AIDA\u0007","name":"a"}],"groups":[]}`+"\n"+`{"keys_read":[1]}`), trust(nil), ErrMalformed, "IAM does not give"},
+		"an id with a control character":               {craftedLines(t, signer, `{"users":[{"id":"AIDA\u0007","name":"a"}],"groups":[]}`+"\n"+`{"keys_read":[1]}`), trust(nil), ErrMalformed, "the directory does not give"},
 		"a name longer than any":                       {craftedLines(t, signer, `{"users":[{"id":"AIDA1","name":"`+strings.Repeat("a", 129)+`"}],"groups":[]}`+"\n"+`{"keys_read":[1]}`), trust(nil), ErrMalformed, "129 bytes"},
 		"two values in a line":                         {craftedLines(t, signer, `{"users":[],"groups":[]} {}`+"\n"+`{"keys_read":[]}`), trust(nil), ErrMalformed, "more than one"},
 		"an account that is none, signed all the same": {crafted(t, signer, body, func(m *Manifest) { m.Account = "" }), trust(nil), ErrAccount, ""},

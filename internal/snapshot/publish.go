@@ -65,7 +65,7 @@ type Result struct {
 
 // Publish brings the store up to date with content. Nothing is written while
 // the store has the same content and is not due for renewal, or has what a
-// publisher read from IAM later than this content. Everything else is
+// publisher read from the directory later than this content. Everything else is
 // overwritten: also a file that is damaged, from the future or signed by an
 // unknown key, a generation below one that was there before, and another
 // file of the same generation. Only two things are left alone and are an

@@ -77,7 +77,7 @@ func (f *fleet) signed(c directory.Answer, generation uint64, written time.Time,
 }
 
 // refused polls for what must be refused, twice, and then for what is sound.
-func (h *host) refused(name string, want error, says string, put, mend func()) {
+func (h *host) refused(name string, want error, says string, put, repair func()) {
 	h.f.t.Helper()
 	t := h.f.t
 	before, generation := servedIn(t, h.Dir), h.src.Status().Generation
@@ -96,7 +96,7 @@ func (h *host) refused(name string, want error, says string, put, mend func()) {
 			t.Errorf("%s: the last good state was not kept", name)
 		}
 	}
-	mend()
+	repair()
 	if _, err := h.tryPoll(t.Context()); err != nil {
 		t.Errorf("after %s: %v", name, err)
 	}

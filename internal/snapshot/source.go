@@ -44,7 +44,7 @@ type Status struct {
 	Generation uint64
 	SignedBy   string // the fingerprint of the trusted key
 	Written    time.Time
-	AsOf       time.Time // when IAM was asked
+	AsOf       time.Time // when the directory was asked
 	Expires    time.Time
 }
 
@@ -89,7 +89,7 @@ func (s *Source) Directory(ctx context.Context, q directory.Query) (directory.An
 	case errors.Is(err, ErrNotModified):
 		s.expiry()
 		return directory.Answer{Origin: s.read, Unchanged: true}, nil
-	case err != nil && tag != known && !errors.Is(err, ErrFuture): // time alone may mend that one
+	case err != nil && tag != known && !errors.Is(err, ErrFuture): // time alone may cure that one
 		s.tag, s.read, s.bad = tag, directory.Origin{}, err
 		return directory.Answer{}, err
 	case err != nil:

@@ -340,7 +340,7 @@ func TestALoginsAnswerIsNotUndoneByAnOlderSnapshot(t *testing.T) {
 	h = h.restart(func(*snapshot.SourceOptions) {})
 	h.poll()
 	if got := servedIn(t, h.Dir).keys; strings.Contains(got, "bob") {
-		t.Errorf("an older snapshot, read anew after a restart, let bob in again: %s", got)
+		t.Errorf("an older snapshot, read again after a restart, let bob in again: %s", got)
 	}
 	f.does(f.e.AddMember("developers", "bob"), f.e.AddMember("developers", "dave"))
 	f.publish()

@@ -44,7 +44,7 @@ func TestAStateThatIsReplacedIsUsedNoMore(t *testing.T) {
 	}
 }
 
-// Whoever opens the new file is the publisher, and the one before is none.
+// The process that opens the new file is the publisher, and the one before is none.
 func TestTwoProcessesAreNeverBothPublishers(t *testing.T) {
 	dir := t.TempDir()
 	first, err := Open(dir)

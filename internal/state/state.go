@@ -1,6 +1,6 @@
 // Package state owns state.db, the refresher's memory between refreshes: the
 // last directory, removals waiting for confirmation, former users, and every
-// key that IAM ever showed. Only the refresher opens it, one process at a time,
+// key that the directory ever showed. Only the refresher opens it, one process at a time,
 // so holding it open is also what makes a process the one publisher of a host.
 package state
 
@@ -37,7 +37,7 @@ var ErrDamaged = errors.New("damaged state file")
 
 var (
 	bucketValues   = []byte("values")      // name → JSON
-	bucketBodies   = []byte("key.body")    // SSHPublicKeyId → body, kept for ever: IAM never changes it
+	bucketBodies   = []byte("key.body")    // SSHPublicKeyId → body, kept for ever: the directory never changes it
 	bucketListings = []byte("key.listing") // UserId → JSON of directory.KeyListing, bodies left out
 )
 
@@ -243,7 +243,7 @@ func (s *Store) Save(values map[string]any) error {
 	})
 }
 
-// Body returns the body that IAM once gave for a key ID.
+// Body returns the body that the directory once gave for a key ID.
 func (s *Store) Body(keyID string) (body string, ok bool) {
 	_ = s.view(func(tx *bolt.Tx) error {
 		if b := tx.Bucket(bucketBodies).Get([]byte(keyID)); b != nil {

@@ -4,7 +4,7 @@
  * The input is a byte that chooses a file of NSS_IAM_FUZZ_FILES, and then
  * changes of 7 bytes: where (3 bytes, from a structure of the file named by
  * the lowest bits of the fourth), what to do (the rest of it), and a value.
- * The file is mended afterwards, so an execution costs the changes only.
+ * The file is restored afterwards, so an execution costs the changes only.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -247,7 +247,7 @@ func (e *Emulator) Throttled() int {
 	return e.throttled
 }
 
-// ResetCalls sets all counters to zero, and starts the positions of faults anew.
+// ResetCalls sets all counters to zero, and starts the positions of faults again.
 func (e *Emulator) ResetCalls() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

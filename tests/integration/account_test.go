@@ -45,7 +45,7 @@ func TestTheAccountPhaseOfPAMDecidesAboutPeopleOfOursOnly(t *testing.T) {
 			host.Eventually("the daemon answers", time.Minute, func() bool { return host.Try("test", "-S", "/run/nss-iam/cachefill.sock").Code == 0 })
 			iam.RemoveMember("developers", "alice")
 			want("before the refresh", map[string]bool{"local": true, "alice": false, "bob": true})
-			if lines := log.Lines(`user "alice" refused at "su": may not log in, says IAM`); len(lines) != 1 {
+			if lines := log.Lines(`user "alice" refused at "su": may not log in, says the directory`); len(lines) != 1 {
 				t.Errorf("want one line about the refusal: %q", lines)
 			}
 			host.Run("iam-cachefill", "refresh")

@@ -27,7 +27,7 @@ func TestTheKeyHelperGivesAUsersKeysForTheUsersNumberOnly(t *testing.T) {
 		{"root's number", []string{"alice", "0"}},
 		{"root, of whose name an IAM user is", []string{"root", "0"}},
 		{"a user who may not log in", []string{"mallory", "2001000001"}},
-		{"a user whom nobody knows", []string{"zoe", "2001000001"}},
+		{"a user that nobody knows", []string{"zoe", "2001000001"}},
 		{"a name with a slash", []string{"../alice", alice}},
 	} {
 		if r := host.TryAs("nss-iam", append([]string{testbed.Helper}, c.arguments...)...); r.Stdout != "" {

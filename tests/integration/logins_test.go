@@ -157,7 +157,7 @@ func (l *logins) gettingIn(t *testing.T) {
 	t.Run("an RSA key of IAM", func(t *testing.T) {
 		alice := testbed.NewKey(t, "rsa", "alice")
 		l.enters(t, "alice", alice, "alice", "id", "-un")
-		if len(l.log.Lines(`user "alice"`, keyID("alice"), alice.Fingerprint(), "from IAM")) == 0 {
+		if len(l.log.Lines(`user "alice"`, keyID("alice"), alice.Fingerprint(), "from the directory")) == 0 {
 			t.Errorf("the log does not tell who came in with what:\n%s", strings.Join(l.log.Lines("authkeys"), "\n"))
 		}
 	})
@@ -202,7 +202,7 @@ func (l *logins) stayingOut(t *testing.T) {
 		{"a key that IAM has not", "alice", testbed.NewKey(t, "ed25519", "stranger")},
 		{"an inactive key", "idle", rsa("idle")},
 		{"a user of no login group", "mallory", rsa("mallory")},
-		{"a user of a shared account's group, under the own name", "oscar", rsa("oscar")},
+		{"a user of a shared account's group, under the user's own name", "oscar", rsa("oscar")},
 		{"a shared account by one who is not of its group", "ec2-user", rsa("alice")},
 		{"root by the IAM user root", "root", rsa("root")},
 		{"root by an admin", "root", rsa("carol")},
@@ -261,14 +261,14 @@ func (l *logins) demandsOfSSHD(t *testing.T) {
 			t.Errorf("installed, it is %q", got)
 		}
 		// Debian's sshd lets root's own group write.
-		for _, c := range []struct{ spoil, mend []string }{
+		for _, c := range []struct{ spoil, repair []string }{
 			{[]string{"chmod", "o+w", testbed.Helper}, []string{"chmod", "o-w", testbed.Helper}},
 			{[]string{"chmod", "o+w", "/usr/libexec/nss-iam"}, []string{"chmod", "o-w", "/usr/libexec/nss-iam"}},
 			{[]string{"chown", "nss-iam", testbed.Helper}, []string{"chown", "root", testbed.Helper}},
 		} {
 			l.host.Run(c.spoil...)
 			l.stays(t, "alice", alice)
-			l.host.Run(c.mend...)
+			l.host.Run(c.repair...)
 		}
 		l.enters(t, "alice", alice, "alice", "id", "-un")
 	})

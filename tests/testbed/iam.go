@@ -153,7 +153,7 @@ func (iam *IAM) DeleteUser(name string) {
 	iam.Do(http.MethodDelete, "users/"+url.PathEscape(name), nil, nil)
 }
 
-// DeleteGroup deletes a group, whoever is in it.
+// DeleteGroup deletes a group, no matter who is in it.
 func (iam *IAM) DeleteGroup(name string) {
 	iam.h.t.Helper()
 	iam.Do(http.MethodDelete, "groups/"+url.PathEscape(name), nil, nil)

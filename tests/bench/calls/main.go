@@ -63,7 +63,7 @@ func run(ctx context.Context, document string) error {
 	// Jittered is two thirds to all of the interval, and the calls follow from its middle.
 	between := schedule.Jittered(c.Source.Refresh, 0.5)
 	age := c.Keys.MaxStale / 2
-	fmt.Fprintf(&s, "`source.refresh = %q`, which is every %s with its jitter; everybody in one login group, the further groups published;\ntwo keys each, listed anew within %s. Counted by the emulated account. A host that reads a snapshot asks IAM nothing.\n\n",
+	fmt.Fprintf(&s, "`source.refresh = %q`, which is every %s with its jitter; everybody in one login group, the further groups published;\ntwo keys each, listed again within %s. Counted by the emulated account. A host that reads a snapshot asks IAM nothing.\n\n",
 		"5m", between, age)
 	s.WriteString("| users | groups | mode | calls of a refresh | refreshes, an hour | key sweep, an hour | both |\n|--:|--:|---|--:|--:|--:|--:|\n")
 	for _, users := range []int{50, 500, 5000} {

@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if *addressFile != "" {
-		// Renamed into place, so that whoever waits for the file never reads half of it.
+		// Renamed into place, so that a process that waits for the file never reads half of it.
 		if err := os.WriteFile(*addressFile+".tmp", []byte(e.URL+"\n"), 0o644); err != nil {
 			return err
 		}

@@ -304,7 +304,7 @@ func (s site) prepare() {
 	})
 }
 
-// try tries all ways for these people. Whoever knocks is asked about, and the
+// try tries all ways for these people. Each person who knocks is asked about, and the
 // answer counts for jobs as well; so "early" knocks when the jobs have run.
 func (s site) try(names []string) {
 	since := s.Run("date", "+%s")

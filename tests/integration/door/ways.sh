@@ -8,7 +8,7 @@
 #                                              person's systemd units start?
 #        ways.sh due NAME UID                  the person's job of at is due now
 #        ways.sh odd NAME UID PAM              the key of an active person, at other names
-#        ways.sh become NAME UID OTHER         what an active person may not do to others or to the own entry
+#        ways.sh become NAME UID OTHER         what an active person may not do to others or to the person's own entry
 #
 # Each attempt prints "WAY VERDICT REASON". The verdict is the number as which
 # the way led in, or "no"; the reason is what the program said.

@@ -174,7 +174,7 @@ func (s site) interrupt() {
 func (s site) examine() {
 	well := func() bool { return s.Try("iam-cachefill", "doctor").Code == 0 }
 	s.Eventually("doctor finds it well", time.Minute, well)
-	faults := []struct{ fault, mend string }{
+	faults := []struct{ fault, fix string }{
 		{"chmod 0666 /var/lib/nss-iam/state.db", "chmod 0600 /var/lib/nss-iam/state.db"}, // the others are replaced now and then
 		{"sed -i 's/ iam$//' /etc/nsswitch.conf", "iam-cachefill setup"},
 		{"chmod g+w /usr/libexec/nss-iam", "chmod 0755 /usr/libexec/nss-iam"},
@@ -184,10 +184,10 @@ func (s site) examine() {
 	}
 	for _, c := range faults {
 		s.Run("sh", "-c", c.fault)
-		if r := s.Try("iam-cachefill", "doctor"); r.Code != 1 || !strings.Contains(r.Stdout, "fix: "+c.mend) {
+		if r := s.Try("iam-cachefill", "doctor"); r.Code != 1 || !strings.Contains(r.Stdout, "fix: "+c.fix) {
 			s.t.Errorf("doctor after %q: %v\n%s", c.fault, r, r.Stdout)
 		}
-		s.Run("sh", "-c", c.mend)
+		s.Run("sh", "-c", c.fix)
 	}
 	s.Eventually("doctor finds it well again", time.Minute, well)
 }

@@ -242,7 +242,7 @@ static void enumerate(const char *passwd, const char *group, const char *folder,
 	check(error == PRESET + 1 && errno == PRESET, "the end of the users: *errnop %d", error);
 	check(n >= 5000, "only %d users", n);
 	nss.endpwent();
-	check(nss.getpwent(&pw, b, sizeof(b), &error) == NSS_STATUS_SUCCESS, "after the end it begins anew");
+	check(nss.getpwent(&pw, b, sizeof(b), &error) == NSS_STATUS_SUCCESS, "after the end it begins again");
 	nss.endpwent();
 
 	for (n = 0; line_of(g, name, &id); n++) {

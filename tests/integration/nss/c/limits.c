@@ -510,11 +510,11 @@ int main(int argc, char **argv)
 	variant = argv[3];
 	snprintf(root, sizeof(root), "%s", argv[4]);
 	snprintf(path, sizeof(path), "%s/nss.db", folder);
-	run("no descriptor to be had, before the first lookup", no_descriptor_before);
-	run("no descriptor to be had, after it", no_descriptor_after);
-	run("no process to be had", no_process);
-	run("no memory to be had, before the first lookup", no_memory);
-	run("no memory to be had, after it", no_memory_after);
+	run("no descriptor is left, before the first lookup", no_descriptor_before);
+	run("no descriptor is left, after it", no_descriptor_after);
+	run("no process is left", no_process);
+	run("no memory is left, before the first lookup", no_memory);
+	run("no memory is left, after it", no_memory_after);
 	run("a small stack", no_stack);
 	run("chroot before the first lookup", chroot_before);
 	run("chroot after it", chroot_after);
