@@ -303,6 +303,7 @@ func TestTheWatchdogIsToldNothingOfAStuckRefresh(t *testing.T) {
 }
 
 func TestADaemonWhoseStateIsRemovedEnds(t *testing.T) {
+	unmet.Long(t, "the daemon's look at its files is waited for")
 	x := newTerminal(t)
 	c := x.config("host", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\n%s", x.e.URL, logins))
 	ended := make(chan error, 1)

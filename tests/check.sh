@@ -6,50 +6,75 @@
 # the end, with what supplies it. Slow tests are left out by -short; each says
 # why where it is left out. "make test" runs everything.
 #
+# The steps need nothing of each other and run side by side: the linters and the
+# C compiler use the processor while the unit tests wait for time limits.
+#
 # Exit status: 0 nothing found, 1 something is wrong.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-start=$(date +%s)
-step() { printf '== %s (after %s s)\n' "$*" "$(($(date +%s) - start))"; }
-fail=0
-found() { # found NAME: says that this step found something, and goes on
-	echo "check: $1 found faults" >&2
-	fail=1
-}
-missing=
-lacks() { missing+="  $1"$'\n'; } # lacks "WHAT: what supplies it"
+out=$(mktemp -d) || exit 1
+trap 'rm -rf "$out"' EXIT
 
 # A copy without git's data, as a released tarball is, has only these files.
 files() { git ls-files "$@" 2>/dev/null || find . -path ./build -prune -o -name "${1##*/}" -print; }
 
-step 'gofmt'
-mapfile -t sources < <(files '*.go')
-unformatted=$(gofmt -l "${sources[@]}") || unformatted=${unformatted:-gofmt itself failed}
-[ -z "$unformatted" ] || { echo "$unformatted" >&2; found gofmt; }
+lacks() { echo "  $1" >>"$out/missing"; } # lacks "WHAT: what supplies it"
 
-step 'go vet'
-go vet ./... || found 'go vet'
+formatted() {
+	local sources unformatted
+	mapfile -t sources < <(files '*.go')
+	unformatted=$(gofmt -l "${sources[@]}") || return 1
+	[ -z "$unformatted" ] || { echo "$unformatted"; return 1; }
+}
 
-step 'staticcheck'
-go tool -modfile=tools/go.mod staticcheck ./... || found staticcheck
-
-step 'unit tests, without the slow ones'
 # Integration tests and benchmarks are programs on whole hosts: make test.
-mapfile -t packages < <(go list ./... | grep -v -e /tests/integration -e /tests/bench)
-CI='' go test -short -timeout 5m "${packages[@]}" | grep -v 'no test files'
-[ "${PIPESTATUS[0]}" -eq 0 ] || found 'a unit test'
+unit_tests() {
+	local packages
+	mapfile -t packages < <(go list ./... | grep -v -e /tests/integration -e /tests/bench)
+	# go vet is a step of its own.
+	CI='' go test -short -vet=off -timeout 5m "${packages[@]}" | grep -v 'no test files'
+	return "${PIPESTATUS[0]}"
+}
 
-step 'the module in a real process'
-compiler=${CC:-cc}
-if ! command -v "$compiler" >/dev/null; then
-	lacks 'the C tests (no C compiler): gcc or clang'
-elif why=$(tests/private-host true 2>&1); then
-	tests/integration/nss/quick.sh || found 'a C test'
-else
-	lacks "the C tests (${why#private-host: })"
-fi
+module() {
+	local compiler=${CC:-cc} why
+	if ! command -v "$compiler" >/dev/null; then
+		lacks 'the C tests (no C compiler): gcc or clang'
+	elif why=$(tests/private-host true 2>&1); then
+		tests/integration/nss/quick.sh
+	else
+		lacks "the C tests (${why#private-host: })"
+	fi
+}
 
-[ -z "$missing" ] || printf 'Left out here, and what supplies it:\n%s' "$missing"
-step 'done'
+start=$(date +%s)
+names=() jobs=()
+begin() { # begin NAME COMMAND: starts a step, whose output is shown when it has ended
+	"$2" >"$out/$2" 2>&1 &
+	jobs+=($!)
+	names+=("$1:$2")
+}
+words() { tests/words.sh; }
+vet() { go vet ./...; }
+staticcheck() { go tool -modfile=tools/go.mod staticcheck ./...; }
+
+begin 'unit tests, without the slow ones' unit_tests
+begin 'gofmt' formatted
+begin 'words and widths' words
+begin 'the module in a real process' module
+begin 'go vet' vet
+begin 'staticcheck' staticcheck
+
+fail=0
+# In the order in which they end, but the unit tests last.
+for i in 1 2 3 4 5 0; do
+	wait "${jobs[$i]}"
+	status=$?
+	printf '== %s (after %s s)\n' "${names[$i]%%:*}" "$(($(date +%s) - start))"
+	cat "$out/${names[$i]#*:}"
+	[ "$status" -eq 0 ] || { echo "check: ${names[$i]%%:*} found faults" >&2; fail=1; }
+done
+[ ! -s "$out/missing" ] || { echo 'Left out here, and what supplies it:'; cat "$out/missing"; }
+printf '== done (after %s s)\n' "$(($(date +%s) - start))"
 exit $fail

@@ -63,7 +63,11 @@ func TestAFleetKeepsItsPromisesWhateverHappens(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(1000))
 	const length = 1000
 	histories := 1000
-	if raceDetector || testing.Short() {
+	switch {
+	case testing.Short():
+		histories = 8
+		t.Logf("%d histories of 1000 by -short", histories)
+	case raceDetector:
 		histories = 40
 		t.Logf("%d histories of 1000: the million events of all take most of a minute", histories)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/iam"
 	"github.com/nss-iam/nss-iam/tests/emulator"
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 // wantText checks an error's text: one line with all the words.
@@ -200,6 +201,7 @@ func TestAnEndpointThatTakesConnectionsAndSaysNothingEndsInSeconds(t *testing.T)
 
 // The SDK waits longer between two attempts than the call may take.
 func TestACallWhoseTimeEndsBetweenAttemptsSaysWhatTheLastOneMet(t *testing.T) {
+	unmet.Long(t, "the time of a call is waited for")
 	isolate(t)
 	for kind, want := range map[string]error{emulator.Throttle: awsapi.ErrThrottled, emulator.Failure: awsapi.ErrService} {
 		e := start(t, emulator.Options{Company: company})

@@ -16,6 +16,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/tests/emulator"
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 // slowByItem passes requests on, and takes a time for each item that they ask
@@ -54,6 +55,7 @@ func slowByItem(t *testing.T, e *emulator.Emulator, perItem time.Duration) (endp
 
 // An IAM that is slow is asked for less at a time, and remembered to be slow.
 func TestPagesBecomeSmallerUntilTheyComeInTime(t *testing.T) {
+	unmet.Long(t, "pages that come too late are waited for")
 	isolate(t)
 	e := start(t, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 600})})
 	o := quick(e)

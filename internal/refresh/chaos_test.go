@@ -89,6 +89,7 @@ func TestEveryFaultAtEveryCallLeavesACompleteState(t *testing.T) {
 // many kilobytes: whatever is written, wherever it ends, the files served are
 // those of before or those of after.
 func TestAFullDiskLeavesACompleteState(t *testing.T) {
+	unmet.Long(t, "the disk is filled at each of its steps")
 	unmet.Root(t, "only root can mount a small file system")
 	if os.Getenv("NSS_IAM_TEST_OWN_MOUNTS") == "" {
 		// Mounts of its own, which end with the process.

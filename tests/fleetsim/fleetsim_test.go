@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 // small is a world that a test can afford.
@@ -45,6 +47,7 @@ func TestAChangeReachesEveryHostInTime(t *testing.T) {
 }
 
 func TestAskingIAMFromEveryHostEndsInThrottling(t *testing.T) {
+	unmet.Long(t, "thousands of hosts are simulated")
 	for _, mode := range []string{"classic scripts", "iam", "iam, bulk"} {
 		if r := Simulate(small(2000), mode); r.Refused < 0.2 {
 			t.Errorf("%s with 2,000 hosts: only %v throttled", mode, r.Refused)

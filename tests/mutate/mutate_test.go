@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 // commandDecide is a program with a bound, and testOfIt notices one change of it only.
@@ -36,6 +38,7 @@ func TestYoung(t *testing.T) {
 )
 
 func TestTheStandInSaysWhatBecameOfAChange(t *testing.T) {
+	unmet.Long(t, "go is run for each change")
 	goCommand, err := exec.LookPath("go")
 	if err != nil {
 		t.Fatal(err)
