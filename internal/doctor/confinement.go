@@ -64,12 +64,12 @@ func (e *examination) denials(ctx context.Context) {
 		return
 	}
 	last := denied[len(denied)-1]
-	mend := installModule
+	fix := installModule
 	if strings.Contains(last, "apparmor") {
-		mend = reloadAppArmor
+		fix = reloadAppArmor
 	}
 	e.add(Broken, "confinement", fmt.Sprintf("%d accesses to our files were denied since the boot, the last: %.300s", len(denied), last),
-		"confined programs do not know IAM users", mend)
+		"confined programs do not know users of the directory", fix)
 }
 
 var (

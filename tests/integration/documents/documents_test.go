@@ -98,7 +98,7 @@ func TestEveryCommandInTheDocumentsWorks(t *testing.T) {
 }
 
 const (
-	// folder is where the reader has the repository, on the own machine.
+	// folder is where the reader has the repository, on the reader's machine.
 	folder = "/root/src/nss-iam"
 	// checkout is where that is on the instance's disk: the documents know nothing of it.
 	checkout = "/srv/laptop"

@@ -172,7 +172,7 @@ func (s *site) start() {
 	s.Eventually("the daemon answers", time.Minute, func() bool { return s.Try("test", "-S", socket).Code == 0 })
 }
 
-// hire adds a person, whom new processes and these witnesses must learn of.
+// hire adds a person. New processes and these witnesses must learn of the person.
 func (s *site) hire(witnesses ...*testbed.Process) {
 	s.t.Helper()
 	s.hired++
