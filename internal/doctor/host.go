@@ -38,7 +38,7 @@ func (e *examination) library(ctx context.Context) {
 	}
 	want := fmt.Sprintf("%s:*:%d:", name, e.Served.UID)
 	if got, err := e.Host.Run(ctx, "getent", "-s", "passwd:iam", "passwd", name); err != nil || !strings.HasPrefix(got, want) {
-		e.add(Broken, "library", fmt.Sprintf("the module does not answer for %q: %s", name, answered(got, err)), "no program knows an IAM user", "ldconfig; ldd "+found[0])
+		e.add(Broken, "library", fmt.Sprintf("the module does not answer for %q: %s", name, answered(got, err)), "no program knows a user of the directory", "ldconfig; ldd "+found[0])
 		return
 	}
 	e.good("library", "the module answers")
@@ -148,9 +148,9 @@ func (e *examination) aws(ctx context.Context) {
 			e.good("source", a.What)
 			continue
 		}
-		what, mend, _ := strings.Cut(a.Err.Error(), "; ")
-		if mend == "" {
-			mend = "the message names what is missing"
+		what, fix, _ := strings.Cut(a.Err.Error(), "; ")
+		if fix == "" {
+			fix = "the message names what is missing"
 		}
 		e.add(Broken, "source", what, "this is needed by the configuration ("+a.What+")", fix)
 	}
