@@ -257,7 +257,7 @@ func (d *daemon) reload() {
 		d.log.Error("reload failed, keeping the previous configuration", "error", err)
 		return
 	}
-	d.log.Info("configuration read anew", "config", d.configFile)
+	d.log.Info("configuration read again", "config", d.configFile)
 	d.learn(func(l *live) { *l = live{} })
 	if d.current() != nil {
 		d.restore()
