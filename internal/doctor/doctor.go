@@ -72,6 +72,7 @@ func Examine(ctx context.Context, p Input) []Finding {
 	e.snapshot()
 	e.hybridNode()
 	e.subids()
+	e.lastlog()
 	e.aws(ctx)
 	e.clock(ctx)
 	e.selinux(ctx)

@@ -95,3 +95,16 @@ func TestSubordinateIdsThatOverlapDirectoryUsers(t *testing.T) {
 		})
 	}
 }
+
+func TestALastlogOfHolesIsNamed(t *testing.T) {
+	for size, want := range map[int64]string{0: "", 292 * 60000: "", 292 * 2001000001: Warning} {
+		p, _ := healthy(t)
+		put(t, p, map[string]string{"/var/log/lastlog": ""})
+		if err := os.Truncate(p.Host.Root+"/var/log/lastlog", size); err != nil {
+			t.Fatal(err)
+		}
+		if state, text := found(p, "lastlog"); state != want {
+			t.Errorf("of %d bytes: %q: %s", size, state, text)
+		}
+	}
+}

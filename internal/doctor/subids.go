@@ -7,6 +7,22 @@ import (
 	"strings"
 )
 
+// lastlogLimit is the apparent size from which lastlog is worth a word: what
+// uids of local people make is below.
+const lastlogLimit = 100 << 30
+
+// lastlog looks at the file that has a record at the place of each uid, and
+// holes between them.
+func (e *examination) lastlog() {
+	info, err := os.Stat(e.Host.Root + "/var/log/lastlog")
+	if err != nil || info.Size() < lastlogLimit {
+		return
+	}
+	e.add(Warning, "lastlog", fmt.Sprintf("/var/log/lastlog appears to have %d GB", info.Size()/1_000_000_000),
+		"it has holes in place of uids that never logged in; a backup that reads them takes as long as for that much, and may write it",
+		`have backups keep holes, or do without the file: "lastlog" in docs/operations.md`)
+}
+
 // subids looks for ranges of further uids and gids, which rootless containers
 // use, that overlap the numbers of directory users.
 func (e *examination) subids() {
