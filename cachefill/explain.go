@@ -54,7 +54,7 @@ func explainCommand(o *options) *cobra.Command {
 // explain asks the daemon, or reads what the last refresh remembered.
 func explain(cmd *cobra.Command, o *options, name string) ([]refresh.Explanation, error) {
 	if !cmd.Flags().Changed("config") {
-		ctx, cancel := context.WithTimeout(cmd.Context(), daemonPatience)
+		ctx, cancel := context.WithTimeout(cmd.Context(), statusPatience)
 		defer cancel()
 		var all []refresh.Explanation
 		body, err := control.Client{Path: socketPath}.Explain(ctx, name)
