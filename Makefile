@@ -19,7 +19,7 @@ SOCKET   ?= /run/nss-iam/cachefill.sock
 # the state of git, gets into a program.
 GOFLAGS_STATIC = -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION) -X main.cacheDir=$(CACHEDIR) -X main.socketPath=$(SOCKET)"
 
-.PHONY: build check test demo bench fuzz lint install deb rpm clean programs
+.PHONY: build check test vm-test demo bench fuzz lint install deb rpm clean programs
 
 build: $(BUILD)/libnss_iam.so.2 programs
 
@@ -49,6 +49,11 @@ check:
 # Everything: what is missing from the machine is installed (root) or named.
 test:
 	tests/run.sh
+
+# Kernels of their own, under emulation.
+vm-test: build
+	tests/setup.sh
+	$(GO) test -count=1 -v -parallel 2 -timeout 30m ./tests/vm
 
 bench: build
 	tests/bench.sh

@@ -1,0 +1,224 @@
+// Package vm boots nss-iam on kernels of its own: under SELinux and AppArmor that
+// enforce, over NFS between machines, and through power cuts. The machines are
+// emulated, so no hardware for virtualization is needed, and they see no network
+// but each other. It imports no internal package.
+package vm
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nss-iam/nss-iam/tests/testbed"
+	"github.com/nss-iam/nss-iam/tests/unmet"
+)
+
+// A tree is what tests/vm/tree made of a release.
+type tree string
+
+// release is the tree of a release of Debian. It needs qemu, and says so where there is none.
+func release(t *testing.T, name string) tree {
+	t.Helper()
+	unmet.Long(t, "it boots machines")
+	testbed.RequireArtefacts(t, "qemu-system-x86_64", "mke2fs", "debootstrap", "python3")
+	cmd := exec.Command(filepath.Join(testbed.Root(), "tests/vm/tree"), name)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("make the tree of %s: %v\n%s", name, err, stderr.String())
+	}
+	return tree(strings.TrimSpace(string(out)))
+}
+
+func (t tree) file(name string) string { return filepath.Join(string(t), name) }
+
+// A payload is a folder that becomes /opt/tour of a machine.
+type payload struct {
+	t   *testing.T
+	dir string
+}
+
+// pack begins a payload with what every tour needs: the package, the emulated
+// account and its company, people's keys, and the tour itself.
+func pack(t *testing.T, tour string) payload {
+	t.Helper()
+	p := payload{t, filepath.Join(t.TempDir(), "payload")}
+	if err := os.Mkdir(p.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tours := filepath.Join(testbed.Root(), "tests/vm/tours")
+	p.copy(filepath.Join(tours, tour), "run", 0o755)
+	p.copy(filepath.Join(tours, "lib.sh"), "lib.sh", 0o644)
+	for _, deb := range testbed.Pack(t, "deb", "0.2.0~vm") {
+		p.copy(deb, filepath.Base(deb), 0o644)
+	}
+	p.copy(filepath.Join(testbed.Build(), "iam-emulator"), "iam-emulator", 0o755)
+	company := testbed.Company{Groups: []testbed.Group{{Name: "developers"}, {Name: "admins"}}}
+	person := func(name string, groups ...string) {
+		key := testbed.NewKey(t, "ed25519", name)
+		p.write("key-"+name, key.Private, 0o600)
+		company.Users = append(company.Users, testbed.User{
+			Name: name, ID: "AIDA" + strings.ToUpper(name) + "0000000000AA", Groups: groups,
+			Keys: []testbed.IAMKey{{ID: "APKA" + strings.ToUpper(name) + "00000000001", Body: key.Public}},
+		})
+	}
+	person("alice", "developers")
+	person("carol", "developers", "admins")
+	seed, err := json.Marshal(company)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write("company.json", string(seed), 0o644)
+	root := testbed.NewKey(t, "ed25519", "root")
+	p.write("key-root", root.Private, 0o600)
+	p.write("key-root.pub", root.Public+"\n", 0o644)
+	return p
+}
+
+func (p payload) copy(from, to string, mode os.FileMode) {
+	p.t.Helper()
+	content, err := os.ReadFile(from)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.write(to, string(content), mode)
+}
+
+func (p payload) write(name, content string, mode os.FileMode) {
+	p.t.Helper()
+	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(content), mode); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// disk is the payload as a disk: a tar file.
+func (p payload) disk() string {
+	p.t.Helper()
+	name := p.dir + ".tar"
+	if out, err := exec.Command("tar", "-C", p.dir, "--owner=0", "--group=0", "-cf", name, ".").CombinedOutput(); err != nil {
+		p.t.Fatalf("pack the tour: %v\n%s", err, out)
+	}
+	return name
+}
+
+// A machine is what is booted.
+type machine struct {
+	tree    tree
+	payload string   // the tour's disk
+	append  string   // further words for the kernel
+	args    []string // further arguments of qemu
+	memory  string   // megabytes
+	wired   bool     // to others, so that its time is theirs
+}
+
+// A guest is a machine that runs.
+type guest struct {
+	t               *testing.T
+	name            string
+	console, report string // files
+	process         *os.Process
+	done            chan struct{} // closed when it has ended
+}
+
+// boot starts a machine. Its root is a layer over the tree's disk that ends with it.
+func (m machine) boot(t *testing.T, name string) *guest {
+	t.Helper()
+	dir := t.TempDir()
+	g := &guest{t: t, name: name, console: filepath.Join(dir, "console"), report: filepath.Join(dir, "report"), done: make(chan struct{})}
+	args := append([]string{"-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1", "-m", m.memory,
+		"-nodefaults", "-no-user-config", "-display", "none", "-serial", "file:" + g.console, "-serial", "file:" + g.report,
+		"-kernel", m.tree.file("vmlinuz"), "-initrd", m.tree.file("initrd"),
+		"-append", "root=/dev/vda rw console=ttyS0 quiet panic=-1 " + m.append,
+		"-drive", "file=" + m.tree.file("disk.img") + ",format=raw,if=virtio,snapshot=on",
+		"-drive", "file=" + m.payload + ",format=raw,if=virtio,readonly=on"}, m.args...)
+	if !m.wired {
+		// A machine's time is what it has computed: where this machine is busy no time
+		// limit in it is reached sooner, and a wait for the next minute takes none of ours.
+		args = append(args, "-icount", "shift=2,sleep=off", "-rtc", "clock=vm")
+	}
+	cmd := exec.Command("nice", args...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir) // for the layer
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go func() {
+		// Linux ends the child with the thread that began it.
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // what the guest reports says how it went
+			close(g.done)
+		}
+	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	g.process = cmd.Process
+	t.Cleanup(func() {
+		g.kill()
+		if t.Failed() {
+			t.Logf("%s: qemu: %s\nconsole:\n%s\nreport:\n%s", name, said.String(), tail(g.console, 150), tail(g.report, 200))
+		}
+	})
+	return g
+}
+
+// kill ends the machine as a power cut does: what it did not hand to its disk is lost.
+func (g *guest) kill() {
+	_ = g.process.Kill() // it may have ended
+	<-g.done
+}
+
+// tail is the end of a file.
+func tail(name string, lines int) string {
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.ReplaceAll(string(content), "\r", ""), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// lines are those that the guest has reported so far.
+func (g *guest) lines() []string {
+	content, _ := os.ReadFile(g.report) // qemu makes it
+	return strings.Split(strings.ReplaceAll(string(content), "\r", ""), "\n")
+}
+
+// passed waits until the machine has switched itself off, and fails the test for
+// each check that failed. A tour that did not come to its end has failed.
+func (g *guest) passed(limit time.Duration) {
+	g.t.Helper()
+	select {
+	case <-g.done:
+	case <-time.After(limit):
+		g.t.Errorf("%s has not ended in %v", g.name, limit)
+		g.kill()
+	}
+	ended := ""
+	n := 0
+	for _, line := range g.lines() {
+		if why, bad := strings.CutPrefix(line, "not ok "); bad {
+			g.t.Errorf("%s: %s", g.name, why)
+		} else if strings.HasPrefix(line, "ok ") {
+			n++
+			g.t.Logf("%s: %s", g.name, line)
+		} else if strings.HasPrefix(line, "end ") {
+			ended = line
+		}
+	}
+	if want := fmt.Sprintf("end %d", n); !g.t.Failed() && ended != want {
+		g.t.Errorf("%s: the tour did not come to its end: %q, want %q", g.name, ended, want)
+	}
+}
