@@ -73,7 +73,9 @@ func expel(cmd *cobra.Command, o *options, name string, anyway bool) error {
 	}
 	// The keys of somebody who is out are not kept: what is known before counts.
 	before, _ := explain(cmd, o, name)
+	stop := sayWaiting(cmd, o)
 	all, err := refreshAndExplain(cmd, o, c, name, log)
+	stop()
 	// An answer without anybody, as where the last person goes, is believed when
 	// removal.confirm of them came in a row.
 	for n := 1; n < c.Removal.Confirm && err != nil && strings.Contains(err.Error(), accounts.ErrEmptyAnswer.Error()); n++ {

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/config"
@@ -28,6 +30,7 @@ type hostView struct {
 	last        *report // the last refresh, where it is known
 	daemon      health.Daemon
 	facts       health.Facts
+	unseen      bool // the caller may read nss.db, and no more
 }
 
 // lookAt reads what can be known of a configuration. A configuration that is wrong
@@ -46,8 +49,11 @@ func lookAt(ctx context.Context, configFile string) (hostView, error) {
 	r, err := readReport(dir)
 	if err == nil {
 		v.last = &r
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
 		return v, err
+	}
+	if os.Geteuid() != 0 && strings.Contains(v.served.KeysError, fs.ErrPermission.Error()) {
+		v.served.KeysError, v.unseen = "", true // for root and the helpers alone: no fault
 	}
 	if isHostsOwn(configFile) {
 		v.daemon = health.Silent
@@ -78,7 +84,13 @@ func lookAt(ctx context.Context, configFile string) (hostView, error) {
 }
 
 // findings are what health says of it.
-func (v hostView) findings() []health.Finding { return health.Examine(v.facts) }
+func (v hostView) findings() []health.Finding {
+	all := health.Examine(v.facts)
+	if v.unseen { // what is not known of keys and refreshes is no fault
+		all = slices.DeleteFunc(all, func(f health.Finding) bool { return f.Check == "refresh" || f.Check == "keys" })
+	}
+	return all
+}
 
 // factsOf collects what health judges, but for the daemon and its unit.
 func factsOf(c config.Config, s served, r *report, now time.Time) health.Facts {

@@ -44,7 +44,9 @@ func importCommand(o *options) *cobra.Command {
 				text += "\n# To be corrected by hand:\n# " + strings.ReplaceAll(err.Error(), "\n", "\n# ") + "\n"
 				whole = false
 			}
+			stop := sayWaiting(cmd, o)
 			plan, planErr := planOf(cmd.Context(), s, c)
+			stop()
 			if planErr != nil {
 				plan = fmt.Sprintf("# No plan for the users' numbers: %v\n", planErr)
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -107,7 +108,11 @@ func answer(out *output, cmd *cobra.Command, err error, stderr io.Writer) int {
 	switch {
 	case err == nil, errors.Is(err, errNo):
 	case errors.As(err, &job):
-		_, _ = fmt.Fprintf(stderr, "%s%s: %v\n", priority(stderr), ownName, err)
+		remedy := ""
+		if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+			remedy = "; run it with sudo"
+		}
+		_, _ = fmt.Fprintf(stderr, "%s%s: %v%s\n", priority(stderr), ownName, err, remedy)
 	default:
 		_, _ = fmt.Fprintf(stderr, "%s: %v\nTry \"%s --help\".\n", ownName, err, cmd.CommandPath())
 	}

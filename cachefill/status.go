@@ -49,7 +49,7 @@ func statusCommand(o *options) *cobra.Command {
 
 // statusOf makes a status of what was seen.
 func statusOf(v hostView) status {
-	s := status{served: v.served, Daemon: v.daemon == health.Answers, Stale: v.facts.Slow, Last: v.last, Health: v.findings(), facts: v.facts}
+	s := status{served: v.served, Daemon: v.daemon == health.Answers, Stale: v.facts.Slow, Last: v.last, Health: v.findings(), facts: v.facts, unseen: v.unseen}
 	if s.Stale != "" {
 		s.Stale += "; " + v.facts.SlowRemedy
 	}
@@ -65,6 +65,7 @@ type status struct {
 
 	Health []health.Finding // what is good, and what is not
 	facts  health.Facts
+	unseen bool
 }
 
 func (s status) print(w io.Writer) error {
@@ -87,7 +88,9 @@ func (s status) print(w io.Writer) error {
 	} else {
 		row("nss.db", "%s", s.NSSError)
 	}
-	if s.Keys != nil {
+	if s.unseen {
+		row("keys.db", "only root may see more; run it with sudo")
+	} else if s.Keys != nil {
 		row("keys.db", "generation %d, changed %s", s.Keys.Generation, ago(s.Keys.Written))
 	} else {
 		row("keys.db", "%s", s.KeysError)
@@ -98,7 +101,8 @@ func (s status) print(w io.Writer) error {
 	if s.Stale != "" {
 		row("sweep", "%s", s.Stale)
 	}
-	if r := s.Last; r == nil {
+	if r := s.Last; r == nil && s.unseen {
+	} else if r == nil {
 		row("last refresh", "none since this host booted")
 		if t := s.facts.Success; !t.IsZero() {
 			row("last good refresh", "%s", ago(t))
