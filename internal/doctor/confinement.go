@@ -13,9 +13,20 @@ import (
 )
 
 const (
-	installModule  = "/usr/share/nss-iam/selinux/build /root/nss_iam.pp && semodule -i /root/nss_iam.pp && restorecon -R /var/lib/nss-iam /run/nss-iam /usr/libexec/nss-iam"
+	buildModule    = "/usr/share/nss-iam/selinux/build /root/nss_iam.pp && semodule -i /root/nss_iam.pp && " + relabel
+	installModule  = "dnf install nss-iam-selinux && " + relabel
+	relabel        = "restorecon -R /var/lib/nss-iam /run/nss-iam /usr/libexec/nss-iam"
 	reloadAppArmor = "systemctl reload apparmor"
 )
+
+// policyModule is the command that brings our policy module: where there are rpms it
+// comes compiled.
+func (e *examination) policyModule() string {
+	if _, err := os.Stat(filepath.Join(e.Host.Root, "/usr/bin/dnf")); err == nil {
+		return installModule
+	}
+	return buildModule
+}
 
 // selinux says before the first login what an enforcing policy would refuse.
 func (e *examination) selinux(ctx context.Context) {
@@ -27,7 +38,7 @@ func (e *examination) selinux(ctx context.Context) {
 	for path, want := range map[string]string{e.CacheDir: "nss_iam_cache_t", hostsetup.AccountHelper: "nss_iam_account_exec_t"} {
 		if label, err := e.Host.Run(ctx, "stat", "-L", "-c", "%C", path); err != nil || typeOf(strings.TrimSpace(label)) != want {
 			e.add(Broken, "selinux", fmt.Sprintf("%q has the SELinux label %.100q, and needs the type %s%s", path, strings.TrimSpace(label), want, errorText(err)),
-				"SELinux enforces, and keeps confined programs from the users and their keys", installModule)
+				"SELinux enforces, and keeps confined programs from the users and their keys", e.policyModule())
 		}
 	}
 	if e.HomesByPAM && !e.Host.HelpedMkhomedir() {
@@ -64,7 +75,7 @@ func (e *examination) denials(ctx context.Context) {
 		return
 	}
 	last := denied[len(denied)-1]
-	fix := installModule
+	fix := e.policyModule()
 	if strings.Contains(last, "apparmor") {
 		fix = reloadAppArmor
 	}

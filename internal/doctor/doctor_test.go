@@ -173,6 +173,12 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 			p.HomesByPAM = false
 			a["stat -L"] = "system_u:object_r:var_lib_t:s0\n"
 		}, "selinux", "semodule -i"},
+		{"an enforcing SELinux without our module, where there are rpms", func(p *Input, a map[string]string) {
+			enforce(p.Host.Root)
+			p.HomesByPAM = false
+			a["stat -L"] = "system_u:object_r:var_lib_t:s0\n"
+			_ = os.WriteFile(p.Host.Root+"/usr/bin/dnf", nil, 0o755)
+		}, "selinux", "dnf install nss-iam-selinux && restorecon"},
 		{"homes that an enforcing SELinux lets nobody make", func(p *Input, a map[string]string) {
 			enforce(p.Host.Root)
 			labeled(a)
