@@ -12,6 +12,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/iam"
+	"github.com/nss-iam/nss-iam/internal/identitycenter"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
 )
 
@@ -19,9 +20,10 @@ import (
 // They ask nobody yet. A further directory is a package of its own and a line
 // here.
 var openers = map[string]func(openOptions) (sources, error){
-	"iam":  openIAM,
-	"s3":   openSnapshot,
-	"file": openSnapshot,
+	"iam":             openIAM,
+	"identity-center": openIdentityCenter,
+	"s3":              openSnapshot,
+	"file":            openSnapshot,
 }
 
 // keyRemedies has, for each source.kind, what a user without a key is to do. The
@@ -65,17 +67,27 @@ func openSources(c config.Config, held directory.Origin, log *slog.Logger) (sour
 func openIAM(o openOptions) (sources, error) {
 	c := o.config
 	s := iam.NewSource(iam.Options{
-		Options: awsapi.Options{
-			Region:     c.Source.Region,
-			Endpoint:   c.Source.Endpoint,
-			AssumeRole: c.Source.AssumeRole,
-			ExternalID: c.Source.ExternalID,
-			Rate:       c.Source.Rate,
-		}, PathPrefix: c.Source.PathPrefix, Bulk: c.Source.Bulk, BulkTags: c.Publish.URL != "",
+		Options: callerOf(c), PathPrefix: c.Source.PathPrefix, Bulk: c.Source.Bulk, BulkTags: c.Publish.URL != "",
 	})
 	return sources{
 		directory: s, users: s, instanceTag: s.InstanceTag, stats: s.Stats, what: "users, groups and members",
 	}, nil
+}
+
+func openIdentityCenter(o openOptions) (sources, error) {
+	c := o.config
+	s := identitycenter.NewSource(identitycenter.Options{Options: callerOf(c), Store: c.Source.IdentityStore, NameFrom: c.Accounts.NameFrom})
+	return sources{
+		directory: s, users: s, instanceTag: s.InstanceTag, stats: s.Stats, what: "people, groups and memberships", whole: true,
+	}, nil
+}
+
+// callerOf is how a configuration's source talks with AWS.
+func callerOf(c config.Config) awsapi.Options {
+	return awsapi.Options{
+		Region: c.Source.Region, Endpoint: c.Source.Endpoint,
+		AssumeRole: c.Source.AssumeRole, ExternalID: c.Source.ExternalID, Rate: c.Source.Rate,
+	}
 }
 
 // openSnapshot makes the sources of a host that reads a snapshot: about one

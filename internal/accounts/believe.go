@@ -22,11 +22,7 @@ type missingGroup struct {
 func (p *plan) nameGroups() error {
 	pol := &p.in.Policy
 	p.known = p.knownGroups()
-	here := make(map[string]string, len(p.in.Directory.Groups))
-	for i := range p.in.Directory.Groups {
-		g := &p.in.Directory.Groups[i]
-		here[fold(g.Name)] = g.ID
-	}
+	here := p.meant()
 	absent := make(map[string]bool, len(p.in.Directory.Missing))
 	for _, name := range p.in.Directory.Missing {
 		absent[fold(name)] = true
@@ -40,6 +36,7 @@ func (p *plan) nameGroups() error {
 		id, exists := here[key]
 		was, seen := p.known[key]
 		switch {
+		case exists && id == "": // nobody can tell which group is meant
 		case exists && seen && was.ID != id && !p.in.AcceptGroups:
 			p.recreated[id] = was
 		case exists:
@@ -142,4 +139,58 @@ func checkBelieved(p *plan, c *principal) verdict {
 	}
 	return reject(GroupRecreated, fmt.Sprintf("the name %s was that of the group %s, and now %s has it; nobody has rights by it", quoted(c.directoryName), was.ID, c.id),
 		`if the new group is meant, run "iam-cachefill refresh --accept-groups"`)
+}
+
+// meant is the GroupId that each name of the policy stands for, by the folded
+// name. Where two groups differ by letter case only, it is the one that the
+// policy spells exactly so, else the one that the name stood for before. Where
+// that is not one group, it is "", and none of them gives a right.
+func (p *plan) meant() map[string]string {
+	groups := p.in.Directory.Groups
+	ids := make(map[string]string, len(groups))
+	rivals := map[string][]int{}
+	for i := range groups {
+		key := fold(groups[i].Name)
+		if _, taken := ids[key]; taken {
+			rivals[key] = append(rivals[key], i)
+			continue
+		}
+		ids[key] = groups[i].ID
+	}
+	p.unclear = map[string]bool{}
+	if len(rivals) == 0 {
+		return ids
+	}
+	spelled, named := map[string]bool{}, map[string]bool{}
+	for _, name := range p.in.Policy.groupNames() {
+		spelled[name], named[fold(name)] = true, true
+	}
+	for key := range rivals {
+		if !named[key] {
+			continue
+		}
+		var all, exact []string
+		for i := range groups {
+			if fold(groups[i].Name) != key {
+				continue
+			}
+			all = append(all, groups[i].ID)
+			if spelled[groups[i].Name] {
+				exact = append(exact, groups[i].ID)
+			}
+		}
+		ids[key] = ""
+		switch was, seen := p.known[key]; {
+		case len(exact) == 1:
+			ids[key] = exact[0]
+		case len(exact) == 0 && seen && slices.Contains(all, was.ID):
+			ids[key] = was.ID
+		}
+		for _, id := range all {
+			if id != ids[key] {
+				p.unclear[id] = true
+			}
+		}
+	}
+	return ids
 }

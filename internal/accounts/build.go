@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -100,6 +101,7 @@ type plan struct {
 	known       map[string]KnownGroup // what the history knows of groups that the policy names
 	believed    []KnownGroup          // for the next history
 	missing     []missingGroup
+	unclear     map[string]bool       // GroupIds of groups that share a name of the policy, and none of them is meant
 	recreated   map[string]KnownGroup // GroupId in the answer → the group that had the name before
 
 	fixed  []principal // iam-users, iam-sudo
@@ -188,6 +190,11 @@ func (p *plan) admit() {
 		}
 	}
 	sort.Slice(p.pending, func(i, j int) bool { return p.pending[i].UnixID < p.pending[j].UnixID })
+}
+
+// notTaken reports whether the source itself refused a user.
+func (p *plan) notTaken(id string) bool {
+	return slices.ContainsFunc(p.in.Directory.Refused, func(r directory.Refusal) bool { return r.ID == id })
 }
 
 // userIndex finds a user of the directory.

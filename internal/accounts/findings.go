@@ -11,7 +11,7 @@ func (p *plan) findings(groupVerdicts []verdict) []Finding {
 	var all []Finding
 	pins := map[string]bool{}
 	add := func(c *principal, found verdict) {
-		if found.reason == "" || found.reason == NoLogin {
+		if found.reason == "" || found.reason == NoLogin || found.reason == Disabled {
 			return
 		}
 		pins[c.id] = found.reason == PinRefused
@@ -25,6 +25,11 @@ func (p *plan) findings(groupVerdicts []verdict) []Finding {
 	}
 	for i := range p.groups {
 		add(&p.groups[i], groupVerdicts[len(p.fixed)+i])
+	}
+	for _, r := range p.in.Directory.Refused {
+		if p.user(r.ID) == nil {
+			all = append(all, Finding{Kind: "user", ID: r.ID, DirectoryName: r.Name, Reason: MemberGone, Detail: "the user " + r.Reason, Remedy: "remove the membership in the directory"})
+		}
 	}
 	all = append(all, p.groupFindings()...)
 	if h := p.heldBack; h != nil {

@@ -3,6 +3,7 @@ package accounts
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"strings"
 )
 
 // Names of the two groups that exist without the directory.
@@ -17,14 +18,32 @@ const (
 	domainUser  = "nss-iam/v1/user"
 	domainGroup = "nss-iam/v1/group"
 	domainFixed = "nss-iam/v1/fixed"
+
+	// Of ids with a hyphen, as UUIDs have it and AIDA… and AGPA… have not.
+	domainUserUUID  = "nss-iam/v1/uuid/user"
+	domainGroupUUID = "nss-iam/v1/uuid/group"
 )
 
 // UserUID is the uid, and private gid, of the user with this UserId.
 // docs/ids.md specifies it and has test vectors.
-func UserUID(id string, r Range) uint32 { return number(domainUser, id, r) }
+func UserUID(id string, r Range) uint32 {
+	return number(domainOf(id, domainUser, domainUserUUID), id, r)
+}
 
 // GroupGID is the gid of the group with this GroupId.
-func GroupGID(id string, r Range) uint32 { return number(domainGroup, id, r) }
+func GroupGID(id string, r Range) uint32 {
+	return number(domainOf(id, domainGroup, domainGroupUUID), id, r)
+}
+
+// domainOf chooses the domain by the form of the id, so that a number depends on
+// nothing but the id: not on which directory a host was told to read, nor on how
+// the id came to it.
+func domainOf(id, plain, uuid string) string {
+	if strings.Contains(id, "-") {
+		return uuid
+	}
+	return plain
+}
 
 // FixedGID is the gid of iam-users or iam-sudo.
 func FixedGID(name string, r Range) uint32 { return number(domainFixed, name, r) }

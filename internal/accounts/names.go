@@ -9,9 +9,9 @@ import (
 // maxName is the longest login or group name, in bytes (utmp, shadow-utils).
 const maxName = 32
 
-// unixNames writes in Unix names what IAM allows and Unix does not, as
-// aws-ec2-ssh does.
-var unixNames = strings.NewReplacer("+", ".plus.", "=", ".equal.", ",", ".comma.", "@", ".at.")
+// unixNames writes in Unix names what directories allow and Unix does not, as
+// aws-ec2-ssh does; it knew no spaces.
+var unixNames = strings.NewReplacer("+", ".plus.", "=", ".equal.", ",", ".comma.", "@", ".at.", " ", "-")
 
 // userName is the login name for a directory name. ok is false for a name
 // that cannot be served; name is then what it would have been.
@@ -31,7 +31,7 @@ func (p Policy) userName(iam string) (name string, bad verdict, ok bool) {
 // groupName is the Unix name for the directory name of a group, as userName is for users.
 func (p Policy) groupName(iam string) (name string, bad verdict, ok bool) {
 	name = iam
-	if strings.ContainsAny(name, "+=,@") {
+	if strings.ContainsAny(name, "+=,@ ") {
 		name = unixNames.Replace(name)
 	}
 	if p.Lowercase {

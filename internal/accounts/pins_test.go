@@ -45,7 +45,7 @@ func TestAFormerUserIsNamedByTheHostsOwnRules(t *testing.T) {
 	if got, ok = policy.Former("AIDAPINNED", "p", left); !ok || got.UnixID != 2001000007 {
 		t.Errorf("pinned: got %+v, %v", got, ok)
 	}
-	for _, name := range []string{"root", "12345", "a name", strings.Repeat("x", 33)} {
+	for _, name := range []string{"root", "12345", "a/name", strings.Repeat("x", 33)} {
 		if got, ok := policy.Former("AIDAGONE", name, left); ok {
 			t.Errorf("%q: got %+v, want none", name, got)
 		}

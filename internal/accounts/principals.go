@@ -21,6 +21,8 @@ type principal struct {
 	badName verdict // why the name cannot be served
 	invalid string  // why the directory name is none; "" for most
 
+	disabled bool // users: the directory suspends them
+
 	idOwner   *principal // who has the id: itself, in the end, or a senior
 	nameOwner *principal
 	rival     *principal // users: another who maps to the same login name
@@ -84,6 +86,9 @@ func (p *plan) gather() {
 		{kind: fixedGroup, id: SudoGroup, directoryName: SudoGroup, name: SudoGroup, wanted: true},
 	}
 	p.groups = make([]principal, len(d.Groups))
+	for id := range p.unclear {
+		invalid[id] = "has a name that another group has as well, but for letter case"
+	}
 	for i := range d.Groups {
 		g := &d.Groups[i]
 		p.groups[i] = principal{kind: iamGroup, id: g.ID, directoryName: g.Name, created: g.Created, invalid: invalid[g.ID]}
@@ -91,7 +96,7 @@ func (p *plan) gather() {
 	p.users = make([]principal, len(d.Users))
 	for i := range d.Users {
 		u := &d.Users[i]
-		p.users[i] = principal{kind: iamUser, id: u.ID, directoryName: u.Name, created: u.Created, invalid: invalid[u.ID]}
+		p.users[i] = principal{kind: iamUser, id: u.ID, directoryName: u.Name, created: u.Created, invalid: invalid[u.ID], disabled: u.Disabled}
 		if p.in.Policy.ExpiresTag != "" {
 			p.users[i].expires, p.users[i].badTag = expiry(u.Tags, p.in.Policy.ExpiresTag)
 		}

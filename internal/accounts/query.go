@@ -12,11 +12,17 @@ import (
 // policy: each group that the policy names, once.
 func (p Policy) Query() directory.Query {
 	q := directory.Query{Publish: p.Publish, AllUsers: p.AllUsers, Tags: p.ExpiresTag != ""}
-	groups := slices.Concat(p.Login, p.Sudo, slices.Collect(maps.Keys(p.MapGroups)))
-	for _, names := range p.Shared {
-		groups = append(groups, names...)
-	}
+	groups := p.groupNames()
 	slices.SortFunc(groups, func(a, b string) int { return strings.Compare(directory.FoldName(a), directory.FoldName(b)) })
 	q.Groups = slices.CompactFunc(groups, directory.SameName)
 	return q
+}
+
+// groupNames are the names of groups that the policy has, as it spells them.
+func (p Policy) groupNames() []string {
+	names := slices.Concat(p.Login, p.Sudo, slices.Collect(maps.Keys(p.MapGroups)))
+	for _, of := range p.Shared {
+		names = append(names, of...)
+	}
+	return names
 }

@@ -154,13 +154,14 @@ func (p *plan) remove(active int) {
 }
 
 // stays reports whether a user that a rule refuses keeps the identity for as
-// long as the directory gives a login: only the name or a tag is in the way, and
+// long as the directory gives a login: only the name, a tag or a suspension is in
+// the way, and
 // the next change there puts it right. Nobody can make another former by a name.
 func (p *plan) stays(u *principal, reason Reason) bool {
 	switch reason {
 	case NameTaken:
 		return u.login != "" && u.rival != nil && u.nameOwner == u.rival
-	case NameReserved, NameInvalid, ExpiresTag:
+	case NameReserved, NameInvalid, ExpiresTag, Disabled:
 		return u.login != ""
 	}
 	return false

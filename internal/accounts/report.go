@@ -13,6 +13,7 @@ type Reason string
 const (
 	BadDirectoryName Reason = "directory-name"  // the name is none that a directory gives
 	NoLogin          Reason = "no-login"        // in no login group; not reported
+	Disabled         Reason = "disabled"        // suspended by the directory; not reported
 	Expired          Reason = "expired"         // the tag's end has come
 	ExpiresTag       Reason = "expires-tag"     // the tag cannot be read as a date
 	NameInvalid      Reason = "name-invalid"    // no Unix name
@@ -32,6 +33,7 @@ const (
 
 	GroupMissing   Reason = "group-missing"   // the policy names a known group that does not exist any more
 	GroupRecreated Reason = "group-recreated" // a known group's name belongs to another GroupId
+	MemberGone     Reason = "member-gone"     // a group still names a user who does not exist
 	LocalUse       Reason = "local-use"       // a local account has a served group as its primary group
 	KeysRefused    Reason = "keys-refused"    // the directory does not answer about the user's keys
 	RemovalsHeld   Reason = "removals-held"   // too many are pending removal to make them former

@@ -59,8 +59,14 @@ func (p *plan) judge(rules []rule, c *principal) verdict {
 	return verdict{}
 }
 
-func checkDirectoryName(_ *plan, c *principal) verdict {
-	if c.invalid != "" {
+func checkDirectoryName(p *plan, c *principal) verdict {
+	switch {
+	case c.invalid == "":
+	case p.unclear[c.id]:
+		return reject(NameTaken, "the group "+c.invalid+", and the configuration spells neither of the two, or both", "rename one of the two in the directory, or write the name in the configuration exactly as it is there; ids stay")
+	case p.notTaken(c.id):
+		return reject(NameInvalid, "the user "+c.invalid, "set it in the directory, or choose another accounts.name_from")
+	default:
 		return reject(BadDirectoryName, "the "+c.kind.String()+" "+c.invalid, "find out who answers in place of the directory: it gives no such name itself")
 	}
 	return verdict{}
@@ -74,6 +80,9 @@ func describeName(_ *plan, c *principal) string {
 }
 
 func checkLogin(_ *plan, c *principal) verdict {
+	if c.disabled {
+		return reject(Disabled, "is disabled in the directory", "enable the user there")
+	}
 	if c.login == "" {
 		return reject(NoLogin, "is in none of the login groups", "add the user to one of them in the directory, or a group of the user's to login.groups")
 	}

@@ -34,11 +34,11 @@ func (p *plan) shared(result *Result) map[string][]string {
 		for _, name := range p.in.Policy.Shared[account] {
 			for i := range p.groups {
 				g := &p.groups[i]
-				if _, recreated := p.recreated[g.id]; recreated || fold(g.directoryName) != fold(name) {
+				if _, recreated := p.recreated[g.id]; recreated || p.unclear[g.id] || fold(g.directoryName) != fold(name) {
 					continue
 				}
 				for _, id := range p.in.Directory.Groups[i].Members {
-					if u := p.user(id); u.invalid == "" && checkExpiry(p, u).reason == "" && !without[id] {
+					if u := p.user(id); u.invalid == "" && !u.disabled && checkExpiry(p, u).reason == "" && !without[id] {
 						ids = append(ids, id)
 					}
 				}

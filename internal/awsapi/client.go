@@ -38,6 +38,10 @@ type Options struct {
 	Service, Title string
 	JSON           bool
 
+	// ThrottledRemedy is what to do where the service refuses calls for their
+	// rate; "" is what helps with any service.
+	ThrottledRemedy string
+
 	// LargestPage is how many items a page may have at most, and SmallestPage
 	// how few are asked for after pages that took too long.
 	LargestPage, SmallestPage int32

@@ -244,6 +244,9 @@ func (c *Caller) try(ctx context.Context, op string, limit time.Duration, f func
 			failed.Remedy = "smaller pages are asked for next; if that does not help, " + failed.Remedy
 		}
 	}
+	if failed.Kind == ErrThrottled && c.options.ThrottledRemedy != "" {
+		failed.Remedy = c.options.ThrottledRemedy
+	}
 	if failed.Kind == ErrUnreachable && failed.Remedy == "" {
 		failed.Remedy = fmt.Sprintf("check that this host can connect to %s", c.endpoint)
 	}

@@ -36,6 +36,8 @@ func TestEveryCommentedExampleOfTheInstalledFileIsAccepted(t *testing.T) {
 		"trusted_keys": "kind = \"s3\"\nurl = \"s3://bucket/key\"\n",
 		"expires_tag":  "",
 
+		"identity_store": "kind = \"identity-center\"\n",
+
 		"publish.url":          "key = \"/k\"\n",
 		"publish.key":          "url = \"s3://bucket/key\"\n",
 		"publish.expires":      "url = \"s3://bucket/key\"\nkey = \"/k\"\n",
@@ -59,6 +61,9 @@ func TestEveryCommentedExampleOfTheInstalledFileIsAccepted(t *testing.T) {
 		text := "[" + section + "]\n" + with + strings.TrimPrefix(line, "# ") + "\n"
 		if m[1] == "expires_tag" {
 			text += "[source]\nbulk = true\n"
+		}
+		if m[1] == "name_from" {
+			text += "[source]\nkind = \"identity-center\"\n"
 		}
 		if _, err := Parse("example", []byte(text)); err != nil && !errors.Is(err, ErrNotConfigured) {
 			t.Errorf("%s: %v", strings.TrimSpace(line), err)
@@ -179,7 +184,7 @@ func TestEachFaultIsNamedWithItsPlace(t *testing.T) {
 		want       string // the whole error, or its beginning
 	}{
 		{"an unknown key with its likely meaning", "[source]\nrefesh = \"5m\"\n",
-			`f:2:1: key "source.refesh": no such key; [source] has assume_role, bulk, endpoint, external_id, kind, path_prefix, rate, refresh, region, trusted_keys, url; perhaps refresh was meant`},
+			`f:2:1: key "source.refesh": no such key; [source] has assume_role, bulk, endpoint, external_id, identity_store, kind, path_prefix, rate, refresh, region, trusted_keys, url; perhaps refresh was meant`},
 		{"an unknown section", "\n[logins]\ngroups = []\n", `f:2:2: key "logins": no such section; known are accounts, cache, ids, keys, login, metrics, publish, removal, source, sudo, shared; perhaps login was meant`},
 		{"a key outside any section", "groups = [\"a\"]\n", `f:1:1: key "groups": no such section`},
 		{"a section that is a value", "login = true\n", `f:1:1: key "login": is a true or false, not a section; write [login] on a line of its own and its keys below`},
@@ -190,7 +195,7 @@ func TestEachFaultIsNamedWithItsPlace(t *testing.T) {
 		{"a tag key that metadata cannot show", "[login]\ngroups_tag = \"a/b\"\n", `f:2:1: key "login.groups_tag": "a/b" is not a tag key that instance metadata can show`},
 		{"a reserved tag key", "[sudo]\ngroups_tag = \"aws:x\"\n", `f:2:1: key "sudo.groups_tag": "aws:x" is reserved by AWS`},
 		{"a string for true", "[login]\nall_users = \"yes\"\n", `f:2:1: key "login.all_users": is a string, not true or false; write it as all_users = true`},
-		{"an unknown kind", "[source]\nkind = \"ldap\"\n", `f:2:1: key "source.kind": "ldap" is not known; write one of "iam", "s3", "file"`},
+		{"an unknown kind", "[source]\nkind = \"ldap\"\n", `f:2:1: key "source.kind": "ldap" is not known; write one of "iam", "identity-center", "s3", "file"`},
 		{"s3 without an address", "[source]\nkind = \"s3\"\ntrusted_keys = [\"k\"]\n", `f:2:1: key "source.kind": "s3" needs the address of a snapshot; add url = "s3://bucket/key"`},
 		{"s3 without keys", "[source]\nkind = \"s3\"\nurl = \"s3://bucket/key\"\n", `f:2:1: key "source.kind": "s3" needs the keys that may sign the snapshot`},
 		{"a file address for s3", "[source]\nkind = \"s3\"\nurl = \"file:///x\"\ntrusted_keys = [\"k\"]\n", `f:3:1: key "source.url": "file:///x" does not fit kind = "s3"`},
@@ -237,7 +242,7 @@ func TestEachFaultIsNamedWithItsPlace(t *testing.T) {
 		{"a range of three", "[ids]\nrange = [70000, 80000, 90000]\n", `f:2:1: key "ids.range": has 3 numbers, not two`},
 		{"a pin out of range", "[ids]\npin = { \"AIDAA\" = 0 }\n", `f:2:9: key "ids.pin.AIDAA": 0 is not in the range 2001000000 to 2146999999`},
 		{"a number pinned twice", "[ids.pin]\nAIDAA = 2001000000\nAIDAB = 2001000000\n", `f:3:1: key "ids.pin.AIDAB": 2001000000 is pinned to "AIDAA" as well`},
-		{"a pin by name", "[ids]\npin = { alice = 2001000000 }\n", `f:2:9: key "ids.pin.alice": "alice" is not an IAM UserId or GroupId`},
+		{"a pin by name", "[ids]\npin = { alice = 2001000000 }\n", `f:2:9: key "ids.pin.alice": "alice" is not a UserId or GroupId`},
 		{"a pin that is text", "[ids]\npin = { AIDAA = \"2001000000\" }\n", `f:2:9: key "ids.pin.AIDAA": is a string, not a whole number`},
 		{"weak keys", "[keys]\nmin_rsa_bits = 512\n", `f:2:1: key "keys.min_rsa_bits": 512 is not in 1024 to 16384`},
 		{"a key type that is none", "[keys]\ntypes = [\"ssh-dss\"]\n", `f:2:10: key "keys.types": "ssh-dss" is not a key type`},

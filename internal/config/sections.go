@@ -20,7 +20,7 @@ var sections map[string]map[string]func(*reader, value)
 func init() {
 	sections = map[string]map[string]func(*reader, value){
 		"source": {
-			"kind": func(r *reader, v value) { put(&r.config.Source.Kind)(v.oneOf("iam", "s3", "file")) },
+			"kind": func(r *reader, v value) { put(&r.config.Source.Kind)(v.oneOf("iam", "identity-center", "s3", "file")) },
 			"refresh": func(r *reader, v value) {
 				put(&r.config.Source.Refresh)(v.duration(minRefreshSnapshot, 7*day, "", `"5m"`))
 			},
@@ -39,6 +39,9 @@ func init() {
 			"path_prefix": func(r *reader, v value) {
 				put(&r.config.Source.PathPrefix)(v.matching(pathPrefixForm, "an IAM path", `"/staff/", with a slash at both ends`))
 			},
+			"identity_store": func(r *reader, v value) {
+				put(&r.config.Source.IdentityStore)(v.matching(identityStoreForm, "the id of an identity store", `"d-1234567890", as "aws identitystore list-identity-stores" prints it`))
+			},
 			"url":          func(r *reader, v value) { put(&r.config.Source.URL)(readURL(v)) },
 			"trusted_keys": func(r *reader, v value) { put(&r.config.Source.TrustedKeys)(readTrustedKeys(v)) },
 		},
@@ -52,14 +55,14 @@ func init() {
 		},
 		"login": {
 			"groups": func(r *reader, v value) {
-				put(&r.config.Login.Groups)(v.list(iamGroupForm, "an IAM group name", `["developers"]`))
+				put(&r.config.Login.Groups)(v.list(groupForm, "a group name", `["developers"]`))
 			},
 			"groups_tag": func(r *reader, v value) { put(&r.config.Login.GroupsTag)(readInstanceTag(v, `"nss-iam:login"`)) },
 			"all_users":  func(r *reader, v value) { put(&r.config.Login.AllUsers)(v.flag()) },
 		},
 		"sudo": {
 			"groups": func(r *reader, v value) {
-				put(&r.config.Sudo.Groups)(v.list(iamGroupForm, "an IAM group name", `["admins"]`))
+				put(&r.config.Sudo.Groups)(v.list(groupForm, "a group name", `["admins"]`))
 			},
 			"groups_tag":   func(r *reader, v value) { put(&r.config.Sudo.GroupsTag)(readInstanceTag(v, `"nss-iam:sudo"`)) },
 			"end_sessions": func(r *reader, v value) { put(&r.config.Sudo.EndSessions)(v.flag()) },
@@ -68,6 +71,9 @@ func init() {
 			"shell": func(r *reader, v value) { put(&r.config.Accounts.Shell)(readPath(v, `"/bin/bash"`)) },
 			"home":  readHome,
 			"homes": func(r *reader, v value) { put(&r.config.Accounts.Homes)(v.oneOf("pam", "create", "none")) },
+			"name_from": func(r *reader, v value) {
+				put(&r.config.Accounts.NameFrom)(v.oneOf("user-name", "nick-name", "email"))
+			},
 			"strip_domains": func(r *reader, v value) {
 				put(&r.config.Accounts.StripDomains)(v.list(domainForm, "a domain", `["example.com"], without an @`))
 			},
@@ -133,22 +139,25 @@ func put[T any](place *T) func(T, bool) {
 // Names as AWS allows them. Where the service's own pattern is \w, only ASCII
 // is meant here.
 var (
-	iamGroupForm   = newForm(`^[A-Za-z0-9_+=,.@-]{1,128}$`)
-	regionForm     = newForm(`^[a-z]{2,5}(?:-[a-z0-9]{1,16}){1,4}$`)
-	roleForm       = newForm(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}$`)
-	externalIDForm = newForm(`^[A-Za-z0-9_+=,.@:/-]{2,}$`)
-	pathPrefixForm = newForm(`^/(?:[!-~]{1,510}/)?$`)
-	bucketForm     = newForm(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	trustedKeyForm = newForm(`^[!-~](?:[ -~]*[!-~])?$`)
-	domainForm     = newForm(`^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$`)
+	// Names of groups in any directory: what can be seen, with spaces inside.
+	groupForm         = newForm(`^[^\pC\pZ](?:[^\pC\p{Zl}\p{Zp}]*[^\pC\pZ])?$`)
+	iamGroupForm      = newForm(`^[A-Za-z0-9_+=,.@-]{1,128}$`)
+	regionForm        = newForm(`^[a-z]{2,5}(?:-[a-z0-9]{1,16}){1,4}$`)
+	roleForm          = newForm(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}$`)
+	externalIDForm    = newForm(`^[A-Za-z0-9_+=,.@:/-]{2,}$`)
+	pathPrefixForm    = newForm(`^/(?:[!-~]{1,510}/)?$`)
+	identityStoreForm = newForm(`^d-[0-9a-z]{10}$`)
+	bucketForm        = newForm(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	trustedKeyForm    = newForm(`^[!-~](?:[ -~]*[!-~])?$`)
+	domainForm        = newForm(`^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$`)
 	// Tag keys: IAM's by its API reference, an instance's by what instance
 	// metadata can show (EC2 user guide, Using_Tags).
 	iamTagForm      = newForm(`^[\p{L}\p{Z}\p{N}_.:/=+@-]{1,128}$`)
 	instanceTagForm = newForm(`^[A-Za-z0-9+=.,_:@-]{1,128}$`)
 	// What shadow-utils accepts as a name of a local account or group.
 	localNameForm = newForm(`^[A-Za-z_][A-Za-z0-9_.-]{0,30}[A-Za-z0-9_.$-]?$`)
-	principalForm = newForm(`^(?:(?:AIDA|AGPA)[A-Z0-9]{1,124}|iam-users|iam-sudo)$`)
-	patternForm   = newForm(`^[A-Za-z0-9_+=,.@*?\[\]^\\-]{1,256}$`)
+	principalForm = newForm(`^(?:(?:AIDA|AGPA)[A-Z0-9]{1,124}|(?:[0-9a-f]{10}-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|iam-users|iam-sudo)$`)
+	patternForm   = newForm(`^[^\pC\p{Zl}\p{Zp}]{1,256}$`)
 )
 
 func readInstanceTag(v value, example string) (string, bool) {
@@ -255,7 +264,7 @@ func readPatterns(r *reader, v value) {
 	const example = `["team-*"]`
 	put(&r.config.Accounts.PublishGroups)(v.each(example, func(element value, s string) bool {
 		if _, err := path.Match(s, "x"); err != nil || !patternForm.MatchString(s) {
-			element.listFault(quote(s)+" is not a pattern for IAM group names", "write the list as "+example+", with *, ? and [a-z]")
+			element.listFault(quote(s)+" is not a pattern for group names", "write the list as "+example+", with *, ? and [a-z]")
 			return false
 		}
 		return true
@@ -271,8 +280,8 @@ func readMapGroups(r *reader, v value) {
 	groups := make(map[string]string, len(table))
 	for _, iam := range sortedKeys(table) {
 		entry := v.at(iam, table[iam])
-		if !iamGroupForm.MatchString(iam) {
-			entry.fault(quote(iam)+" is not an IAM group name", "write it as "+example)
+		if !groupForm.MatchString(iam) {
+			entry.fault(quote(iam)+" is not a group name", "write it as "+example)
 			continue
 		}
 		if local, ok := entry.matching(localNameForm, "a name of a local group", example); ok {
@@ -338,7 +347,7 @@ func readPins(r *reader, v value) {
 	for _, id := range sortedKeys(table) {
 		entry := v.at(id, table[id])
 		if !principalForm.MatchString(id) {
-			entry.fault(quote(id)+" is not an IAM UserId or GroupId", `write the id that "iam-cachefill explain" shows (AIDA… or AGPA…), or iam-users or iam-sudo`)
+			entry.fault(quote(id)+" is not a UserId or GroupId", `write the id that "iam-cachefill explain" shows (AIDA… or AGPA… of IAM, a UUID of Identity Center), or iam-users or iam-sudo`)
 			continue
 		}
 		if n, ok := entry.number(0, math.MaxUint32, "pin = "+example); ok {

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,7 +26,7 @@ func (r *reader) shared(table map[string]any) {
 			entry.fault("would let IAM users log in as root", "remove it, or add allow_root = true to [shared] if that is meant")
 			continue
 		}
-		groups, ok := entry.list(iamGroupForm, "an IAM group name", example)
+		groups, ok := entry.list(groupForm, "a group name", example)
 		if ok && len(groups) == 0 {
 			entry.fault("names no group", "write it as "+example+", or remove it")
 		} else if ok {
@@ -48,7 +50,8 @@ func (r *reader) validate() {
 
 func (r *reader) checkSource() {
 	source := &r.config.Source
-	if source.Kind != "iam" {
+	r.checkKind()
+	if source.Snapshot() {
 		if !r.given["source.refresh"] {
 			source.Refresh = refreshSnapshot
 		}
@@ -62,16 +65,77 @@ func (r *reader) checkSource() {
 		}
 		return
 	}
-	if source.Refresh < minRefreshIAM && !r.faulty("source.refresh") {
-		r.fault(fmt.Sprintf("%q would ask IAM more often than it answers", FormatDuration(source.Refresh)), `write "30s" or more; keys are asked for at each login anyway`, "source", "refresh")
+	if source.Kind == "identity-center" && !r.given["source.refresh"] {
+		source.Refresh = refreshStore
 	}
-	for _, key := range []string{"url", "trusted_keys"} {
-		if r.given["source."+key] && !r.faulty("source.kind") {
-			r.fault(`has no effect with kind = "iam"`, `remove it, or set kind to "s3" or "file"`, "source", key)
-		}
+	if source.Refresh < minRefreshIAM && !r.faulty("source.refresh") {
+		r.fault(fmt.Sprintf("%q would ask %s more often than it answers", FormatDuration(source.Refresh), directoryTitles[source.Kind]),
+			`write "30s" or more; logins are asked about each time anyway`, "source", "refresh")
 	}
 	if source.ExternalID != "" && !r.given["source.assume_role"] {
 		r.fault("has no effect without assume_role", "add assume_role or remove it", "source", "external_id")
+	}
+}
+
+var directoryTitles = map[string]string{"iam": "IAM", "identity-center": "the Identity Store"}
+
+// kindKeys are keys that have an effect with some kinds of source alone.
+var kindKeys = []struct {
+	section, key string
+	kinds        []string
+	remedy       string
+}{
+	{"source", "url", []string{"s3", "file"}, `remove it, or set kind to "s3" or "file"`},
+	{"source", "trusted_keys", []string{"s3", "file"}, `remove it, or set kind to "s3" or "file"`},
+	{"source", "bulk", []string{"iam", "s3", "file"}, "remove it: Identity Center has no bulk read"},
+	{"source", "path_prefix", []string{"iam", "s3", "file"}, "remove it: Identity Center knows no paths"},
+	{"source", "identity_store", []string{"identity-center"}, `remove it, or set kind to "identity-center"`},
+	{"accounts", "name_from", []string{"identity-center"}, "remove it; where a snapshot is read, its publisher decides which attribute is the name"},
+	{"accounts", "expires_tag", []string{"iam", "s3", "file"}, "remove it: people of Identity Center have no tags"},
+	{"keys", "tag_prefix", []string{"iam", "s3", "file"}, "remove it: people of Identity Center have no tags"},
+}
+
+// checkKind finds keys that the kind of the source leaves without effect.
+func (r *reader) checkKind() {
+	if r.faulty("source.kind") {
+		return
+	}
+	for _, k := range kindKeys {
+		if r.given[k.section+"."+k.key] && !slices.Contains(k.kinds, r.config.Source.Kind) {
+			r.fault("has no effect with kind = "+quote(r.config.Source.Kind), k.remedy, k.section, k.key)
+		}
+	}
+	if r.config.Source.Kind != "iam" {
+		return
+	}
+	for _, list := range []struct {
+		section, key string
+		names        []string
+	}{
+		{"login", "groups", r.config.Login.Groups}, {"sudo", "groups", r.config.Sudo.Groups},
+	} {
+		r.checkIAMNames(list.names, list.section, list.key)
+	}
+	for _, name := range sortedKeys(r.config.Accounts.MapGroups) {
+		if !iamGroupForm.MatchString(name) {
+			r.fault(notIAM(name), iamAlphabet, "accounts", "map_groups", name)
+		}
+	}
+	for _, account := range sortedKeys(r.config.Shared) {
+		r.checkIAMNames(r.config.Shared[account], "shared", account)
+	}
+}
+
+const iamAlphabet = "IAM allows letters, digits and + = , . @ _ -, and 128 characters"
+
+func notIAM(name string) string { return quote(name) + " is not an IAM group name" }
+
+// checkIAMNames refuses names that only another directory than IAM can give.
+func (r *reader) checkIAMNames(names []string, path ...string) {
+	for i, name := range names {
+		if !iamGroupForm.MatchString(name) {
+			value{r, append(slices.Clone(path), strconv.Itoa(i)), name}.listFault(notIAM(name), iamAlphabet)
+		}
 	}
 }
 

@@ -26,6 +26,7 @@ type Origin struct {
 	Address    string
 	Account    string
 	Generation uint64 // grows with every answer of this address
+	Store      Store  `json:",omitzero"`  // of what was published, where it is of Identity Center
 	Digest     string `json:",omitempty"` // of what was signed; "": kept by a release that did not know
 }
 

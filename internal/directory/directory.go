@@ -13,17 +13,28 @@ import (
 // was asked for or an error, never a part.
 type Directory struct {
 	Account string  // the twelve-digit AWS account number; "" if unknown
+	Store   Store   `json:",omitzero"` // of IAM Identity Center; zero for IAM
 	Users   []User  // ascending by ID
 	Groups  []Group // ascending by ID
 	// Missing are names of groups that were asked for and that the directory
 	// says do not exist, ascending. It is an answer, not an outage.
 	Missing []string `json:",omitempty"`
+	// Refused are users and groups that the source itself cannot take as they are,
+	// ascending by ID. Those that are in Users or Groups are there to be named.
+	Refused []Refusal `json:",omitempty"`
 	// Others are users and groups of the same account that were not asked for.
 	// They are not served, and claim their ids all the same.
 	Others []Claimant `json:",omitempty"`
 	// Whole says that nobody of the account is missing from Users, Groups and
 	// Others together.
 	Whole bool `json:",omitempty"`
+}
+
+// A Store is the Identity Store that a directory was read from. It holds no SSH
+// keys.
+type Store struct {
+	ID     string `json:"id"`     // d-…
+	Region string `json:"region"` // the home region of Identity Center
 }
 
 // A Claimant is a user or group as far as its id and seniority go.
@@ -65,19 +76,25 @@ func (d Directory) Claimants() []Claimant {
 
 // A User is a user of the directory.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_User.html
+// https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_User.html
 type User struct {
-	ID      string // unique for ever, AIDA…; a user created again under the same name has another
-	Name    string // 1 to 64 of [A-Za-z0-9_+=,.@-], unique without regard to case
-	Path    string
-	Created time.Time
-	Tags    map[string]string // nil where the source does not read tags
+	ID string // unique for ever, AIDA… or a UUID; a user created again under the same name has another
+	// Name is, in IAM, 1 to 64 of [A-Za-z0-9_+=,.@-], unique without regard to
+	// case. In Identity Center it is the attribute that accounts.name_from names,
+	// up to 128 characters.
+	Name     string
+	Path     string
+	Created  time.Time         // zero where the directory does not say
+	Disabled bool              `json:",omitempty"` // the directory suspends the user: seen, and without rights
+	Tags     map[string]string // nil where the source does not read tags
 }
 
 // A Group is a group of the directory with its members.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_Group.html
+// https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_Group.html
 type Group struct {
-	ID      string // unique for ever, AGPA…
-	Name    string // 1 to 128 of [A-Za-z0-9_+=,.@-], unique without regard to case
+	ID      string // unique for ever, AGPA… or a UUID
+	Name    string // in IAM as a user's, up to 128; in Identity Center up to 1,024 characters, spaces too
 	Path    string
 	Created time.Time
 	Members []string // user IDs, ascending; every one is in Directory.Users

@@ -31,7 +31,7 @@ func TestAnAnswerThatCannotBeIAMsIsRefusedWhole(t *testing.T) {
 	}{
 		{"users out of order", func(d *Directory) { d.Users[0], d.Users[1] = d.Users[1], d.Users[0] }, `user "AIDAA" stands after "AIDAB"`},
 		{"a user twice", func(d *Directory) { d.Users[1] = d.Users[0] }, `user "AIDAA" stands in it twice`},
-		{"a user without an id", func(d *Directory) { d.Users[0].ID = "" }, `user "alice" has the id "", which IAM does not give`},
+		{"a user without an id", func(d *Directory) { d.Users[0].ID = "" }, `user "alice" has the id "", which no directory gives`},
 		{"an id with a space", func(d *Directory) { d.Users[2].ID = "AIDAC x" }, `has the id "AIDAC x"`},
 		{"an id without end", func(d *Directory) { d.Users[2].ID = "AIDAC" + strings.Repeat("x", 200) }, `has the id "AIDACxxx`},
 		{"groups out of order", func(d *Directory) { d.Groups[0], d.Groups[1] = d.Groups[1], d.Groups[0] }, `group "AGPAA" stands after "AGPAB"`},
@@ -65,7 +65,7 @@ func TestNamesThatIAMDoesNotGiveAreRefusedOneByOne(t *testing.T) {
 	}
 	want := []Refusal{
 		{"AIDAA", "alice\nroot", "has a character in its name that IAM does not allow"},
-		{"AIDAB", strings.Repeat("b", 65), "has a name of 65 bytes, and IAM allows 64"},
+		{"AIDAB", strings.Repeat("b", 65), "has a name of 65 characters, and IAM allows 64"},
 		{"AGPAA", "", "has no name"},
 	}
 	if !reflect.DeepEqual(refused, want) {

@@ -6,13 +6,14 @@ import (
 	"testing"
 )
 
-// The character sets are exactly IAM's. One character more is a name that some
+// The character sets are exactly IAM's, and ids may have the hyphens of a UUID.
+// One character more is a name that some
 // file, log or terminal reads in another way; one less locks out a user of IAM.
-func TestNamesAndIDsHaveTheCharactersOfIAMAndNoOthers(t *testing.T) {
+func TestNamesHaveTheCharactersOfIAMAndIDsThoseOfADirectory(t *testing.T) {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	for c := rune(0); c < 0x180; c++ {
-		wantName, wantID := strings.ContainsRune(letters+"_+=,.@-", c), strings.ContainsRune(letters+"_", c)
-		if got := nameProblem("a"+string(c), MaxUserName) == ""; got != wantName {
+		wantName, wantID := strings.ContainsRune(letters+"_+=,.@-", c), strings.ContainsRune(letters+"_-", c)
+		if got := iamForm.nameProblem("a"+string(c), false) == ""; got != wantName {
 			t.Errorf("a name with %q: accepted %v, want %v", c, got, wantName)
 		}
 		if got := validID("A" + string(c)); got != wantID {
@@ -25,11 +26,11 @@ func TestNamesAndIDsOfTheGreatestLengthAreAcceptedAndNoLonger(t *testing.T) {
 	with := func(userName, groupName, id string) Directory {
 		return Directory{Users: []User{{ID: id, Name: userName}}, Groups: []Group{{ID: id, Name: groupName}}}
 	}
-	longest := with(strings.Repeat("u", MaxUserName), strings.Repeat("g", MaxGroupName), strings.Repeat("I", MaxID))
+	longest := with(strings.Repeat("u", iamForm.user), strings.Repeat("g", iamForm.group), strings.Repeat("I", MaxID))
 	if refused, err := Validate(longest); err != nil || len(refused) > 0 {
 		t.Errorf("the greatest lengths: got %v, %v", refused, err)
 	}
-	names := with(strings.Repeat("u", MaxUserName+1), strings.Repeat("g", MaxGroupName+1), "I")
+	names := with(strings.Repeat("u", iamForm.user+1), strings.Repeat("g", iamForm.group+1), "I")
 	if refused, err := Validate(names); err != nil || len(refused) != 2 {
 		t.Errorf("longer names: got %v, %v; want two refusals", refused, err)
 	}

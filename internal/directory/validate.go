@@ -3,6 +3,7 @@ package directory
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -11,16 +12,13 @@ import (
 // what IAM says, and nothing may be concluded from it.
 var ErrMalformed = errors.New("malformed directory")
 
-// Lengths that IAM keeps, in characters.
+// MaxID is the longest id of IAM, in characters.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-const (
-	MaxUserName  = 64
-	MaxGroupName = 128
-	MaxID        = 128
-)
+const MaxID = 128
 
-// A Refusal is a user or group that cannot be one of IAM's, because of what
-// it is called. It is left out alone; the rest of the answer stands.
+// A Refusal is a user or group that cannot be one of its directory's, because of
+// what it is called, or of which the directory does not say enough. It is left
+// out alone; the rest of the answer stands.
 type Refusal struct {
 	ID     string
 	Name   string // as received: not to be shown unquoted
@@ -29,18 +27,25 @@ type Refusal struct {
 
 // Validate checks the order, uniqueness and completeness that a Directory
 // promises. The error wraps ErrMalformed. Users and groups with names outside
-// IAM's character set or lengths are returned one by one, ascending by ID,
-// users first.
+// their directory's character set or lengths are returned one by one, ascending
+// by ID, users first, after those that the source itself refused.
 func Validate(d Directory) ([]Refusal, error) {
-	var refused []Refusal
+	refused := slices.Clone(d.Refused)
+	named := make(map[string]bool, len(refused))
+	for _, r := range refused {
+		if !validID(r.ID) {
+			return nil, notGiven(r.Name, "refused entry", r.ID)
+		}
+		named[r.ID] = true
+	}
 	for i, u := range d.Users {
 		if i > 0 && d.Users[i-1].ID >= u.ID {
 			return nil, outOfOrder("user", u.ID, d.Users[i-1].ID)
 		}
 		if !validID(u.ID) {
-			return nil, fmt.Errorf("%w: user %.80q has the id %.80q, which IAM does not give", ErrMalformed, u.Name, u.ID)
+			return nil, notGiven(u.Name, "user", u.ID)
 		}
-		if reason := nameProblem(u.Name, MaxUserName); reason != "" {
+		if reason := formOf(u.ID).nameProblem(u.Name, false); reason != "" && !named[u.ID] {
 			refused = append(refused, Refusal{u.ID, u.Name, reason})
 		}
 	}
@@ -49,9 +54,9 @@ func Validate(d Directory) ([]Refusal, error) {
 			return nil, outOfOrder("group", g.ID, d.Groups[i-1].ID)
 		}
 		if !validID(g.ID) {
-			return nil, fmt.Errorf("%w: group %.80q has the id %.80q, which IAM does not give", ErrMalformed, g.Name, g.ID)
+			return nil, notGiven(g.Name, "group", g.ID)
 		}
-		if reason := nameProblem(g.Name, MaxGroupName); reason != "" {
+		if reason := formOf(g.ID).nameProblem(g.Name, true); reason != "" && !named[g.ID] {
 			refused = append(refused, Refusal{g.ID, g.Name, reason})
 		}
 	}
@@ -60,7 +65,7 @@ func Validate(d Directory) ([]Refusal, error) {
 	}
 	for _, c := range d.Others {
 		if !validID(c.ID) {
-			return nil, fmt.Errorf("%w: %.80q has the id %.80q, which IAM does not give", ErrMalformed, c.Name, c.ID)
+			return nil, notGiven(c.Name, "claimant", c.ID)
 		}
 	}
 	return refused, nil
@@ -91,23 +96,15 @@ func validateMembers(d Directory) error {
 	return nil
 }
 
-// validID accepts IAM's idType in ASCII, and shorter ids too.
-func validID(id string) bool {
-	return id != "" && len(id) <= MaxID && !strings.ContainsFunc(id, func(c rune) bool {
-		return !letterOrDigit(c) && c != '_'
-	})
+func notGiven(name, kind, id string) error {
+	return fmt.Errorf("%w: %s %.80q has the id %.80q, which no directory gives", ErrMalformed, kind, name, id)
 }
 
-func nameProblem(name string, most int) string {
-	switch {
-	case name == "":
-		return "has no name"
-	case len(name) > most:
-		return fmt.Sprintf("has a name of %d bytes, and IAM allows %d", len(name), most)
-	case strings.ContainsFunc(name, func(c rune) bool { return !NameCharacter(c) }):
-		return "has a character in its name that IAM does not allow"
-	}
-	return ""
+// validID accepts IAM's idType in ASCII, shorter ids too, and ids with hyphens.
+func validID(id string) bool {
+	return id != "" && len(id) <= MaxID && !strings.ContainsFunc(id, func(c rune) bool {
+		return !letterOrDigit(c) && c != '_' && c != '-'
+	})
 }
 
 // Sort puts users, groups and members in the order that a Directory promises.

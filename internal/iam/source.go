@@ -132,7 +132,7 @@ func (c *Client) tagsWith(ctx context.Context, userName, prefix string) (map[str
 }
 
 // Groups implements directory.UserSource.
-func (s *Source) Groups(ctx context.Context, u directory.User) ([]string, error) {
+func (s *Source) Groups(ctx context.Context, u directory.User, _ []string) ([]string, error) {
 	c, err := s.open(ctx)
 	if err != nil {
 		return nil, err

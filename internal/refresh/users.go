@@ -37,7 +37,11 @@ func (u *users) membership(ctx context.Context, policy accounts.Policy, p person
 	if policy.AllUsers && p.Login && len(p.Shared) == 0 {
 		return p, nil // whatever the groups are; the listing tells whether the user is there
 	}
-	names, err := u.setup.Users.Groups(ctx, directory.User{ID: p.ID, Name: p.DirectoryName})
+	among := slices.Clone(policy.Login)
+	for _, account := range p.Shared {
+		among = append(among, policy.Shared[account]...)
+	}
+	names, err := u.setup.Users.Groups(ctx, directory.User{ID: p.ID, Name: p.DirectoryName}, among)
 	if errors.Is(err, directory.ErrNoSuchUser) {
 		p.Login, p.UID, p.Shared = false, 0, nil
 		return p, nil

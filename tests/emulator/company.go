@@ -46,24 +46,34 @@ type Key struct {
 }
 
 // ReadCompany reads a seed file: TOML, or JSON if its name ends in .json.
-func ReadCompany(name string) (Company, error) {
-	var c Company
+func ReadCompany(name string) (c Company, err error) {
+	err = readSeed(name, &c)
+	return c, err
+}
+
+// ReadIdentityStore reads a seed file for the Identity Store, as ReadCompany does.
+func ReadIdentityStore(name string) (s IdentityStore, err error) {
+	err = readSeed(name, &s)
+	return s, err
+}
+
+func readSeed(name string, into any) error {
 	file, err := os.Open(name)
 	if err != nil {
-		return c, err
+		return err
 	}
 	defer file.Close()
 	if filepath.Ext(name) == ".json" {
 		d := json.NewDecoder(file)
 		d.DisallowUnknownFields()
-		err = d.Decode(&c)
+		err = d.Decode(into)
 	} else {
-		err = toml.NewDecoder(file).DisallowUnknownFields().Decode(&c)
+		err = toml.NewDecoder(file).DisallowUnknownFields().Decode(into)
 	}
 	if err != nil {
-		return c, fmt.Errorf("read company %q: %w", name, err)
+		return fmt.Errorf("read seed %q: %w", name, err)
 	}
-	return c, nil
+	return nil
 }
 
 // Size is how big a generated company is.

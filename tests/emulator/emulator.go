@@ -1,7 +1,7 @@
 // Package emulator is an AWS account for tests and for the demo: IAM's users,
-// groups, memberships, tags and SSH keys, STS, EC2's DescribeTags and an
-// instance metadata service, over real HTTP in the protocols that the real SDK
-// speaks. It does what AWS does and a friendly fake does not (short pages,
+// groups, memberships, tags and SSH keys, STS, EC2's DescribeTags, an instance
+// metadata service and the Identity Store of IAM Identity Center, over real HTTP
+// in the protocols that the real SDK speaks. It does what AWS does and a friendly fake does not (short pages,
 // names unique without regard to case, quotas, access denied) and, on request,
 // what AWS does on a bad day (see Fault).
 //
@@ -34,8 +34,9 @@ const DefaultAccount = "111122223333"
 
 // Options are what an emulator starts with. The zero value is an empty account.
 type Options struct {
-	Listen   string  // address to listen on; 127.0.0.1:0 when empty
-	Company  Company // what is in the account at the start and after a reset
+	Listen   string        // address to listen on; 127.0.0.1:0 when empty
+	Company  Company       // what is in the account at the start and after a reset
+	Store    IdentityStore // what Identity Center's store holds at the start and after a reset
 	Settings Settings
 	Instance Instance
 	Roles    []Role
@@ -76,6 +77,7 @@ type Emulator struct {
 
 	mu         sync.Mutex
 	state      *state
+	store      *IdentityStore
 	past       []version // older states that readers may still see, oldest first
 	reads      int
 	random     *rand.Rand
@@ -164,6 +166,9 @@ func (e *Emulator) Reset() error {
 	e.byAction = make(map[string]int)
 	e.limit()
 	e.state = newState()
+	if err := e.replaceStore(e.options.Store); err != nil {
+		return err
+	}
 	e.founding = true
 	defer func() { e.founding = false }()
 	return e.found(e.options.Company)

@@ -70,23 +70,32 @@ func (e *Emulator) handler() http.Handler {
 	return mux
 }
 
-// query answers IAM, STS and EC2.
+// arrive counts a call, and says what spoils it, whether it is over the rate, how
+// long its answer takes at least, and its request's id.
+func (e *Emulator) arrive(name string) (fault *Fault, over bool, latency time.Duration, requestID string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	fault = e.spoil(name)
+	requestID = fmt.Sprintf("%08x-0000-4000-8000-%012x", e.options.Seed, len(e.calls))
+	over = e.limiter != nil && !e.limiter.AllowN(e.now(), 1)
+	if over || fault != nil && fault.Kind == Throttle {
+		e.throttled++
+	}
+	return fault, over, time.Duration(e.settings.Latency), requestID
+}
+
+// query answers IAM, STS and EC2, and hands on what is for the Identity Store.
 func (e *Emulator) query(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.Header.Get("X-Amz-Target"), storeTarget) {
+		e.identityStore(w, r)
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	parseError := r.ParseForm()
 	name := r.Form.Get("Action")
 	act, known := actions[name]
 
-	e.mu.Lock()
-	fault := e.spoil(name)
-	latency := time.Duration(e.settings.Latency)
-	requestID := fmt.Sprintf("%08x-0000-4000-8000-%012x", e.options.Seed, len(e.calls))
-	over := e.limiter != nil && !e.limiter.AllowN(e.now(), 1)
-	if over || fault != nil && fault.Kind == Throttle {
-		e.throttled++
-	}
-	e.mu.Unlock()
-
+	fault, over, latency, requestID := e.arrive(name)
 	if fault != nil {
 		switch fault.Kind {
 		case Slow:

@@ -8,8 +8,9 @@ import sys
 
 
 def words(kind, principal):
+    domain = kind if kind == "fixed" or "-" not in principal else "uuid/" + kind
     for block in itertools.count():
-        text = b"nss-iam/v1/" + kind.encode() + b"\0" + principal.encode() + b"\0" + block.to_bytes(4, "big")
+        text = b"nss-iam/v1/" + domain.encode() + b"\0" + principal.encode() + b"\0" + block.to_bytes(4, "big")
         digest = hashlib.sha256(text).digest()
         for i in range(8):
             yield int.from_bytes(digest[4 * i:4 * i + 4], "big")

@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string) error {
 	var role emulator.Role
 	flags.StringVar(&o.Listen, "listen", "127.0.0.1:0", "`address` to listen on")
 	seedFile := flags.String("company", "", "seed `file`: TOML, or JSON if its name ends in .json")
+	storeFile := flags.String("store", "", "seed `file` of the Identity Store: TOML, or JSON if its name ends in .json")
 	flags.IntVar(&size.Users, "users", 0, "generate so many users")
 	flags.IntVar(&size.Keys, "keys", 2, "keys of each generated user")
 	flags.IntVar(&size.Groups, "groups", 0, "generated groups besides \"everyone\"")
@@ -75,6 +76,11 @@ func run(ctx context.Context, args []string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if *storeFile != "" {
+		if o.Store, err = emulator.ReadIdentityStore(*storeFile); err != nil {
+			return err
+		}
 	}
 	e, err := emulator.Start(o)
 	if err != nil {

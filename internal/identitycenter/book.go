@@ -1,0 +1,274 @@
+package identitycenter
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nss-iam/nss-iam/internal/awsapi"
+	"github.com/nss-iam/nss-iam/internal/directory"
+)
+
+// What a refresh costs. Memberships are read each time: rights follow them. The
+// names of groups, and the names and states of people, change seldom and take as
+// many pages again, of a rate that a whole organization shares. They are read
+// each time where that takes no more than spareCalls together, and else when
+// they are older than attributesAge. A person who was disabled is refused at the
+// next login in any case, because the login asks for that person.
+const (
+	spareCalls    = 2
+	attributesAge = time.Hour
+)
+
+// A book is what a store said so far. One refresh at a time writes in it.
+type book struct {
+	refresh sync.Mutex // held by a refresh
+
+	mu         sync.Mutex // guards what follows; a map that is there is never changed
+	groups     map[string]directory.Group
+	groupsRead time.Time
+	groupPages int
+
+	// Of the refresh alone.
+	people      map[string]person // by id
+	peoplePages int
+	everybody   time.Time // when people was read whole
+	gone        map[string]bool
+}
+
+// read answers a query.
+func (b *book) read(ctx context.Context, c *client, q directory.Query, now time.Time) (directory.Directory, error) {
+	for _, pattern := range q.Publish {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return directory.Directory{}, err
+		}
+	}
+	b.refresh.Lock()
+	defer b.refresh.Unlock()
+	spare := spareCalls
+	groups, fresh, err := b.groupList(ctx, c, now, func(age time.Duration, pages int) bool {
+		return q.AllUsers || age >= attributesAge || pages <= spareCalls
+	})
+	if err != nil {
+		return directory.Directory{}, err
+	}
+	if fresh {
+		b.mu.Lock()
+		spare -= b.groupPages
+		b.mu.Unlock()
+	}
+	wanted, missing := choose(groups, q)
+	if len(missing) > 0 && !fresh {
+		if groups, _, err = b.groupList(ctx, c, now, always); err != nil {
+			return directory.Directory{}, err
+		}
+		fresh = true
+		wanted, missing = choose(groups, q)
+	}
+	members, err := c.membersOf(ctx, wanted)
+	if errors.Is(err, errGroupGone) {
+		// Deleted since the list was read, or during this read.
+		if groups, _, err = b.groupList(ctx, c, now, always); err != nil {
+			return directory.Directory{}, err
+		}
+		wanted, missing = choose(groups, q)
+		members, err = c.membersOf(ctx, wanted)
+	}
+	if errors.Is(err, errGroupGone) {
+		return directory.Directory{}, awsapi.Incomplete("read directory", "groups are deleted during the read: %v", err)
+	}
+	if err != nil {
+		return directory.Directory{}, err
+	}
+	if err := b.readPeople(ctx, c, members, q.AllUsers, spare, now); err != nil {
+		return directory.Directory{}, err
+	}
+	return b.assemble(c, q, groups, wanted, missing, members), nil
+}
+
+func always(time.Duration, int) bool { return true }
+
+// groupList returns the groups of the store, read again if due says so by how
+// old the last list is and how many pages it took.
+func (b *book) groupList(ctx context.Context, c *client, now time.Time, due func(age time.Duration, pages int) bool) (groups map[string]directory.Group, fresh bool, err error) {
+	b.mu.Lock()
+	groups, age, pages := b.groups, now.Sub(b.groupsRead), b.groupPages
+	b.mu.Unlock()
+	if groups != nil && !due(age, pages) {
+		return groups, false, nil
+	}
+	if groups, pages, err = c.listGroups(ctx); err != nil {
+		return nil, false, err
+	}
+	b.mu.Lock()
+	b.groups, b.groupsRead, b.groupPages = groups, now, pages
+	b.mu.Unlock()
+	return groups, true, nil
+}
+
+// named returns the groups of these names, for a login's question.
+func (b *book) named(ctx context.Context, c *client, names []string, now time.Time) ([]directory.Group, error) {
+	q := directory.Query{Groups: names}
+	groups, fresh, err := b.groupList(ctx, c, now, func(age time.Duration, _ int) bool { return age >= 2*attributesAge })
+	if err != nil {
+		return nil, err
+	}
+	wanted, missing := choose(groups, q)
+	if len(missing) > 0 && !fresh {
+		if groups, _, err = b.groupList(ctx, c, now, func(age time.Duration, _ int) bool { return age >= time.Minute }); err != nil {
+			return nil, err
+		}
+		wanted, _ = choose(groups, q)
+	}
+	return wanted, nil
+}
+
+// choose returns the groups that a query asks for, ascending by id, and the
+// names that no group has. All groups are taken that a name may mean: that
+// nobody gets a right by a name of two groups is for the policy to see to.
+func choose(groups map[string]directory.Group, q directory.Query) (wanted []directory.Group, missing []string) {
+	named := make(map[string]bool, len(q.Groups))
+	for _, name := range q.Groups {
+		named[directory.FoldName(name)] = false
+	}
+	for _, id := range slices.Sorted(maps.Keys(groups)) {
+		g := groups[id]
+		fold := directory.FoldName(g.Name)
+		_, asked := named[fold]
+		if asked {
+			named[fold] = true
+		}
+		if asked || q.Publishes(g.Name) {
+			wanted = append(wanted, g)
+		}
+	}
+	for _, name := range q.Groups {
+		if fold := directory.FoldName(name); !named[fold] {
+			named[fold] = true
+			missing = append(missing, name)
+		}
+	}
+	slices.Sort(missing)
+	return wanted, missing
+}
+
+// membersOf reads the members of each group, ascending and each once.
+func (c *client) membersOf(ctx context.Context, groups []directory.Group) ([][]string, error) {
+	g, inner := errgroup.WithContext(ctx)
+	g.SetLimit(awsapi.Parallel)
+	all := make([][]string, len(groups))
+	for i := range groups {
+		g.Go(func() error {
+			ids, err := c.members(inner, groups[i])
+			slices.Sort(ids)
+			all[i] = slices.Compact(ids)
+			return err
+		})
+	}
+	return all, g.Wait()
+}
+
+// readPeople has everybody who matters in the book: all of the store if all is
+// set, else the members, none of them older than attributesAge.
+func (b *book) readPeople(ctx context.Context, c *client, members [][]string, all bool, spare int, now time.Time) error {
+	needed := map[string]bool{}
+	for _, ids := range members {
+		for _, id := range ids {
+			needed[id] = true
+		}
+	}
+	due := b.due(needed, min(len(needed), max(b.peoplePages, 1)) <= spare, now)
+	if all || b.everybody.IsZero() || now.Sub(b.everybody) >= 24*attributesAge || len(due) > b.peoplePages {
+		people, pages, err := c.listPeople(ctx, now)
+		if err != nil {
+			return err
+		}
+		b.people, b.peoplePages, b.everybody, b.gone = people, pages, now, map[string]bool{}
+		due = b.due(needed, false, now) // who came during the walk, or is gone
+	}
+	return b.describe(ctx, c, due, now)
+}
+
+// due are the members of whom the book does not know enough, ascending: all of
+// them if again is set.
+func (b *book) due(needed map[string]bool, again bool, now time.Time) (due []string) {
+	for _, id := range slices.Sorted(maps.Keys(needed)) {
+		p, known := b.people[id]
+		if again || !known && !b.gone[id] || known && now.Sub(p.read) >= attributesAge {
+			due = append(due, id)
+		}
+	}
+	return due
+}
+
+// describe reads people one by one.
+func (b *book) describe(ctx context.Context, c *client, ids []string, now time.Time) error {
+	g, inner := errgroup.WithContext(ctx)
+	g.SetLimit(awsapi.Parallel)
+	found := make([]person, len(ids))
+	there := make([]bool, len(ids))
+	for i, id := range ids {
+		g.Go(func() (err error) {
+			found[i], there[i], err = c.describe(inner, id, now)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, id := range ids {
+		if there[i] {
+			b.people[id] = found[i]
+			delete(b.gone, id)
+			continue
+		}
+		delete(b.people, id)
+		b.gone[id] = true
+	}
+	return nil
+}
+
+// assemble makes the answer out of what was read.
+func (b *book) assemble(c *client, q directory.Query, groups map[string]directory.Group, wanted []directory.Group, missing []string, members [][]string) directory.Directory {
+	d := directory.Directory{Account: c.account, Store: c.store, Missing: missing}
+	take := map[string]bool{}
+	left := map[string]string{} // members who are not there → a group that still names them
+	for i, g := range wanted {
+		for _, id := range members[i] {
+			if _, there := b.people[id]; there {
+				g.Members = append(g.Members, id)
+				take[id] = true
+			} else {
+				left[id] = g.Name
+			}
+		}
+		d.Groups = append(d.Groups, g)
+	}
+	var others []directory.Claimant
+	for _, id := range slices.Sorted(maps.Keys(b.people)) {
+		p := b.people[id]
+		if !take[id] && !q.AllUsers {
+			others = append(others, directory.Claimant{ID: id, Name: p.Name, Created: p.Created})
+			continue
+		}
+		d.Users = append(d.Users, p.User)
+		if p.refused != "" {
+			d.Refused = append(d.Refused, directory.Refusal{ID: id, Name: p.Name, Reason: p.refused})
+		}
+	}
+	for id, group := range left {
+		d.Refused = append(d.Refused, directory.Refusal{ID: id, Reason: "is a member of the group " + quoted(group) + ", and is not there any more"})
+	}
+	slices.SortFunc(d.Refused, func(a, b directory.Refusal) int { return strings.Compare(a.ID, b.ID) })
+	for id, g := range groups {
+		others = append(others, directory.Claimant{ID: id, Group: true, Name: g.Name, Created: g.Created})
+	}
+	return d.WithOthers(others, true)
+}
