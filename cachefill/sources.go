@@ -91,7 +91,7 @@ func callerOf(c config.Config) awsapi.Options {
 }
 
 // openSnapshot makes the sources of a host that reads a snapshot: about one
-// user it asks IAM.
+// user it asks the directory that the snapshot was read from.
 func openSnapshot(o openOptions) (sources, error) {
 	c := o.config
 	trusted, err := snapshot.ParsePublicKeys(c.Source.TrustedKeys)
@@ -113,6 +113,12 @@ func openSnapshot(o openOptions) (sources, error) {
 		Trusted: trusted, Account: accountOf(c.Source.AssumeRole), Held: o.held, Prefix: c.Source.PathPrefix,
 		Now: time.Now, Log: o.log,
 	})
+	ofStore := o
+	s.users = &usersBySnapshot{iam: s.users, read: read, open: func(store directory.Store) (sources, error) {
+		ofStore.config.Source.IdentityStore, ofStore.config.Source.Region = store.ID, store.Region
+		return openIdentityCenter(ofStore)
+	}, stats: s.stats}
+	s.stats = s.users.(*usersBySnapshot).Stats
 	s.directory, s.snapshot, s.what, s.whole = read, read.Status, "the snapshot "+c.Source.URL, true
 	return s, nil
 }

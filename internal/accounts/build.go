@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -190,11 +189,6 @@ func (p *plan) admit() {
 		}
 	}
 	sort.Slice(p.pending, func(i, j int) bool { return p.pending[i].UnixID < p.pending[j].UnixID })
-}
-
-// notTaken reports whether the source itself refused a user.
-func (p *plan) notTaken(id string) bool {
-	return slices.ContainsFunc(p.in.Directory.Refused, func(r directory.Refusal) bool { return r.ID == id })
 }
 
 // userIndex finds a user of the directory.

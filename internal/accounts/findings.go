@@ -27,9 +27,7 @@ func (p *plan) findings(groupVerdicts []verdict) []Finding {
 		add(&p.groups[i], groupVerdicts[len(p.fixed)+i])
 	}
 	for _, r := range p.in.Directory.Refused {
-		if p.user(r.ID) == nil {
-			all = append(all, Finding{Kind: "user", ID: r.ID, DirectoryName: r.Name, Reason: MemberGone, Detail: "the user " + r.Reason, Remedy: "remove the membership in the directory"})
-		}
+		all = append(all, Finding{Kind: "user", ID: r.ID, DirectoryName: r.Name, Reason: LeftOut, Detail: "the user " + r.Reason, Remedy: r.Remedy})
 	}
 	all = append(all, p.groupFindings()...)
 	if h := p.heldBack; h != nil {

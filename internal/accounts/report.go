@@ -33,7 +33,7 @@ const (
 
 	GroupMissing   Reason = "group-missing"   // the policy names a known group that does not exist any more
 	GroupRecreated Reason = "group-recreated" // a known group's name belongs to another GroupId
-	MemberGone     Reason = "member-gone"     // a group still names a user who does not exist
+	LeftOut        Reason = "left-out"        // the directory does not say enough about a member of a group
 	LocalUse       Reason = "local-use"       // a local account has a served group as its primary group
 	KeysRefused    Reason = "keys-refused"    // the directory does not answer about the user's keys
 	RemovalsHeld   Reason = "removals-held"   // too many are pending removal to make them former

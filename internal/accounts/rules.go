@@ -64,8 +64,6 @@ func checkDirectoryName(p *plan, c *principal) verdict {
 	case c.invalid == "":
 	case p.unclear[c.id]:
 		return reject(NameTaken, "the group "+c.invalid+", and the configuration spells neither of the two, or both", "rename one of the two in the directory, or write the name in the configuration exactly as it is there; ids stay")
-	case p.notTaken(c.id):
-		return reject(NameInvalid, "the user "+c.invalid, "set it in the directory, or choose another accounts.name_from")
 	default:
 		return reject(BadDirectoryName, "the "+c.kind.String()+" "+c.invalid, "find out who answers in place of the directory: it gives no such name itself")
 	}

@@ -64,9 +64,9 @@ func TestNamesThatIAMDoesNotGiveAreRefusedOneByOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Refusal{
-		{"AIDAA", "alice\nroot", "has a character in its name that IAM does not allow"},
-		{"AIDAB", strings.Repeat("b", 65), "has a name of 65 characters, and IAM allows 64"},
-		{"AGPAA", "", "has no name"},
+		{ID: "AIDAA", Name: "alice\nroot", Reason: "has a character in its name that IAM does not allow"},
+		{ID: "AIDAB", Name: strings.Repeat("b", 65), Reason: "has a name of 65 characters, and IAM allows 64"},
+		{ID: "AGPAA", Reason: "has no name"},
 	}
 	if !reflect.DeepEqual(refused, want) {
 		t.Errorf("got  %+v\nwant %+v", refused, want)

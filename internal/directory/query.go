@@ -30,7 +30,7 @@ type Query struct {
 // itself would have answered: the groups named, and their members or all users
 // of the path prefix ("" is every path).
 func (q Query) Of(all Directory, pathPrefix string) Directory {
-	d := Directory{Account: all.Account}
+	d := Directory{Account: all.Account, Store: all.Store}
 	keep := make(map[string]bool, len(all.Users))
 	if q.AllUsers {
 		for _, u := range all.Users {

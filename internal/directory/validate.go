@@ -3,7 +3,6 @@ package directory
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
 )
@@ -23,20 +22,19 @@ type Refusal struct {
 	ID     string
 	Name   string // as received: not to be shown unquoted
 	Reason string
+	Remedy string `json:",omitempty"` // where the source knows one
 }
 
 // Validate checks the order, uniqueness and completeness that a Directory
 // promises. The error wraps ErrMalformed. Users and groups with names outside
 // their directory's character set or lengths are returned one by one, ascending
-// by ID, users first, after those that the source itself refused.
+// by ID, users first.
 func Validate(d Directory) ([]Refusal, error) {
-	refused := slices.Clone(d.Refused)
-	named := make(map[string]bool, len(refused))
-	for _, r := range refused {
+	var refused []Refusal
+	for _, r := range d.Refused {
 		if !validID(r.ID) {
 			return nil, notGiven(r.Name, "refused entry", r.ID)
 		}
-		named[r.ID] = true
 	}
 	for i, u := range d.Users {
 		if i > 0 && d.Users[i-1].ID >= u.ID {
@@ -45,8 +43,8 @@ func Validate(d Directory) ([]Refusal, error) {
 		if !validID(u.ID) {
 			return nil, notGiven(u.Name, "user", u.ID)
 		}
-		if reason := formOf(u.ID).nameProblem(u.Name, false); reason != "" && !named[u.ID] {
-			refused = append(refused, Refusal{u.ID, u.Name, reason})
+		if reason := formOf(u.ID).nameProblem(u.Name, false); reason != "" {
+			refused = append(refused, Refusal{ID: u.ID, Name: u.Name, Reason: reason})
 		}
 	}
 	for i, g := range d.Groups {
@@ -56,8 +54,8 @@ func Validate(d Directory) ([]Refusal, error) {
 		if !validID(g.ID) {
 			return nil, notGiven(g.Name, "group", g.ID)
 		}
-		if reason := formOf(g.ID).nameProblem(g.Name, true); reason != "" && !named[g.ID] {
-			refused = append(refused, Refusal{g.ID, g.Name, reason})
+		if reason := formOf(g.ID).nameProblem(g.Name, true); reason != "" {
+			refused = append(refused, Refusal{ID: g.ID, Name: g.Name, Reason: reason})
 		}
 	}
 	if err := validateMembers(d); err != nil {

@@ -239,14 +239,18 @@ func (b *book) describe(ctx context.Context, c *client, ids []string, now time.T
 func (b *book) assemble(c *client, q directory.Query, groups map[string]directory.Group, wanted []directory.Group, missing []string, members [][]string) directory.Directory {
 	d := directory.Directory{Account: c.account, Store: c.store, Missing: missing}
 	take := map[string]bool{}
+	nameless := map[string]bool{}
 	left := map[string]string{} // members who are not there → a group that still names them
 	for i, g := range wanted {
 		for _, id := range members[i] {
-			if _, there := b.people[id]; there {
+			switch p, there := b.people[id]; {
+			case !there:
+				left[id] = g.Name
+			case p.refused == "":
 				g.Members = append(g.Members, id)
 				take[id] = true
-			} else {
-				left[id] = g.Name
+			default:
+				nameless[id] = true
 			}
 		}
 		d.Groups = append(d.Groups, g)
@@ -254,17 +258,17 @@ func (b *book) assemble(c *client, q directory.Query, groups map[string]director
 	var others []directory.Claimant
 	for _, id := range slices.Sorted(maps.Keys(b.people)) {
 		p := b.people[id]
-		if !take[id] && !q.AllUsers {
-			others = append(others, directory.Claimant{ID: id, Name: p.Name, Created: p.Created})
+		if take[id] || q.AllUsers && p.refused == "" {
+			d.Users = append(d.Users, p.User)
 			continue
 		}
-		d.Users = append(d.Users, p.User)
-		if p.refused != "" {
-			d.Refused = append(d.Refused, directory.Refusal{ID: id, Name: p.Name, Reason: p.refused})
+		others = append(others, directory.Claimant{ID: id, Name: p.Name, Created: p.Created})
+		if nameless[id] {
+			d.Refused = append(d.Refused, directory.Refusal{ID: id, Reason: p.refused, Remedy: "set it in Identity Center, or choose another accounts.name_from"})
 		}
 	}
 	for id, group := range left {
-		d.Refused = append(d.Refused, directory.Refusal{ID: id, Reason: "is a member of the group " + quoted(group) + ", and is not there any more"})
+		d.Refused = append(d.Refused, directory.Refusal{ID: id, Reason: "is a member of the group " + quoted(group) + ", and is not there any more", Remedy: "remove the membership in Identity Center"})
 	}
 	slices.SortFunc(d.Refused, func(a, b directory.Refusal) int { return strings.Compare(a.ID, b.ID) })
 	for id, g := range groups {

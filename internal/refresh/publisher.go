@@ -69,6 +69,9 @@ func (r *Refresher) All() (all directory.Answer, repeat bool, err error) {
 	for i := range all.Directory.Users {
 		u := &all.Directory.Users[i]
 		l := listings[u.ID]
+		if a.directory.Store != (directory.Store{}) {
+			l = directory.KeyListing{Checked: a.at} // nobody has keys there
+		}
 		if u.Tags == nil {
 			u.Tags = l.Tags
 		}

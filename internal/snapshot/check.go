@@ -7,9 +7,15 @@ import (
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
-// maxName is the longest id or name in IAM.
+// The longest id, the longest name in IAM, and the longest in Identity Center, in
+// bytes: its groups have up to 1,024 characters.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-const maxName = 128
+// https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_CreateGroup.html
+const (
+	maxID        = 128
+	maxName      = 128
+	maxStoreName = 4 * 1024
+)
 
 // check reports the first thing that the content must not have: it is what both
 // the writer and the reader of a file hold themselves to.
@@ -57,12 +63,16 @@ func check(c directory.Answer) error {
 }
 
 func checkEntry(kind, last, id, name string) error {
+	longest := maxName
+	if strings.Contains(id, "-") { // a UUID, which IAM does not give
+		longest = maxStoreName
+	}
 	switch {
-	case id == "" || len(id) > maxName || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }):
+	case id == "" || len(id) > maxID || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }):
 		return fmt.Errorf("%s %.200q has an id that the directory does not give", kind, id)
 	case id <= last:
 		return fmt.Errorf("%ss are not ascending at %q", kind, id)
-	case name == "" || len(name) > maxName:
+	case name == "" || len(name) > longest:
 		return fmt.Errorf("%s %q has a name of %d bytes", kind, id, len(name))
 	}
 	return nil

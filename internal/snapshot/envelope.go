@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -41,7 +42,7 @@ func sign(b body, content directory.Answer, generation uint64, written, expires 
 	}
 	sum := sha256.Sum256(compressed)
 	m := Manifest{
-		Version: Version, Account: content.Directory.Account, Generation: generation,
+		Version: Version, Account: content.Directory.Account, Store: content.Directory.Store, Generation: generation,
 		Written: written.UTC().Truncate(time.Second), Expires: expires.UTC().Truncate(time.Second),
 		AsOf:    content.AsOf.UTC().Truncate(time.Second),
 		Content: b.digest, Decoded: len(b.lines),
@@ -85,7 +86,7 @@ func Open(data []byte, trust Trust) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	content.Directory.Account, content.AsOf = m.Account, m.AsOf
+	content.Directory.Account, content.Directory.Store, content.AsOf = m.Account, m.Store, m.AsOf
 	return &Snapshot{m, signedBy, content}, nil
 }
 
@@ -181,10 +182,15 @@ func parseManifest(payload []byte) (Manifest, error) {
 	return m, nil
 }
 
+// storeForm is an identity store's id and its region.
+var storeForm = regexp.MustCompile(`^d-[0-9a-z]{10} [a-z0-9-]{1,64}$`)
+
 func (m Manifest) check() error {
 	switch {
 	case m.Generation == 0 || m.Generation > maxGeneration:
 		return fmt.Errorf("generation %d is not in 1 to %d", m.Generation, uint64(maxGeneration))
+	case m.Store != (directory.Store{}) && !storeForm.MatchString(m.Store.ID+" "+m.Store.Region):
+		return fmt.Errorf("%.80q in region %.80q is no identity store", m.Store.ID, m.Store.Region)
 	case !m.Expires.After(m.Written):
 		return fmt.Errorf("it expires at %s and was written at %s", m.Expires.Format(time.RFC3339), m.Written.Format(time.RFC3339))
 	case m.Size < 0 || m.Size > MaxSize || m.Decoded < 0 || m.Decoded > MaxDecoded:

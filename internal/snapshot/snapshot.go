@@ -70,16 +70,19 @@ var ErrExpired = errors.New("snapshot has expired")
 
 // A Manifest is what is signed. Times are UTC in whole seconds.
 type Manifest struct {
-	Version    int       `json:"version"`
-	Account    string    `json:"account"`
-	Generation uint64    `json:"generation"` // only rises; at least the Unix time of writing
-	Written    time.Time `json:"written"`
-	Expires    time.Time `json:"expires"`
-	AsOf       time.Time `json:"as_of"`
-	Content    string    `json:"content"` // SHA-256 of the content line, hex
-	Decoded    int       `json:"decoded"` // length of the body decompressed, bytes
-	Size       int       `json:"size"`    // length of the body, bytes
-	SHA256     string    `json:"sha256"`  // of the body, hex
+	Version int    `json:"version"`
+	Account string `json:"account"`
+	// Store is the Identity Store that was read, absent for IAM. Releases before
+	// 0.2 refuse a manifest that has it: they would compute other numbers.
+	Store      directory.Store `json:"store,omitzero"`
+	Generation uint64          `json:"generation"` // only rises; at least the Unix time of writing
+	Written    time.Time       `json:"written"`
+	Expires    time.Time       `json:"expires"`
+	AsOf       time.Time       `json:"as_of"`
+	Content    string          `json:"content"` // SHA-256 of the content line, hex
+	Decoded    int             `json:"decoded"` // length of the body decompressed, bytes
+	Size       int             `json:"size"`    // length of the body, bytes
+	SHA256     string          `json:"sha256"`  // of the body, hex
 }
 
 // A Snapshot is an opened file.

@@ -41,6 +41,7 @@ type SourceOptions struct {
 type Status struct {
 	Address    string
 	Account    string
+	Store      directory.Store `json:",omitzero"`
 	Generation uint64
 	SignedBy   string // the fingerprint of the trusted key
 	Written    time.Time
@@ -61,6 +62,14 @@ func (s *Source) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.status
+}
+
+// Store is the Identity Store that the snapshot accepted last was read from, also
+// before a restart; zero for IAM.
+func (s *Source) Store() directory.Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held.Store
 }
 
 // Directory implements directory.Source. A snapshot that is refused is an error
@@ -96,12 +105,12 @@ func (s *Source) Directory(ctx context.Context, q directory.Query) (directory.An
 		return directory.Answer{}, err
 	}
 	m := got.Manifest
-	s.read = directory.Origin{Address: s.o.Address, Account: m.Account, Generation: m.Generation, Digest: m.Digest()}
+	s.read = directory.Origin{Address: s.o.Address, Account: m.Account, Store: m.Store, Generation: m.Generation, Digest: m.Digest()}
 	if s.held.Digest == "" && s.held.Generation == m.Generation {
 		s.read = s.held // the same answer, taken up by a release that kept no digest
 	}
 	s.tag, s.bad, s.held = tag, nil, s.read
-	s.status = Status{s.o.Address, m.Account, m.Generation, got.SignedBy, m.Written, m.AsOf, m.Expires}
+	s.status = Status{s.o.Address, m.Account, m.Store, m.Generation, got.SignedBy, m.Written, m.AsOf, m.Expires}
 	s.expiry()
 	answer := answerTo(q, got.Content, s.o.Prefix)
 	answer.Origin = s.read
