@@ -201,6 +201,13 @@ func denied(message string) (detail, remedy string) {
 	if kind != "" {
 		resource = fmt.Sprintf("arn:%s:iam::%s:%s/%s", partition, account, kind, resource)
 	}
+	if kinds, ok := storeResources[action]; ok && strings.Contains(resource, ":identitystore/") {
+		granted := []string{resource}
+		for _, kind := range kinds {
+			granted = append(granted, fmt.Sprintf("arn:%s:identitystore:::%s/*", partition, kind))
+		}
+		return fmt.Sprintf("%s lacks %s on %s", who, action, resource), grant(action, granted...)
+	}
 	switch granted := grantOn(action, resource); granted {
 	case "":
 		return fmt.Sprintf("%s lacks %s", who, action), grant(action, "*")
@@ -212,12 +219,20 @@ func denied(message string) (detail, remedy string) {
 	}
 }
 
+// storeResources are the kinds of resources that an action of the Identity Store
+// needs beside the store itself.
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentitystore.html
+var storeResources = map[string][]string{
+	"identitystore:ListUsers": {"user"}, "identitystore:DescribeUser": {"user"}, "identitystore:ListGroups": {"group"},
+	"identitystore:ListGroupMemberships": {"group", "membership"}, "identitystore:IsMemberInGroups": {"user", "group", "membership"},
+}
+
 // grantOn is the resource to name in a policy for an action that failed on one
 // user, group or list: lists know no resources, and what is read of one user
 // will be read of all.
 func grantOn(action, resource string) string {
 	switch action {
-	case "iam:ListUsers", "iam:ListGroups", "iam:GetAccountAuthorizationDetails", "ec2:DescribeTags":
+	case "iam:ListUsers", "iam:ListGroups", "iam:GetAccountAuthorizationDetails", "ec2:DescribeTags", "identitystore:ListIdentityStores":
 		return "*"
 	case "iam:ListSSHPublicKeys", "iam:GetSSHPublicKey", "iam:ListGroupsForUser", "iam:ListUserTags":
 		if arn, _, ok := strings.Cut(resource, ":user/"); ok {
@@ -227,8 +242,16 @@ func grantOn(action, resource string) string {
 	return resource
 }
 
-func grant(action, resource string) string {
-	return fmt.Sprintf(`grant it by the policy statement {"Effect":"Allow","Action":%q,"Resource":%q}`, action, resource)
+func grant(action string, resources ...string) string {
+	on := fmt.Sprintf("%q", resources[0])
+	if len(resources) > 1 {
+		quoted := make([]string, len(resources))
+		for i, r := range resources {
+			quoted[i] = fmt.Sprintf("%q", r)
+		}
+		on = "[" + strings.Join(quoted, ",") + "]"
+	}
+	return fmt.Sprintf(`grant it by the policy statement {"Effect":"Allow","Action":%q,"Resource":%s}`, action, on)
 }
 
 // brief is the innermost words of an error, without the SDK's layers.

@@ -40,7 +40,7 @@ type book struct {
 	people      map[string]person // by id
 	peoplePages int
 	everybody   time.Time // when people was read whole
-	gone        map[string]bool
+	gone        map[string]bool // members who are not there; an id is nobody else's, ever
 }
 
 // read answers a query.
@@ -190,7 +190,8 @@ func (b *book) readPeople(ctx context.Context, c *client, members [][]string, al
 		if err != nil {
 			return err
 		}
-		b.people, b.peoplePages, b.everybody, b.gone = people, pages, now, map[string]bool{}
+		b.people, b.peoplePages, b.everybody = people, pages, now
+		maps.DeleteFunc(b.gone, func(id string, _ bool) bool { _, there := people[id]; return there })
 		due = b.due(needed, false, now) // who came during the walk, or is gone
 	}
 	return b.describe(ctx, c, due, now)
@@ -230,6 +231,9 @@ func (b *book) describe(ctx context.Context, c *client, ids []string, now time.T
 			continue
 		}
 		delete(b.people, id)
+		if b.gone == nil {
+			b.gone = map[string]bool{}
+		}
 		b.gone[id] = true
 	}
 	return nil

@@ -1,0 +1,129 @@
+package identitycenter_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
+	"github.com/nss-iam/nss-iam/internal/identitycenter"
+	"github.com/nss-iam/nss-iam/tests/emulator"
+)
+
+// large is 5,000 people and 300 groups. Five groups are the policy's: one of
+// everybody, four of some.
+func large() (emulator.IdentityStore, directory.Query) {
+	s := emulator.IdentityStore{}
+	for g := range 300 {
+		s.Groups = append(s.Groups, emulator.PeopleGroup{Name: fmt.Sprintf("group %d", g)})
+	}
+	for p := range 5000 {
+		in := []string{"group 0"}
+		if p < 400 {
+			in = append(in, fmt.Sprintf("group %d", 1+p%4))
+		}
+		s.People = append(s.People, emulator.Person{UserName: fmt.Sprintf("user%d@example.com", p), Groups: in, Status: "ENABLED"})
+	}
+	return s, directory.Query{Groups: []string{"group 0", "group 1", "group 2", "group 3", "group 4"}}
+}
+
+func total(e *emulator.Emulator) (n int) {
+	for _, calls := range e.Calls() {
+		n += calls
+	}
+	return n
+}
+
+func TestARefreshWithoutChangeCostsThePagesOfTheNamedGroupsAndTwoCallsMore(t *testing.T) {
+	store, q := large()
+	e := start(t, emulator.Options{Store: store})
+	now := day
+	s := identitycenter.NewSource(quick(e))
+	s.SetClock(func() time.Time { return now })
+	read(t, s, q)
+	if got := total(e); got > 54+3+50+1 {
+		t.Errorf("the first refresh costs %d calls", got)
+	}
+	const pages = 50 + 4
+	for range 5 { // to an hour after the first
+		now = now.Add(10 * time.Minute)
+		e.ResetCalls()
+		if d := read(t, s, q); len(d.Users) != 5000 {
+			t.Fatalf("%d users", len(d.Users))
+		}
+		if got := total(e); got > pages+2 {
+			t.Errorf("%v: a refresh costs %d calls, want %d at most: %v", now.Sub(day), got, pages+2, e.Calls())
+		}
+	}
+	now = now.Add(10 * time.Minute)
+	e.ResetCalls()
+	read(t, s, q)
+	if got := total(e); got != pages+3+50 {
+		t.Errorf("an hour later names and states are read again: %d calls, want %d: %v", got, pages+3+50, e.Calls())
+	}
+}
+
+func TestASmallOrganizationIsReadWholeEachTime(t *testing.T) {
+	e := start(t, emulator.Options{Store: company()})
+	s := identitycenter.NewSource(quick(e))
+	q := directory.Query{Groups: []string{"Platform Team"}}
+	read(t, s, q)
+	store := e.IdentityStore()
+	store.People[0].Status = "DISABLED"
+	store.People[1].UserName = "robert@example.com"
+	if err := e.SetIdentityStore(store); err != nil {
+		t.Fatal(err)
+	}
+	e.ResetCalls()
+	d := read(t, s, q)
+	if got := names(d); got != "alice@example.com (disabled) robert@example.com (disabled)" {
+		t.Errorf("got %s", got)
+	}
+	if got := total(e); got != 3 {
+		t.Errorf("%d calls, want one page of members and two more: %v", got, e.Calls())
+	}
+}
+
+func TestAChangeOfNameOrStateIsSeenWithinTheHour(t *testing.T) {
+	store, q := large()
+	e := start(t, emulator.Options{Store: store})
+	now := day
+	s := identitycenter.NewSource(quick(e))
+	s.SetClock(func() time.Time { return now })
+	read(t, s, q)
+	changed := e.IdentityStore()
+	changed.People[7].Status = "DISABLED"
+	changed.Groups[1].Name, changed.Groups[299].Name = "former group 1", "group 1"
+	for i, p := range changed.People {
+		for j, g := range p.Groups {
+			if g == "group 1" {
+				changed.People[i].Groups[j] = "former group 1"
+			}
+		}
+	}
+	if err := e.SetIdentityStore(changed); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Hour)
+	d := read(t, s, q)
+	if u, _ := d.User(changed.People[7].ID); !u.Disabled {
+		t.Error("the person is not seen as disabled")
+	}
+	if g, _ := d.GroupNamed("group 1"); g.ID != changed.Groups[299].ID || len(g.Members) != 0 {
+		t.Errorf("the group is not the one that has the name now: %s with %d members", g.ID, len(g.Members))
+	}
+}
+
+func TestFirstAnswersComeWithinFiveSecondsAtTheRateOfTheOrganization(t *testing.T) {
+	store, q := large()
+	e := start(t, emulator.Options{Store: store, Settings: emulator.Settings{Rate: identitycenter.OrganizationRate, Burst: 1.5 * identitycenter.OrganizationRate}})
+	o := quick(e)
+	o.Rate, o.Burst = identitycenter.OrganizationRate, 0
+	began := time.Now()
+	read(t, identitycenter.NewSource(o), q)
+	took := time.Since(began)
+	t.Logf("first answer after %s, %d calls, %d throttled", took, total(e), e.Throttled())
+	if calls := total(e); float64(calls-identitycenter.DefaultBurst)/identitycenter.OrganizationRate > 5 {
+		t.Errorf("%d calls take more than 5 s", calls)
+	}
+}
