@@ -48,6 +48,7 @@ type report struct {
 	Calls     map[string]int64 `json:",omitempty"` // AWS requests by action since the program started
 	Throttles map[string]int64 `json:",omitempty"`
 	Rate      float64          // AWS calls a second at most just now
+	RateShare string           `json:",omitempty"` // how many hosts like this one the directory's rate bears
 	live
 
 	Snapshot  *snapshot.Status `json:",omitempty"` // the one in use
@@ -115,6 +116,7 @@ func newReport(s *state.Store, started time.Time, o refresh.Outcome, err error, 
 	}
 	r.Skipped = accounts.Count(r.Findings)
 	r.Collisions = r.Skipped[accounts.IDTaken]
+	r.RateShare = rateShare(c, r.Users)
 	return r
 }
 

@@ -48,7 +48,7 @@ func program() {
 //
 //	iam-cachefill ARG…     the program, with its cache, configuration and socket in $WORK
 //	status N COMMAND ARG…  runs a command, which must exit with status N
-//	iam VERB ARG…          changes the AWS account that all scripts begin with: see company
+//	iam VERB ARG…          changes the AWS account that all scripts begin with: see company and people
 //	served NAME…           exactly these users are served, former ones left out
 //	photo, unchanged       remembers what is in the cache folder; it is all the same still
 //	daemon start           starts "iam-cachefill run" in the background
@@ -88,6 +88,16 @@ var company = emulator.Company{
 	},
 }
 
+// people are who is in IAM Identity Center.
+var people = emulator.IdentityStore{
+	Groups: []emulator.PeopleGroup{{Name: "Platform Team"}, {Name: "Platform Admins"}, {Name: "Finance"}},
+	People: []emulator.Person{
+		{UserName: "paula@example.com", Emails: []string{"paula@example.com"}, Status: "ENABLED", Groups: []string{"Platform Team", "Platform Admins"}},
+		{UserName: "peter@example.com", Groups: []string{"Platform Team"}},
+		{UserName: "fred@example.com", Groups: []string{"Finance"}},
+	},
+}
+
 // A world is what one script has besides its files.
 type world struct {
 	e        *emulator.Emulator
@@ -104,7 +114,7 @@ type worldKey struct{}
 func of(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
 
 func prepare(env *testscript.Env) error {
-	e, err := emulator.Start(emulator.Options{Company: company})
+	e, err := emulator.Start(emulator.Options{Company: company, Store: people})
 	if err != nil {
 		return err
 	}
@@ -179,6 +189,11 @@ func changeIAM(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	case "delete-group":
 		ts.Check(e.DeleteGroup(args[0]))
+	case "person": // STATUS NAME GROUP…: of somebody in Identity Center
+		store := e.IdentityStore()
+		i := slices.IndexFunc(store.People, func(p emulator.Person) bool { return p.UserName == args[1] })
+		store.People[i].Status, store.People[i].Groups = args[0], args[2:]
+		ts.Check(e.SetIdentityStore(store))
 	case "deny":
 		e.SetPolicy(emulator.AccessKey, emulator.AllowAllBut(args...))
 	case "spoil":

@@ -131,6 +131,9 @@ func (s status) print(w io.Writer) error {
 			row("published", "failed: %s", r.Unwritten)
 		}
 		row("AWS calls", "%d, %d throttled", sum(r.Calls), sum(r.Throttles))
+		if r.RateShare != "" {
+			row("rate", "%s", r.RateShare)
+		}
 		if n := r.Logins; n != (control.Counts{}) {
 			row("logins", "%d questions with unknown keys refused for rate, %d given an answer up to a minute old, %d without a turn", n.Limited, n.Older, n.Busy)
 		}

@@ -39,7 +39,7 @@ type book struct {
 	// Of the refresh alone.
 	people      map[string]person // by id
 	peoplePages int
-	everybody   time.Time // when people was read whole
+	everybody   time.Time       // when people was read whole
 	gone        map[string]bool // members who are not there; an id is nobody else's, ever
 }
 

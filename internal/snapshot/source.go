@@ -41,7 +41,7 @@ type SourceOptions struct {
 type Status struct {
 	Address    string
 	Account    string
-	Store      directory.Store `json:",omitzero"`
+	Store      string `json:",omitempty"` // the id of the Identity Store that was read
 	Generation uint64
 	SignedBy   string // the fingerprint of the trusted key
 	Written    time.Time
@@ -110,7 +110,7 @@ func (s *Source) Directory(ctx context.Context, q directory.Query) (directory.An
 		s.read = s.held // the same answer, taken up by a release that kept no digest
 	}
 	s.tag, s.bad, s.held = tag, nil, s.read
-	s.status = Status{s.o.Address, m.Account, m.Store, m.Generation, got.SignedBy, m.Written, m.AsOf, m.Expires}
+	s.status = Status{s.o.Address, m.Account, m.Store.ID, m.Generation, got.SignedBy, m.Written, m.AsOf, m.Expires}
 	s.expiry()
 	answer := answerTo(q, got.Content, s.o.Prefix)
 	answer.Origin = s.read
