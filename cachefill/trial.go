@@ -96,7 +96,7 @@ func (t *trial) login(ctx context.Context, c config.Config, users directory.User
 	})
 	t.try("one user's keys", answered(err))
 	if !c.Login.AllUsers || len(c.Shared) > 0 {
-		_, err = users.Groups(ctx, u)
+		_, err = users.Groups(ctx, u, c.Login.Groups)
 		t.try("one user's groups", answered(err))
 	}
 }
