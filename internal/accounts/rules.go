@@ -74,7 +74,15 @@ func describeName(_ *plan, c *principal) string {
 	if c.kind == fixedGroup {
 		return "nss-iam's own group"
 	}
-	return fmt.Sprintf("the directory has the %s %s, created %s", c.kind, quoted(c.directoryName), moment(c.created))
+	return fmt.Sprintf("the directory has the %s %s, %s", c.kind, quoted(c.directoryName), began(c))
+}
+
+// began says when a principal was created, where the directory does.
+func began(c *principal) string {
+	if c.created.IsZero() {
+		return "of which the directory does not say when it was created"
+	}
+	return "created " + moment(c.created)
 }
 
 func checkLogin(_ *plan, c *principal) verdict {
@@ -126,7 +134,7 @@ func checkNameOwner(_ *plan, c *principal) verdict {
 		return reject(NameTaken, fmt.Sprintf("the login name %q is nobody's, because the user %s (%s) maps to it as well", c.name, quoted(owner.directoryName), owner.id),
 			"rename one of the two in the directory; ids stay")
 	default:
-		return reject(NameTaken, fmt.Sprintf("the name %q belongs to the older %s %s (%s, created %s)", c.name, owner.kind, quoted(owner.directoryName), owner.id, moment(owner.created)),
+		return reject(NameTaken, fmt.Sprintf("the name %q belongs to the older %s %s (%s, %s)", c.name, owner.kind, quoted(owner.directoryName), owner.id, began(owner)),
 			"rename one of the two in the directory; ids stay")
 	}
 }

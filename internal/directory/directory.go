@@ -37,6 +37,17 @@ type Store struct {
 	Region string `json:"region"` // the home region of Identity Center
 }
 
+// Keyless reports whether the directory holds no SSH keys of anybody.
+func (d Directory) Keyless() bool { return d.Store != Store{} }
+
+// Title is what people call the directory.
+func (d Directory) Title() string {
+	if d.Store != (Store{}) {
+		return storeForm.directory
+	}
+	return iamForm.directory
+}
+
 // A Claimant is a user or group as far as its id and seniority go.
 type Claimant struct {
 	ID      string

@@ -107,7 +107,7 @@ func (r *Refresher) Restore() error {
 	if err != nil {
 		return err
 	}
-	a.keysCome = a.origin != directory.Origin{} || a.directory.Store != directory.Store{}
+	a.keysCome = a.origin != directory.Origin{} || a.directory.Keyless()
 	a.policy, _ = r.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
 	a.result, err = accounts.Build(accounts.Input{Directory: a.directory, Policy: a.policy, Host: host, History: earlier.history, Now: r.Now(), Rebuild: true})
 	if err != nil {

@@ -13,6 +13,8 @@ import (
 // An Explanation says why somebody can or cannot log in. It survives JSON.
 type Explanation struct {
 	accounts.Explanation
+	Directory  string         // what people call the directory that was read
+	Keyless    bool           `json:",omitempty"` // it holds no keys of anybody
 	KeysListed time.Time      `json:",omitzero"`  // when the directory was last asked for the keys; zero: never
 	KeyRemedy  string         `json:",omitempty"` // how a key comes into the directory, in the source's words; set where there is none
 	Keys       []ExplainedKey `json:",omitempty"`
@@ -65,7 +67,7 @@ func (r *Refresher) Explain(query string) ([]Explanation, error) {
 	}
 	all := make([]Explanation, len(found))
 	for i, x := range found {
-		all[i].Explanation = x
+		all[i].Explanation, all[i].Directory, all[i].Keyless = x, a.directory.Title(), a.directory.Keyless()
 		if err := r.Logins.explain(&all[i]); err != nil {
 			return nil, err
 		}

@@ -69,7 +69,7 @@ func (r *Refresher) All() (all directory.Answer, repeat bool, err error) {
 	for i := range all.Directory.Users {
 		u := &all.Directory.Users[i]
 		l := listings[u.ID]
-		if a.directory.Store != (directory.Store{}) {
+		if a.directory.Keyless() {
 			l = directory.KeyListing{Checked: a.at} // nobody has keys there
 		}
 		if u.Tags == nil {
