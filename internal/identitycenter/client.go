@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/identitystore"
@@ -48,6 +49,8 @@ type Options struct {
 
 	Store    string // d-…; "": the one that ListIdentityStores finds
 	NameFrom string // "user-name", "nick-name" or "email"; "" is "user-name"
+
+	Now func() time.Time // the clock by which what is known grows old; nil is time.Now
 }
 
 // A client asks one store.

@@ -38,8 +38,9 @@ func TestARefreshWithoutChangeCostsThePagesOfTheNamedGroupsAndTwoCallsMore(t *te
 	store, q := large()
 	e := start(t, emulator.Options{Store: store})
 	now := day
-	s := identitycenter.NewSource(quick(e))
-	s.SetClock(func() time.Time { return now })
+	o := quick(e)
+	o.Now = func() time.Time { return now }
+	s := identitycenter.NewSource(o)
 	read(t, s, q)
 	if got := total(e); got > 54+3+50+1 {
 		t.Errorf("the first refresh costs %d calls", got)
@@ -88,8 +89,9 @@ func TestAChangeOfNameOrStateIsSeenWithinTheHour(t *testing.T) {
 	store, q := large()
 	e := start(t, emulator.Options{Store: store})
 	now := day
-	s := identitycenter.NewSource(quick(e))
-	s.SetClock(func() time.Time { return now })
+	o := quick(e)
+	o.Now = func() time.Time { return now }
+	s := identitycenter.NewSource(o)
 	read(t, s, q)
 	changed := e.IdentityStore()
 	changed.People[7].Status = "DISABLED"

@@ -20,7 +20,6 @@ import (
 // again at the next one if that failed.
 type Source struct {
 	options Options
-	now     func() time.Time
 
 	mu     sync.Mutex // guards client
 	client *client
@@ -29,7 +28,12 @@ type Source struct {
 }
 
 // NewSource returns a source that has asked nobody yet.
-func NewSource(o Options) *Source { return &Source{options: o, now: time.Now} }
+func NewSource(o Options) *Source {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Source{options: o}
+}
 
 func (s *Source) open(ctx context.Context) (*client, error) {
 	s.mu.Lock()
@@ -71,7 +75,7 @@ func (s *Source) Directory(ctx context.Context, q directory.Query) (directory.An
 	if err != nil {
 		return directory.Answer{}, err
 	}
-	asked := s.now()
+	asked := s.options.Now()
 	d, err := s.book.read(ctx, c, q, asked)
 	if err != nil {
 		return directory.Answer{}, err
@@ -86,7 +90,7 @@ func (s *Source) Directory(ctx context.Context, q directory.Query) (directory.An
 // Keys implements directory.UserSource: nobody has keys, and whether the user is
 // there and may come in is asked all the same.
 func (s *Source) Keys(ctx context.Context, u directory.User, _ directory.KeyQuery) (directory.KeyListing, error) {
-	asked := s.now()
+	asked := s.options.Now()
 	if err := s.Exists(ctx, u, false); err != nil {
 		return directory.KeyListing{}, err
 	}
@@ -100,7 +104,7 @@ func (s *Source) Exists(ctx context.Context, u directory.User, _ bool) error {
 	if err != nil {
 		return err
 	}
-	p, there, err := c.describe(ctx, u.ID, s.now())
+	p, there, err := c.describe(ctx, u.ID, s.options.Now())
 	switch {
 	case errors.Is(err, awsapi.ErrAccessDenied), errors.Is(err, awsapi.ErrRefused):
 		return fmt.Errorf("%w: %w", directory.ErrUserRefused, err)
@@ -123,7 +127,7 @@ func (s *Source) Groups(ctx context.Context, u directory.User, among []string) (
 	if err != nil {
 		return nil, err
 	}
-	groups, err := s.book.named(ctx, c, among, s.now())
+	groups, err := s.book.named(ctx, c, among, s.options.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/identitycenter"
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
@@ -57,6 +58,15 @@ func TestAskingIAMFromEveryHostEndsInThrottling(t *testing.T) {
 		if r := Simulate(small(20), mode); r.Refused != 0 || r.Arrival.Everywhere != r.Arrival.Changes || r.Arrival.Worst > refreshIAM+10*time.Second {
 			t.Errorf("%s with 20 hosts: %+v", mode, r)
 		}
+	}
+}
+
+func TestTenHostsMayReadIdentityCenterAndAThousandMayNot(t *testing.T) {
+	if r := Simulate(small(10), "identity center"); r.Refused > 0.01 || r.Failed != 0 || r.PerSecond > identitycenter.OrganizationRate/10 || r.Arrival.Everywhere != r.Arrival.Changes {
+		t.Errorf("10 hosts: %+v", r)
+	}
+	if r := Simulate(small(1000), "identity center"); r.Refused < 0.2 {
+		t.Errorf("1,000 hosts: only %v throttled", r.Refused)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/nss-iam/nss-iam/internal/identitycenter"
 )
 
 // A World is what all modes are measured in.
@@ -25,6 +27,13 @@ var Assumed = World{
 	Seed: 1,
 }
 
+// ofStore is the world in which Identity Center answers: AWS says what it allows a
+// whole organization, and not what at once.
+func (w World) ofStore() World {
+	w.Rate, w.Burst = identitycenter.OrganizationRate, identitycenter.OrganizationRate
+	return w
+}
+
 // What one part takes. Delays of AWS are assumptions; nobody promises them.
 const (
 	callTime    = 50 * time.Millisecond   // one IAM call through the SDK, on a warm connection
@@ -36,6 +45,7 @@ const (
 	sweepAge      = 12 * time.Hour   // of hosts that ask IAM: half of keys.max_stale
 	sweepPublic   = time.Hour        // of publishers
 	refreshIAM    = 5 * time.Minute  // source.refresh of hosts that ask IAM
+	refreshStore  = 10 * time.Minute // source.refresh of hosts that ask Identity Center
 	refreshPublic = 30 * time.Second // source.refresh of publishers, the shortest there is
 	refreshHost   = 45 * time.Second // source.refresh of hosts that read a snapshot
 	renewal       = 6 * time.Hour    // snapshot.Renewal

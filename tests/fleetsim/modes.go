@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/identitycenter"
 	"github.com/nss-iam/nss-iam/internal/schedule"
 )
 
@@ -32,7 +33,7 @@ type S3 struct {
 }
 
 // Modes are the names in the order of the table.
-var Modes = []string{"classic scripts", "iam", "iam, bulk", "snapshot", "snapshot, push"}
+var Modes = []string{"classic scripts", "iam", "iam, bulk", "identity center", "snapshot", "snapshot, push"}
 
 // pages is how many answers a list of n has at IAM's 1,000 a page.
 func pages(n int) int { return max(1, (n+999)/1000) }
@@ -53,6 +54,11 @@ func Simulate(w World, mode string) Result {
 		return direct(w, mode, daemon(pages(w.Users)+11, refreshIAM), hosts*sweep+logins, a)
 	case "iam, bulk":
 		return direct(w, mode, daemon(pages(w.Users+300), refreshIAM), hosts*sweep+logins, a)
+	case "identity center":
+		// Memberships of one group of everybody; names and states once an hour.
+		// Nobody has keys to sweep; a login asks twice.
+		calls := int(identitycenter.RefreshCalls(w.Users, schedule.Jittered(refreshStore, 0.5)) + 0.5)
+		return direct(w.ofStore(), mode, daemon(calls, refreshStore), 2*logins, a)
 	case "snapshot":
 		return distributed(w, mode, publishers*sweepAll, a, false)
 	case "snapshot, push":

@@ -84,6 +84,9 @@ func run(ctx context.Context, document string) error {
 		}
 	}
 	s.WriteString("| any | any | snapshot | 0 | 0 | 0 | 0 |\n")
+	if err := identityCenter(ctx, &s); err != nil {
+		return err
+	}
 	return page.Replace(document, "calls", s.String())
 }
 
