@@ -78,7 +78,8 @@ type Emulator struct {
 	mu         sync.Mutex
 	state      *state
 	store      *IdentityStore
-	past       []version // older states that readers may still see, oldest first
+	members    map[string][]string // of the store's groups, by id
+	past       []version           // older states that readers may still see, oldest first
 	reads      int
 	random     *rand.Rand
 	settings   Settings

@@ -99,7 +99,16 @@ func (e *Emulator) replaceStore(s IdentityStore) error {
 			}
 		}
 	}
-	e.store = &s
+	members := map[string][]string{}
+	for _, p := range s.People {
+		for _, name := range p.Groups {
+			members[groups[name]] = append(members[groups[name]], p.ID)
+		}
+	}
+	for _, g := range s.Groups {
+		members[g.ID] = append(members[g.ID], g.Gone...)
+	}
+	e.store, e.members = &s, members
 	return nil
 }
 
@@ -397,22 +406,12 @@ func (c *storeCall) group(id string) (PeopleGroup, error) {
 	return PeopleGroup{}, notFound{"GROUP", id}
 }
 
-func (c *storeCall) members(g PeopleGroup) []string {
-	var ids []string
-	for _, p := range c.e.store.People {
-		if contains(p.Groups, g.Name) {
-			ids = append(ids, p.ID)
-		}
-	}
-	return append(ids, g.Gone...)
-}
-
 func (c *storeCall) listMemberships() (object, error) {
 	g, err := c.group(c.in.GroupID)
 	if err != nil {
 		return nil, err
 	}
-	ids := c.members(g)
+	ids := c.e.members[g.ID]
 	return c.page("GroupMemberships", len(ids), func(i int) object {
 		return object{"IdentityStoreId": c.e.store.ID, "GroupId": g.ID, "MembershipId": uuidOf("membership", g.ID+ids[i]), "MemberId": object{"UserId": ids[i]}}
 	})
@@ -429,7 +428,7 @@ func (c *storeCall) isMember() (object, error) {
 		if err != nil {
 			return nil, err
 		}
-		results = append(results, object{"GroupId": id, "MemberId": object{"UserId": c.in.MemberID.UserID}, "MembershipExists": contains(c.members(g), c.in.MemberID.UserID)})
+		results = append(results, object{"GroupId": id, "MemberId": object{"UserId": c.in.MemberID.UserID}, "MembershipExists": contains(c.e.members[g.ID], c.in.MemberID.UserID)})
 	}
 	return object{"Results": results}, nil
 }
