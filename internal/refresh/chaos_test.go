@@ -46,6 +46,11 @@ func TestEveryFaultAtEveryCallLeavesACompleteState(t *testing.T) {
 				alice := h.users()["alice"].UID
 				with, without := "alice bob carol erin frank", "alice bob carol erin"
 				for call := 1; call <= walk; call++ {
+					if kind == emulator.None {
+						// Calls go out side by side: two rounds in a row may take the same page, and twice is confirmed.
+						h.does(h.e.SetFaults())
+						h.refresh()
+					}
 					if call%2 == 1 {
 						h.does(h.e.RemoveMember("developers", "frank"))
 					} else {

@@ -58,6 +58,10 @@ resource "aws_cloudformation_stack" "snapshot" {
     OrganizationId   = var.organization_id
     Encryption       = var.kms ? "kms" : "s3"
     Push             = var.push ? "yes" : "no"
+    Administrator    = var.administrator
+    VpcId            = var.vpc_id
+    RouteTableIds    = join(",", var.route_table_ids)
+    BindTo           = var.bind_to
   }
 }
 

@@ -82,6 +82,30 @@ variable "kms" {
   default     = false
 }
 
+variable "administrator" {
+  description = "With snapshot: ARN of the role that may change the bucket's policy and remove versions, the one that Terraform runs as."
+  type        = string
+  default     = ""
+}
+
+variable "vpc_id" {
+  description = "A VPC that gets a free gateway endpoint for S3, so that hosts read the snapshot past the NAT gateway."
+  type        = string
+  default     = ""
+}
+
+variable "route_table_ids" {
+  description = "The route tables of the hosts' subnets in vpc_id."
+  type        = list(string)
+  default     = []
+}
+
+variable "bind_to" {
+  description = "Hosts read the snapshot through this endpoint only: its id, or own for the one of vpc_id."
+  type        = string
+  default     = ""
+}
+
 variable "push" {
   description = "Tell publishers and hosts of changes in seconds. Needs snapshot."
   type        = bool
