@@ -19,16 +19,24 @@ import (
 )
 
 func importCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	var iamConfig string
+	cmd := &cobra.Command{
 		Use:   "import [FILE]",
 		Short: "Print the configuration that does what aws-ec2-ssh's did, and a plan for its users",
 		Long: "Print the configuration that does what FILE, a configuration of widdix/aws-ec2-ssh, did, and a plan for the numbers " +
 			"of the users which that tool made. Nothing is changed; all commands of the plan are comments. A rule that FILE " +
-			"decides in a way that is not understood, or that has no equivalent, is a comment, too, and the exit status is 1.",
-		Example:           "  # iam-cachefill import >/etc/nss-iam/config.toml",
+			"decides in a way that is not understood, or that has no equivalent, is a comment, too, and the exit status is 1.\n\n" +
+			"With --from-iam, print the pins with which the people of IAM, whom that configuration serves, keep their numbers as people " +
+			"of Identity Center, whom the configuration of --config serves. Somebody is matched by name or e-mail address, and only " +
+			"where nobody else is like them; who is not matched is a comment, and the exit status is 1.",
+		Example: "  # iam-cachefill import >/etc/nss-iam/config.toml\n" +
+			"  # iam-cachefill import --from-iam /etc/nss-iam/config.toml --config /root/new.toml >/root/pins.toml",
 		ValidArgsFunction: ofKind(cobra.ShellCompDirectiveDefault),
 		Args:              cobra.MaximumNArgs(1),
 		RunE: job(func(cmd *cobra.Command, args []string) error {
+			if iamConfig != "" {
+				return fromIAM(cmd.Context(), o, cmd.OutOrStdout(), iamConfig)
+			}
 			file := importer.ConfigPath
 			if len(args) == 1 {
 				file = args[0]
@@ -61,6 +69,8 @@ func importCommand(o *options) *cobra.Command {
 			return errors.Join(err, planErr)
 		}),
 	}
+	cmd.Flags().StringVar(&iamConfig, "from-iam", "", "print pins for a move to Identity Center; `FILE` is the configuration that reads IAM")
+	return cmd
 }
 
 // planOf asks the directory for the ids that the numbers are made of.

@@ -37,7 +37,7 @@ func (p *plan) nameGroups() error {
 		was, seen := p.known[key]
 		switch {
 		case exists && id == "": // nobody can tell which group is meant
-		case exists && seen && was.ID != id && !p.in.AcceptGroups:
+		case exists && seen && was.ID != id && !p.in.AcceptGroups && !p.carriesGroup(id, was):
 			p.recreated[id] = was
 		case exists:
 			next[key] = KnownGroup{Name: key, ID: id}

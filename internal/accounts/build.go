@@ -117,6 +117,7 @@ type plan struct {
 	entries  map[uint32]*Entry // working copies, by uid or gid
 	order    []uint32          // the ids of entries, ascending, before anything is served
 
+	carried      map[string]*Entry // UserId → the entry of another id that a pin hands to that user
 	pending      []*Entry          // served without rights; ascending by uid
 	pendingNames map[string]*Entry // folded
 	waiting      map[string]*Entry // UserId → the entry under which a user with rights goes on
@@ -181,6 +182,11 @@ func (p *plan) admit() {
 			}
 			if p.verdicts[i] = historyRule.check(p, u); p.verdicts[i].reason == "" {
 				continue
+			}
+			if e := p.carried[u.id]; e != nil {
+				delete(p.carried, u.id)
+				p.keepPending(e)
+				again = true
 			}
 			if e := own[u.id]; e != nil && !e.Former() {
 				p.waiting[u.id], p.waitingNames[fold(e.UnixName)] = e, e

@@ -112,11 +112,15 @@ func (p *plan) believeNobody(active int) error {
 // remove looks at every user served before: who stays, who is pending removal,
 // who is former. Their rights are gone in any case.
 func (p *plan) remove(active int) {
-	p.pendingNames = map[string]*Entry{}
+	p.pendingNames, p.carried = map[string]*Entry{}, map[string]*Entry{}
 	var lost []*Entry
 	for _, n := range p.order {
 		e := p.entries[n]
 		if e.Group || e.Former() {
+			continue
+		}
+		if c := p.carriedBy(e); c != nil {
+			p.carried[c.id] = e
 			continue
 		}
 		reason, moved := NoLogin, false

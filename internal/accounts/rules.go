@@ -190,7 +190,7 @@ func checkHost(p *plan, c *principal) verdict {
 
 // checkHistory keeps from everybody what the host still knows as another's.
 func checkHistory(p *plan, c *principal) verdict {
-	if r := p.entries[c.unixID]; r != nil && !r.of(c) && !p.expired(r) && !yields(r, c) {
+	if r := p.entries[c.unixID]; r != nil && !r.of(c) && !p.expired(r) && !p.yields(r, c) {
 		if r.Former() {
 			return reject(HeldByHistory, fmt.Sprintf("the id %d was that of the former %s %q (%s) and is kept until %s", c.unixID, r.kind(), r.UnixName, r.ID, moment(r.FormerSince.Add(p.in.Policy.KeepNames))),
 				fmt.Sprintf("wait, or pin an id for %s: another, or this one if the files behind it are to change hands", c.id))
@@ -217,10 +217,13 @@ func (p *plan) waitRemedy() string {
 
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// yields reports whether a pin may take an id over from its entry: only when the
-// holder is former. A holder that is in the answer and claims the id has kept the
-// pin from it already, by the rule of id owners.
-func yields(r *Entry, c *principal) bool { return c.pinned && r.Former() }
+// yields reports whether a pin may take an id over from its entry: when the
+// holder is former, or of another kind of directory. A holder that is in the
+// answer and claims the id has kept the pin from it already, by the rule of id
+// owners.
+func (p *plan) yields(r *Entry, c *principal) bool {
+	return c.pinned && r.Former() || p.carries(c, r)
+}
 
 func (e *Entry) of(c *principal) bool { return e.ID == c.id && e.Group == (c.kind != iamUser) }
 
