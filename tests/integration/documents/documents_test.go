@@ -394,6 +394,7 @@ func (r *reader) toml(b block) error {
 var actions = []string{
 	"iam:GetGroup", "iam:GetUser", "iam:ListSSHPublicKeys", "iam:GetSSHPublicKey", "iam:ListGroupsForUser", "iam:ListUsers", "iam:ListGroups",
 	"iam:ListUserTags", "iam:TagUser", "iam:UntagUser", "iam:UploadSSHPublicKey", "iam:UpdateSSHPublicKey", "iam:DeleteSSHPublicKey",
+	"ssm:StartSession", "ssm:TerminateSession", "ssm:ResumeSession", "ec2-instance-connect:SendSSHPublicKey", "ec2:DescribeInstances",
 	"iam:AddUserToGroup", "iam:RemoveUserFromGroup", "iam:CreateUser", "iam:UpdateUser", "iam:UpdateGroup", "iam:CreateGroup",
 }
 

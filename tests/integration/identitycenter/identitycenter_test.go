@@ -25,17 +25,17 @@ func TestMain(m *testing.M) {
 // rules is a config.toml but for [source].
 const rules = `
 [login]
-groups = ["developers"]
+groups = ["Developers"]
 
 [sudo]
-groups = ["admins"]
+groups = ["Platform Admins"]
 
 [accounts]
 strip_domains = ["example.com"]
 homes = "create"
 
 [shared]
-ec2-user = ["developers"]
+ec2-user = ["Developers"]
 
 [removal]
 confirm = 1
@@ -127,13 +127,17 @@ func (s *site) stays(why, user string, key testbed.Key) {
 	}
 }
 
-// without runs f while a person is out of the login group.
+// without runs f while a person is out: of the login group first, then disabled.
 func (s *site) without(person string, f func()) {
 	s.t.Helper()
 	s.directory.Leave(person)
 	time.Sleep(reuse)
 	f()
+	s.directory.Disable(person)
 	s.directory.Join(person)
+	time.Sleep(reuse)
+	f()
+	s.directory.Enable(person)
 	s.Run(testbed.Refresh, "refresh")
 	time.Sleep(reuse)
 }
@@ -150,7 +154,6 @@ func (s *site) sessionManager() {
 		s.t.Errorf("mallory is in no login group, and has a session: %v", r)
 	}
 	s.without("alice", func() {
-		s.Run(testbed.Refresh, "refresh")
 		s.Run(testbed.Refresh, "refresh")
 		// The agent asks AWS, not the host, who may have a session. What the host
 		// grants is gone: sudo with the refresh, and the shell.

@@ -56,7 +56,7 @@ func (s *site) instanceConnect() {
 	}
 	s.enters("alice", key, "alice 0", `echo $(id -un) $(sudo -n id -u)`)
 	s.stays("another's key", "alice", testbed.NewKey(s.t, "ed25519", "other"))
-	s.without("alice", func() { s.stays("out of the group, with a good pushed key", "alice", key) })
+	s.without("alice", func() { s.stays("out, with a good pushed key", "alice", key) })
 	s.push("alice", "alice", key, -1)
 	s.stays("the minute is over", "alice", key)
 	// Who may push for mallory pushes in vain: no such user.
@@ -121,7 +121,7 @@ func (s *site) opkssh() {
 	s.stays("not on the list", "alice", login("bob@example.com", private, time.Hour))
 	s.stays("another provider's word", "alice", login("alice@example.com", stranger, time.Hour))
 	s.stays("an old token", "alice", login("alice@example.com", private, -time.Hour))
-	s.without("alice", func() { s.stays("out of the group, with a good token", "alice", alice) })
+	s.without("alice", func() { s.stays("out, with a good token", "alice", alice) })
 }
 
 // certificates: sshd trusts an authority, and lets anybody in whose login name is
@@ -136,7 +136,7 @@ func (s *site) certificates() {
 	s.stays("the bare key", "alice", key)
 	s.stays("another authority", "alice", key.Certified(s.t, testbed.NewKey(s.t, "ed25519", "stranger"), nil, "alice"))
 	s.without("alice", func() {
-		s.stays("out of the group, with a good certificate", "alice", alice)
+		s.stays("out, with a good certificate", "alice", alice)
 		if len(s.log.Lines(`user "alice" refused at "sshd"`, "may not log in")) == 0 {
 			s.t.Errorf("the account phase says nothing:\n%s", strings.Join(s.log.Lines("account"), "\n"))
 		}
@@ -160,5 +160,5 @@ func (s *site) sharedAccount() {
 	namesake := key.Certified(s.t, authority, nil, "ubuntu")
 	s.stays("a namesake of a local account", "ubuntu", namesake)
 	s.stays("root, whatever the certificate says", "root", key.Certified(s.t, authority, nil, "root"))
-	s.without("alice", func() { s.stays("out of the group, with a good certificate", "ec2-user", alice) })
+	s.without("alice", func() { s.stays("out, with a good certificate", "ec2-user", alice) })
 }
