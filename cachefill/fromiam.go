@@ -20,7 +20,7 @@ type crossing struct {
 }
 
 // crossingOf asks the directories of two configurations, and finds out who of the
-// one goes on as whom of the other. Nothing is changed.
+// one is who of the other. Nothing is changed.
 func crossingOf(ctx context.Context, before, after config.Config) (crossing, error) {
 	if before.Source.Kind == "identity-center" {
 		return crossing{}, errors.New("the configuration before reads Identity Center already: give the one that reads IAM")

@@ -26,8 +26,8 @@ func importCommand(o *options) *cobra.Command {
 		Long: "Print the configuration that does what FILE, a configuration of widdix/aws-ec2-ssh, did, and a plan for the numbers " +
 			"of the users which that tool made. Nothing is changed; all commands of the plan are comments. A rule that FILE " +
 			"decides in a way that is not understood, or that has no equivalent, is a comment, too, and the exit status is 1.\n\n" +
-			"With --from-iam, print the pins with which the people of IAM, whom that configuration serves, keep their numbers as people " +
-			"of Identity Center, whom the configuration of --config serves. Somebody is matched by name or e-mail address, and only " +
+			"With --from-iam, print the pins with which people keep their numbers: that configuration serves them from IAM, and the one " +
+			"of --config from Identity Center. Somebody is matched by name or e-mail address, and only " +
 			"where nobody else is like them; who is not matched is a comment, and the exit status is 1.",
 		Example: "  # iam-cachefill import >/etc/nss-iam/config.toml\n" +
 			"  # iam-cachefill import --from-iam /etc/nss-iam/config.toml --config /root/new.toml >/root/pins.toml",

@@ -1,4 +1,4 @@
-// Package succession finds out who of one directory goes on as whom of another,
+// Package succession finds out who of one directory is who of another,
 // so that people and groups keep their numbers when a fleet changes its
 // directory. It is a pure function over two answers. A match that is not the only
 // one, or that rests on part of a name, is never made: it is listed for a person.
@@ -33,7 +33,7 @@ type Doubt struct {
 	Why       string
 }
 
-// A Plan is who goes on as whom. Each list is in the order of the principals before.
+// A Plan is who is who. Each list is in the order of the principals before.
 type Plan struct {
 	Matches []Match
 	Doubts  []Doubt
