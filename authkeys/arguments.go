@@ -95,7 +95,8 @@ func (q question) ofCertificate() (question, error) {
 	public, err := ssh.ParsePublicKey(q.blob)
 	certificate, ok := public.(*ssh.Certificate)
 	if err != nil || !ok {
-		return question{}, fmt.Errorf("user %q: the argument after the name is not the base64 of a certificate, giving no principals", q.name)
+		return question{}, fmt.Errorf("user %q: the argument after the name is not the base64 of a certificate, giving no "+
+			"principals", q.name)
 	}
 	q.certified = append([]string{}, certificate.ValidPrincipals...)
 	q.blob, q.keyText, q.keyType, q.fingerprint = nil, "", "", ""

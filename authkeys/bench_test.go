@@ -60,7 +60,8 @@ func TestTheBinaryIsStaticAndHonoursNoEnvironment(t *testing.T) {
 		t.Fatalf("%v\n%s", err, want)
 	}
 	loaded := exec.Command(binary, "alice", "2001000001")
-	loaded.Env = []string{"TZ=Asia/Kolkata", "HOME=/nonexistent", "AWS_REGION=nowhere", "LD_PRELOAD=/x", "GODEBUG=netdns=cgo", "SSH_ORIGINAL_COMMAND=x"}
+	loaded.Env = []string{"TZ=Asia/Kolkata", "HOME=/nonexistent", "AWS_REGION=nowhere", "LD_PRELOAD=/x",
+		"GODEBUG=netdns=cgo", "SSH_ORIGINAL_COMMAND=x"}
 	if got, err := loaded.Output(); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("with an environment: %v\n%s\nwant\n%s", err, got, want)
 	}
@@ -84,7 +85,8 @@ func BenchmarkHelper(b *testing.B) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	server := control.NewServer(control.Options{Lookup: lookups["truth"], Reuse: time.Hour, Peers: []uint32{uint32(os.Getuid())}})
+	server := control.NewServer(control.Options{Lookup: lookups["truth"], Reuse: time.Hour,
+		Peers: []uint32{uint32(os.Getuid())}})
 	go func() { _ = server.Serve(ctx, net.Listener(l)) }()
 	for _, mode := range []string{"off", "require"} {
 		many.Policy.Online = mode

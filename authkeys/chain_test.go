@@ -43,7 +43,8 @@ func TestTheOtherHelpersOutputIsTakenUpToItsBounds(t *testing.T) {
 		t.Errorf("the most lines and a comment: %d, %v", len(lines), err)
 	}
 	output.WriteString(line(chainLines))
-	if lines, err := chainKeys(output.Bytes()); err == nil || len(lines) != chainLines || !strings.Contains(err.Error(), "the rest left out") {
+	if lines, err := chainKeys(output.Bytes()); err == nil || len(lines) != chainLines ||
+		!strings.Contains(err.Error(), "the rest left out") {
 		t.Errorf("one line more: %d, %v", len(lines), err)
 	}
 }
@@ -56,7 +57,8 @@ func TestTheOtherHelpersArgumentsAreSshdsOwn(t *testing.T) {
 		want []string // nil: refused
 	}{
 		{"tokens", []string{"/x", "%u", "%U", "%f", "%t"}, []string{"/x", "alice", "7", "SHA256:x", "ssh-rsa"}},
-		{"what is no token alone", []string{"/x", "user=%u", "100%%", "%%u", "plain"}, []string{"/x", "user=%u", "100%", "%u", "plain"}},
+		{"what is no token alone", []string{"/x", "user=%u", "100%%", "%%u", "plain"},
+			[]string{"/x", "user=%u", "100%", "%u", "plain"}},
 		{"a program named as a token", []string{"/%u"}, []string{"/%u"}},
 		{"what sshd did not say", []string{"/x", "%k"}, nil},
 		{"a relative path", []string{"x", "%u"}, nil},

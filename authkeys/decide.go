@@ -57,7 +57,8 @@ func (h helper) decide(q question) verdict {
 	if absent {
 		found = cache.KeysAnswer{Policy: admission.Unpublished}
 	} else if err != nil {
-		return verdict{final: true, err: fmt.Errorf("user %q: %w, giving no keys; \"iam-cachefill refresh\" writes the file again", q.name, err)}
+		return verdict{final: true, err: fmt.Errorf("user %q: %w, giving no keys; \"iam-cachefill refresh\" writes the "+
+			"file again", q.name, err)}
 	}
 	v := verdict{policy: found.Policy}
 	uid, local, err := h.localAccount(q, found.Policy)
@@ -74,10 +75,12 @@ func (h helper) decide(q question) verdict {
 		}
 	case found.Shared == nil:
 		if found.User != nil && found.User.Login {
-			h.log.Send(authlog.Notice, fmt.Sprintf("user %q: a local account has this name, what its namesake in the directory has does not open it", q.name))
+			h.log.Send(authlog.Notice, fmt.Sprintf("user %q: a local account has this name, what its namesake in the "+
+				"directory has does not open it", q.name))
 		}
 	case uid == 0 && !found.Shared.AllowRoot, q.name == "root" && !found.Shared.AllowRoot:
-		h.log.Send(authlog.Warning, fmt.Sprintf("shared account %q: it is root, which the configuration does not allow, giving no keys", q.name))
+		h.log.Send(authlog.Warning, fmt.Sprintf("shared account %q: it is root, which the configuration does not allow, "+
+			"giving no keys", q.name))
 	default:
 		h.shared(&v, q, found.Members)
 	}
@@ -112,7 +115,8 @@ func (h helper) own(v *verdict, q question, cached *cache.UserKeys) {
 		if a.Limited && !slices.ContainsFunc(a.User.Keys, q.offersKey) {
 			// Nobody asked whether the person may still come in.
 			v.final = v.policy.Online == "require"
-			h.log.Send(authlog.Notice, fmt.Sprintf("user %q: unknown key %s refused for rate: the directory is asked about few keys that no listing has; "+
+			h.log.Send(authlog.Notice, fmt.Sprintf("user %q: unknown key %s refused for rate: the directory is asked about "+
+				"few keys that no listing has; "+
 				"a key that was uploaded just now opens the login in some minutes", q.name, q.asks(q.name).Key))
 		}
 		return a.User
@@ -123,21 +127,25 @@ func (h helper) own(v *verdict, q question, cached *cache.UserKeys) {
 		v.final = v.policy.Online == "require"
 	case u == nil && out:
 		v.final = true
-		h.log.Send(authlog.Notice, fmt.Sprintf("user %q: the last good answer lets nobody of this name in, giving no keys", q.name))
+		h.log.Send(authlog.Notice, fmt.Sprintf("user %q: the last good answer lets nobody of this name in, giving no keys",
+			q.name))
 	case u == nil: // an unknown user
 	case !u.Login:
 		v.final = true
 		h.log.Send(authlog.Notice, fmt.Sprintf("user %q: may not log in, says %s, giving no keys", q.name, source))
 	case q.hasUID && u.UID != q.uid:
 		v.final = true
-		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: sshd resolved uid %d, the directory's user of this name has %d, giving no keys", q.name, q.uid, u.UID))
+		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: sshd resolved uid %d, the directory's user of this name has %d, "+
+			"giving no keys", q.name, q.uid, u.UID))
 	case !q.hasUID && cached != nil && u.UID != cached.UID:
 		v.final = true
-		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the directory's user of this name has uid %d now and had %d, giving no keys", q.name, u.UID, cached.UID))
+		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the directory's user of this name has uid %d now and had %d, "+
+			"giving no keys", q.name, u.UID, cached.UID))
 	default:
 		if owner, home, foreign := h.foreignHome(q.name, u.UID); foreign {
 			v.final = true
-			h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the home %q belongs to uid %d, not to %d, giving no keys; the next refresh serves another home",
+			h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the home %q belongs to uid %d, not to %d, giving no keys; the "+
+				"next refresh serves another home",
 				q.name, home, owner, u.UID))
 			return
 		}
@@ -161,14 +169,16 @@ func (h helper) foreignHome(name string, uid uint32) (owner uint32, home string,
 func (h helper) shared(v *verdict, q question, members []cache.UserKeys) {
 	switch {
 	case q.certified != nil:
-		members = slices.DeleteFunc(slices.Clone(members), func(m cache.UserKeys) bool { return !slices.Contains(q.certified, m.Name) })
+		members = slices.DeleteFunc(slices.Clone(members),
+			func(m cache.UserKeys) bool { return !slices.Contains(q.certified, m.Name) })
 	case q.hasKey() && !q.principals:
 		members = slices.DeleteFunc(slices.Clone(members), func(m cache.UserKeys) bool {
 			return !slices.ContainsFunc(m.Keys, q.offersKey)
 		})
 	}
 	if len(members) > maxPersons && v.policy.Online != "off" {
-		v.err = fmt.Errorf("shared account %q: %d people are too many to ask about; pass %%k in sshd_config's %s", q.name, len(members), q.command())
+		v.err = fmt.Errorf("shared account %q: %d people are too many to ask about; pass %%k in sshd_config's %s", q.name,
+			len(members), q.command())
 		return
 	}
 	type result struct {
@@ -182,13 +192,15 @@ func (h helper) shared(v *verdict, q question, members []cache.UserKeys) {
 	for i := range members {
 		wait.Go(func() {
 			r := &results[i]
-			r.user, r.source, r.err = h.current(v.policy, q.asks(members[i].Name), &members[i], func(a control.Answer) cache.UserKeys {
-				if !slices.Contains(a.Shared, q.name) {
-					h.log.Send(authlog.Notice, fmt.Sprintf("shared account %q: %q may not enter it any more", q.name, members[i].Name))
-					r.out = true
-				}
-				return a.User
-			})
+			r.user, r.source, r.err = h.current(v.policy, q.asks(members[i].Name), &members[i],
+				func(a control.Answer) cache.UserKeys {
+					if !slices.Contains(a.Shared, q.name) {
+						h.log.Send(authlog.Notice, fmt.Sprintf("shared account %q: %q may not enter it any more", q.name,
+							members[i].Name))
+						r.out = true
+					}
+					return a.User
+				})
 		})
 	}
 	wait.Wait()
@@ -225,7 +237,8 @@ func (v *verdict) add(q question, u cache.UserKeys, person, source string, now t
 
 // current returns what opens the name in question now, and where that came
 // from. It returns nil for a name that neither the daemon nor the cache knows.
-func (h helper) current(p cache.LoginPolicy, q control.Question, cached *cache.UserKeys, pick func(control.Answer) cache.UserKeys) (*cache.UserKeys, string, error) {
+func (h helper) current(p cache.LoginPolicy, q control.Question, cached *cache.UserKeys,
+	pick func(control.Answer) cache.UserKeys) (*cache.UserKeys, string, error) {
 	rule := admission.Rule{Policy: p, Now: h.now, Warn: func(err error) {
 		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: %v, falling back to the cache", q.Name, err))
 	}}

@@ -19,7 +19,8 @@ func deciding(t *testing.T, tables cache.KeyTables) helper {
 	if _, err := cache.PublishKeys(dir, tables, -1, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	return helper{cacheDir: dir, socket: filepath.Join(dir, "sock"), passwd: "/dev/null", log: authlog.New(filepath.Join(dir, "log"), "authkeys"), now: time.Now}
+	return helper{cacheDir: dir, socket: filepath.Join(dir, "sock"), passwd: "/dev/null",
+		log: authlog.New(filepath.Join(dir, "log"), "authkeys"), now: time.Now}
 }
 
 func TestASharedAccountAsksAboutABoundedNumberOfPeople(t *testing.T) {
@@ -40,7 +41,8 @@ func TestASharedAccountAsksAboutABoundedNumberOfPeople(t *testing.T) {
 		tables.Users, tables.Shared = nil, []cache.SharedAccount{{Name: "app"}}
 		for i := range c.members {
 			name := fmt.Sprint("m", i)
-			tables.Users = append(tables.Users, cache.UserKeys{Name: name, Checked: time.Now(), Keys: []keys.Key{key("APKA", name)}})
+			tables.Users = append(tables.Users, cache.UserKeys{Name: name, Checked: time.Now(),
+				Keys: []keys.Key{key("APKA", name)}})
 			tables.Shared[0].Members = append(tables.Shared[0].Members, name)
 		}
 		q := question{name: "app", uid: 1000, hasUID: true}
@@ -48,7 +50,8 @@ func TestASharedAccountAsksAboutABoundedNumberOfPeople(t *testing.T) {
 			q.fingerprint = key("APKA", "m7").SHA256()
 		}
 		v := deciding(t, tables).decide(q)
-		if c.offers < 0 && (v.err == nil || !strings.Contains(v.err.Error(), "too many to ask about") || len(v.offers) > 0) || c.offers >= 0 && (v.err != nil || len(v.offers) != c.offers) {
+		if c.offers < 0 && (v.err == nil || !strings.Contains(v.err.Error(), "too many to ask about") ||
+			len(v.offers) > 0) || c.offers >= 0 && (v.err != nil || len(v.offers) != c.offers) {
 			t.Errorf("%s: %d offers, %v; want %d", c.name, len(v.offers), v.err, c.offers)
 		}
 		if c.keyed && len(v.offers) == 1 && v.offers[0].form.Person != "m7" {
@@ -64,7 +67,8 @@ func TestASharedAccountIsRootOnlyByNameAndByPermission(t *testing.T) {
 		allowed bool // in the configuration; ever only for the account called root
 		offers  int
 	}{
-		{"ec2-user", 1000, false, 3}, {"ec2-user", 0, false, 0}, {"root", 0, false, 0}, {"root", 0, true, 2}, {"root", 1000, false, 0}, {"root", 1000, true, 2},
+		{"ec2-user", 1000, false, 3}, {"ec2-user", 0, false, 0}, {"root", 0, false, 0}, {"root", 0, true, 2},
+		{"root", 1000, false, 0}, {"root", 1000, true, 2},
 	} {
 		tables := company()
 		tables.Policy.Online = "off"
@@ -73,14 +77,16 @@ func TestASharedAccountIsRootOnlyByNameAndByPermission(t *testing.T) {
 		}
 		v := deciding(t, tables).decide(question{name: c.account, uid: c.uid, hasUID: true})
 		if v.err != nil || len(v.offers) != c.offers {
-			t.Errorf("%s with uid %d, root allowed %v: %d offers, %v; want %d", c.account, c.uid, c.allowed, len(v.offers), v.err, c.offers)
+			t.Errorf("%s with uid %d, root allowed %v: %d offers, %v; want %d", c.account, c.uid, c.allowed, len(v.offers),
+				v.err, c.offers)
 		}
 	}
 }
 
 func TestAnOfferSaysWhenItsKeyEndsSoon(t *testing.T) {
 	now := time.Now()
-	for ends, says := range map[time.Duration]bool{keys.WarnBefore: true, keys.WarnBefore + time.Second: false, time.Second: true} {
+	for ends, says := range map[time.Duration]bool{keys.WarnBefore: true, keys.WarnBefore + time.Second: false,
+		time.Second: true} {
 		k := key("APKA", "a")
 		k.Expires = now.Add(ends)
 		if got := (offer{key: k, source: "the directory"}).String("alice", now); strings.Contains(got, "it ends at") != says {
@@ -88,10 +94,12 @@ func TestAnOfferSaysWhenItsKeyEndsSoon(t *testing.T) {
 		}
 	}
 	got := (offer{key: key("APKA", "a"), source: "the directory"}).String("alice", now)
-	if strings.Contains(got, "it ends at") || strings.Contains(got, " of ") || !strings.HasSuffix(got, "offered, from the directory") {
+	if strings.Contains(got, "it ends at") || strings.Contains(got, " of ") ||
+		!strings.HasSuffix(got, "offered, from the directory") {
 		t.Errorf("a key without end: %q", got)
 	}
-	if got := (offer{key: key("APKA", "a"), form: keys.Form{Person: "olga"}}).String("app", now); !strings.Contains(got, " of olga offered") {
+	if got := (offer{key: key("APKA", "a"), form: keys.Form{Person: "olga"}}).String("app", now); !strings.Contains(got,
+		" of olga offered") {
 		t.Errorf("a person in a shared account: %q", got)
 	}
 }

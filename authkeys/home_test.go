@@ -23,7 +23,8 @@ func TestNoKeyOpensALoginIntoAnothersHome(t *testing.T) {
 	if err := os.WriteFile(passwd, []byte("root:x:0:0::/root:/bin/sh\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	h := helper{cacheDir: work, socket: filepath.Join(work, "none"), passwd: passwd, log: authlog.New(filepath.Join(work, "log"), "authkeys"), now: time.Now}
+	h := helper{cacheDir: work, socket: filepath.Join(work, "none"), passwd: passwd,
+		log: authlog.New(filepath.Join(work, "log"), "authkeys"), now: time.Now}
 	const uid = 2001000001
 	users := accounts.Tables{
 		Range:  accounts.Range{Low: 2001000000, High: 2146999999},

@@ -31,7 +31,8 @@ const wholeRun = 20 * time.Second
 
 func main() {
 	os.Clearenv() // sshd passes little; nothing of it, TZ included, may change an answer
-	h := helper{cacheDir: cacheDir, socket: socketPath, passwd: "/etc/passwd", log: authlog.New("/dev/log", "authkeys"), now: time.Now}
+	h := helper{cacheDir: cacheDir, socket: socketPath, passwd: "/etc/passwd", log: authlog.New("/dev/log", "authkeys"),
+		now: time.Now}
 	os.Exit(h.main(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -86,7 +87,8 @@ func (h helper) run(args []string) ([]string, error) {
 	if len(v.policy.Chain) > 0 && !v.final && (len(lines) == 0 || !q.hasKey()) {
 		others, err := runChain(v.policy.Chain, q)
 		if err != nil {
-			h.log.Send(authlog.Warning, fmt.Sprintf("user %q: other helper: %v, going on with %d keys of it", q.name, err, len(others)))
+			h.log.Send(authlog.Warning, fmt.Sprintf("user %q: other helper: %v, going on with %d keys of it", q.name, err,
+				len(others)))
 		}
 		lines = append(lines, others...)
 	}

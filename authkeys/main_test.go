@@ -87,23 +87,28 @@ func company() cache.KeyTables {
 			Range: accounts.Range{Low: 2001000000, High: 2146999999},
 		},
 		Users: []cache.UserKeys{
-			{Name: "alice", UID: 2001000001, Login: true, Checked: now, Keys: []keys.Key{key("APKAALICE", "alice1"), ending, ended}},
+			{Name: "alice", UID: 2001000001, Login: true, Checked: now, Keys: []keys.Key{key("APKAALICE", "alice1"), ending,
+				ended}},
 			{Name: "bob", UID: 2001000002, Login: true, Checked: now},
 			{Name: "olga", Checked: now, Keys: []keys.Key{key("APKAOLGA", "olga")}},
 			{Name: "ubuntu", UID: 2001000003, Login: true, Checked: now, Keys: []keys.Key{key("APKAUBUNTU", "ubuntu")}},
 		},
-		Shared: []cache.SharedAccount{{Name: "ec2-user", Members: []string{"alice", "olga"}}, {Name: "high", Members: []string{"alice"}}, {Name: "root", Members: []string{"alice"}}},
+		Shared: []cache.SharedAccount{{Name: "ec2-user", Members: []string{"alice", "olga"}},
+			{Name: "high", Members: []string{"alice"}}, {Name: "root", Members: []string{"alice"}}},
 	}
 }
 
 func setup(env *testscript.Env) error {
-	for _, k := range []struct{ name, word string }{{"ALICE", "alice1"}, {"ENDING", "alice2"}, {"ENDED", "alice3"}, {"OLGA", "olga"}, {"NEW", "new"}, {"UBUNTU", "ubuntu"}} {
+	for _, k := range []struct{ name, word string }{{"ALICE", "alice1"}, {"ENDING", "alice2"}, {"ENDED", "alice3"},
+		{"OLGA", "olga"}, {"NEW", "new"}, {"UBUNTU", "ubuntu"}} {
 		it := key("x", k.word)
 		env.Setenv(k.name, base64.StdEncoding.EncodeToString(it.Blob))
 		env.Setenv(k.name+"_FP", it.SHA256())
 	}
-	for name, principals := range map[string][]string{"OLGAS": {"olga"}, "ALICES": {"alice"}, "BOTH": {"olga", "alice", "bob"}, "NOBODYS": nil} {
-		certificate := &ssh.Certificate{CertType: ssh.UserCert, KeyId: name, ValidPrincipals: principals, ValidBefore: ssh.CertTimeInfinity}
+	for name, principals := range map[string][]string{"OLGAS": {"olga"}, "ALICES": {"alice"},
+		"BOTH": {"olga", "alice", "bob"}, "NOBODYS": nil} {
+		certificate := &ssh.Certificate{CertType: ssh.UserCert, KeyId: name, ValidPrincipals: principals,
+			ValidBefore: ssh.CertTimeInfinity}
 		for word, to := range map[string]*ssh.PublicKey{"alice1": &certificate.Key, "authority": &certificate.SignatureKey} {
 			public, err := ssh.ParsePublicKey(key("x", word).Blob)
 			if err != nil {
@@ -115,7 +120,8 @@ func setup(env *testscript.Env) error {
 		env.Setenv(name, base64.StdEncoding.EncodeToString(certificate.Marshal()))
 	}
 	env.Setenv("LONG", strings.Repeat("a", 10000))
-	passwd := "root:x:0:0:root:/root:/bin/bash\nhigh:x:2100000000:100::/home/high:/bin/bash\nec2-user:x:1000:1000::/home/ec2-user:/bin/bash\nubuntu:x:1001:1001::/home/ubuntu:/bin/bash\n"
+	passwd := "root:x:0:0:root:/root:/bin/bash\nhigh:x:2100000000:100::/home/high:/bin/bash\n" +
+		"ec2-user:x:1000:1000::/home/ec2-user:/bin/bash\nubuntu:x:1001:1001::/home/ubuntu:/bin/bash\n"
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "passwd"), []byte(passwd), 0o644); err != nil {
 		return err
 	}
@@ -350,7 +356,8 @@ var rawDaemons = map[string]func(net.Conn){
 		}
 	},
 	"halfanswer": func(c net.Conn) {
-		_, _ = c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + `{"version":1,"name":"alice","uid":2001000001,"login":true,"keys":[{"id":"APKAX"`))
+		_, _ = c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" +
+			`{"version":1,"name":"alice","uid":2001000001,"login":true,"keys":[{"id":"APKAX"`))
 	},
 	"othername": answers(`{"version":1,"name":"bob","uid":2001000002,"login":true,"checked":1,"keys":[]}`),
 	"future":    answers(`{"version":2,"name":"alice","uid":2001000001,"login":true,"checked":1,"keys":[]}`),

@@ -51,7 +51,8 @@ func (h helper) principalLines(q question, v verdict) ([]string, error) {
 		}
 		lines = append(lines, line)
 		if q.certified != nil {
-			h.log.Send(authlog.Info, fmt.Sprintf("user %q: certificate of principal %q accepted, from %s", q.name, p.name, p.source))
+			h.log.Send(authlog.Info, fmt.Sprintf("user %q: certificate of principal %q accepted, from %s", q.name, p.name,
+				p.source))
 		}
 	}
 	if len(lines) > 0 {

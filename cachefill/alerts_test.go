@@ -73,9 +73,11 @@ func (m *monitored) pass(minutes int, how minute) {
 
 // keysChecked sets when everybody's keys were checked.
 func (m *monitored) keysChecked(times ...time.Time) {
-	m.served.tables = cache.KeyTables{Policy: cache.LoginPolicy{Online: m.config.Keys.Online, MaxStale: m.config.Keys.MaxStale}}
+	m.served.tables = cache.KeyTables{Policy: cache.LoginPolicy{Online: m.config.Keys.Online,
+		MaxStale: m.config.Keys.MaxStale}}
 	for i, at := range times {
-		m.served.tables.Users = append(m.served.tables.Users, cache.UserKeys{Name: string(rune('a' + i)), Login: true, Checked: at})
+		m.served.tables.Users = append(m.served.tables.Users, cache.UserKeys{Name: string(rune('a' + i)), Login: true,
+			Checked: at})
 	}
 }
 
@@ -178,7 +180,11 @@ func TestAlertsFireForWhatIsWrongAndForNothingElse(t *testing.T) {
 			m.pass(30, minute{change: func(m *monitored) { good(m); m.report.LoginError = "iam:ListGroupsForUser" }})
 		}, "NSSIAMBroken"},
 		"answers that are refused": {func(m *monitored) {
-			m.pass(30, minute{change: func(m *monitored) { good(m); m.report.Refused = max(0, int(m.now.Sub(m.began).Minutes())-20) }})
+			m.pass(30, minute{change: func(m *monitored) {
+				good(m)
+				m.report.Refused = max(0,
+					int(m.now.Sub(m.began).Minutes())-20)
+			}})
 		}, "NSSIAMAnswerRefused"},
 		"throttled calls": {func(m *monitored) {
 			m.pass(80, minute{change: func(m *monitored) {

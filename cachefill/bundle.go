@@ -21,8 +21,10 @@ func bundleCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "support-bundle [FILE]",
 		Short: "Write an archive with everything that a bug report needs",
-		Long: "Write FILE, a gzipped tar, with everything that a bug report needs: status, what doctor finds, the configuration, logs, and " +
-			"how this host is set up. Keys, tokens, passwords and external ids are left out; names of people and groups are in it, so read it " +
+		Long: "Write FILE, a gzipped tar, with everything that a bug report needs: status, what doctor finds, the " +
+			"configuration, logs, and " +
+			"how this host is set up. Keys, tokens, passwords and external ids are left out; names of people and groups are " +
+			"in it, so read it " +
 			"before you hand it on. Nothing is sent anywhere. Without FILE it is nss-iam-support-DATE.tar.gz in this folder.",
 		Example:           "  # iam-cachefill support-bundle\n  # iam-cachefill support-bundle /tmp/report.tar.gz",
 		Args:              cobra.MaximumNArgs(1),
@@ -48,7 +50,8 @@ func bundleCommand(o *options) *cobra.Command {
 					Files []string
 				}{file, b.Names()})
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is written, %d files; keys, tokens and external ids are left out, names are not: read it before you hand it on\n", file, len(b.Names()))
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is written, %d files; keys, tokens and external ids are left out, "+
+				"names are not: read it before you hand it on\n", file, len(b.Names()))
 			return err
 		}),
 	}

@@ -78,7 +78,8 @@ func printChanges(w io.Writer, c accounts.Changes, all bool) error {
 		sums = append(sums, []string{kind, thousands(counts[kind])})
 	}
 	s.Table(sums)
-	s.Text(fmt.Sprintf("%s changes; \"iam-cachefill refresh --dry-run --verbose\" lists changes one by one before they are made", thousands(len(rows))))
+	s.Text(fmt.Sprintf("%s changes; \"iam-cachefill refresh --dry-run --verbose\" lists changes one by one before they "+
+		"are made", thousands(len(rows))))
 	return s.Err()
 }
 

@@ -25,7 +25,8 @@ func doctorCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Look at everything a login needs, and say what fixes it",
-		Long: "Look at everything a login needs, and say what is wrong, why it matters, and which command fixes it. Changes nothing.\n\n" +
+		Long: "Look at everything a login needs, and say what is wrong, why it matters, and which command fixes it. " +
+			"Changes nothing.\n\n" +
 			"Exits with 1 if anything is broken.",
 		Example: "  # iam-cachefill doctor\n  # iam-cachefill doctor --json | jq '.findings[] | select(.state != \"good\")'",
 		Args:    cobra.NoArgs,
@@ -64,7 +65,8 @@ func (d diagnosis) print(w io.Writer) error { return printDiagnosis(w, d.Finding
 
 func printDiagnosis(w io.Writer, findings []doctor.Finding) error {
 	s := terminal.On(w)
-	tones := map[string]terminal.Tone{doctor.Good: terminal.Good, doctor.Warning: terminal.Warning, doctor.Broken: terminal.Bad}
+	tones := map[string]terminal.Tone{doctor.Good: terminal.Good, doctor.Warning: terminal.Warning,
+		doctor.Broken: terminal.Bad}
 	for _, f := range findings {
 		s.Line(fmt.Sprintf("%-7s %-14s ", f.State, f.Check), tones[f.State], f.What)
 		if f.Why != "" {
@@ -89,8 +91,9 @@ func input(ctx context.Context, configFile string) (doctor.Input, error) {
 	facts.Trials = nil                                 // and tries now what the daemon tried
 	p := doctor.Input{
 		Host: hostsetup.This(), ConfigFile: configFile, ConfigError: v.configError, Health: health.Examine(facts),
-		LowID: c.IDs.Low, HighID: c.IDs.High, CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam", HomesFolder: homesFolder(c),
-		AllowOwn: c.Keys.OwnFile == "allow", Sudo: len(c.Sudo.Groups) > 0 || c.Sudo.GroupsTag != "",
+		LowID: c.IDs.Low, HighID: c.IDs.High, CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam",
+		HomesFolder: homesFolder(c),
+		AllowOwn:    c.Keys.OwnFile == "allow", Sudo: len(c.Sudo.Groups) > 0 || c.Sudo.GroupsTag != "",
 	}
 	_, p.HelperGID = helperIDs()
 	if t, _, err := cache.ReadNSS(p.CacheDir); err == nil {
@@ -144,7 +147,8 @@ func hasOwnKeys(home string) bool {
 		return false
 	}
 	for _, name := range []string{"authorized_keys", "authorized_keys2"} {
-		if info, err := os.Lstat(filepath.Join(home, ".ssh", name)); err == nil && (info.Size() > 0 || !info.Mode().IsRegular()) {
+		if info, err := os.Lstat(filepath.Join(home, ".ssh", name)); err == nil &&
+			(info.Size() > 0 || !info.Mode().IsRegular()) {
 			return true
 		}
 	}

@@ -43,7 +43,8 @@ func TestTheDoctorTriesTheSnapshotAndNamesWhatIsMissing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			k := config.Default()
 			k.Source.Kind, k.Source.URL, k.Source.Endpoint, k.Source.Region = c.kind, c.url, c.endpoint, "eu-west-1"
-			k.Source.TrustedKeys = []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f publisher"}
+			k.Source.TrustedKeys = []string{"ssh-ed25519 " +
+				"AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f publisher"}
 			tried := trySources(t.Context(), k)
 			if len(tried) != 1 || !strings.Contains(tried[0].Error, c.says) {
 				t.Errorf("tried %+v, want an error that says %q", tried, c.says)

@@ -28,8 +28,10 @@ func expelCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "expel NAME",
 		Short: "Put out a person that the directory has let go, now",
-		Long: "Ask the directory now, take the person's rights away, end everything that runs for the person, have nscd forget, " +
-			"and list what is left that needs a person: rules of local files, jobs, keys in other accounts, processes begun by sudo. " +
+		Long: "Ask the directory now, take the person's rights away, end everything that runs for the person, have nscd " +
+			"forget, " +
+			"and list what is left that needs a person: rules of local files, jobs, keys in other accounts, processes begun " +
+			"by sudo. " +
 			"NAME is as for explain. A person that the directory still lets in is not put out.\n\n" +
 			"Exits with 0 if the person is out and nothing is left.",
 		Example:           "  # iam-cachefill expel mallory\n  # iam-cachefill expel mallory --anyway",
@@ -42,7 +44,8 @@ func expelCommand(o *options) *cobra.Command {
 		},
 		RunE: job(func(cmd *cobra.Command, args []string) error { return expel(cmd, o, args[0], anyway) }),
 	}
-	cmd.Flags().BoolVar(&anyway, "anyway", false, "end what runs though the directory lets the person in, or cannot be asked")
+	cmd.Flags().BoolVar(&anyway, "anyway", false, "end what runs though the directory lets the person in, or cannot be "+
+		"asked")
 	return cmd
 }
 
@@ -65,7 +68,8 @@ func (x expulsion) done() bool { return len(x.Leftovers) == 0 && len(x.Errors) =
 func expel(cmd *cobra.Command, o *options, name string, anyway bool) error {
 	log := slog.New(newTextLog(cmd.ErrOrStderr()))
 	if !isHostsOwn(o.configFile) {
-		return wrongConfig{fmt.Errorf("%s is not the host's own configuration, by which people are let in; drop --config", o.configFile)}
+		return wrongConfig{fmt.Errorf("%s is not the host's own configuration, by which people are let in; drop --config",
+			o.configFile)}
 	}
 	c, err := loadConfig(o.configFile)
 	if err != nil {
@@ -78,7 +82,8 @@ func expel(cmd *cobra.Command, o *options, name string, anyway bool) error {
 	stop()
 	// An answer without anybody, as where the last person goes, is believed when
 	// removal.confirm of them came in a row.
-	for n := 1; n < c.Removal.Confirm && err != nil && strings.Contains(err.Error(), accounts.ErrEmptyAnswer.Error()); n++ {
+	for n := 1; n < c.Removal.Confirm && err != nil && strings.Contains(err.Error(),
+		accounts.ErrEmptyAnswer.Error()); n++ {
 		all, err = refreshAndExplain(cmd, o, c, name, log)
 	}
 	unasked := err
@@ -111,7 +116,8 @@ func expel(cmd *cobra.Command, o *options, name string, anyway bool) error {
 
 // refreshAndExplain has the daemon refresh, or does it here, and says what the
 // answer means for a name.
-func refreshAndExplain(cmd *cobra.Command, o *options, c config.Config, name string, log *slog.Logger) ([]refresh.Explanation, error) {
+func refreshAndExplain(cmd *cobra.Command, o *options, c config.Config, name string,
+	log *slog.Logger) ([]refresh.Explanation, error) {
 	if !cmd.Flags().Changed("config") {
 		if _, err := askDaemon(cmd.Context(), refresh.Options{}); !noDaemon(err) {
 			if err != nil {
@@ -144,10 +150,12 @@ func whoIsExpelled(name string, all []refresh.Explanation, anyway bool) ([]refre
 	for _, x := range all {
 		switch {
 		case x.State == accounts.StateLocal && len(all) == 1:
-			return nil, fmt.Errorf("%.200q is a local account of this host; lock it with usermod -L -e 1 -s /usr/sbin/nologin", name)
+			return nil, fmt.Errorf("%.200q is a local account of this host; lock it with usermod -L -e 1 -s /usr/sbin/nologin",
+				name)
 		case x.Kind != "user" || x.State == accounts.StateLocal:
 		case x.State == accounts.StateServed && !x.Denied && !anyway:
-			return nil, fmt.Errorf("the directory still lets %.200q in; take the user out of the login groups there, or delete it, wait some seconds and run this again; \"iam-cachefill explain %s\" says why", name, x.UnixName)
+			return nil, fmt.Errorf("the directory still lets %.200q in; take the user out of the login groups there, or "+
+				"delete it, wait some seconds and run this again; \"iam-cachefill explain %s\" says why", name, x.UnixName)
 		case x.Account != nil || x.State != accounts.StateNot:
 			people = append(people, x)
 		}
@@ -159,7 +167,8 @@ func whoIsExpelled(name string, all []refresh.Explanation, anyway bool) ([]refre
 }
 
 // putOut ends what runs for people, and looks for what is left.
-func putOut(ctx context.Context, c config.Config, name string, people, known []refresh.Explanation, log *slog.Logger) expulsion {
+func putOut(ctx context.Context, c config.Config, name string, people, known []refresh.Explanation,
+	log *slog.Logger) expulsion {
 	x := expulsion{People: []expelled{}, Leftovers: []leftovers.Leftover{}, Errors: []string{}}
 	fault := func(err error) {
 		if err != nil {
@@ -262,7 +271,8 @@ func (x expulsion) print(w io.Writer) error {
 		}
 	}
 	for _, p := range x.People {
-		if _, err := fmt.Fprintf(w, "not looked for: files that run as %s (find / -xdev -uid %d -perm /6000), and what other hosts have\n", p.Name, p.UID); err != nil {
+		if _, err := fmt.Fprintf(w, "not looked for: files that run as %s (find / -xdev -uid %d -perm /6000), and what "+
+			"other hosts have\n", p.Name, p.UID); err != nil {
 			return err
 		}
 	}

@@ -17,10 +17,12 @@ func explainCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain NAME",
 		Short: "Say why somebody can or cannot log in",
-		Long: "Say why somebody can or cannot log in, and what to do about it. NAME is a name of the directory, a login name, " +
+		Long: "Say why somebody can or cannot log in, and what to do about it. NAME is a name of the directory, a login " +
+			"name, " +
 			"a uid or gid, or an id of the directory. Every rule that applied is named in its order.\n\n" +
 			"Exits with 1 if nobody of that name may log in.",
-		Example:           "  # iam-cachefill explain alice\n  # iam-cachefill explain AIDACKCEVSQ6C2EXAMPLE\n  # iam-cachefill explain 2049520388 --json",
+		Example: "  # iam-cachefill explain alice\n  # iam-cachefill explain AIDACKCEVSQ6C2EXAMPLE\n  # " +
+			"iam-cachefill explain 2049520388 --json",
 		ValidArgsFunction: servedNames(o),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {

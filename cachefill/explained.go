@@ -57,7 +57,8 @@ func keySteps(x refresh.Explanation) (steps []accounts.Step, opens bool) {
 		return append(steps, accounts.Step{Rule: "keys", OK: true,
 			Detail: x.Directory + " holds none: Session Manager, Instance Connect, a certificate or keys.chain opens the login"}), !x.Denied && x.KeysRefused == ""
 	case x.KeysListed.IsZero():
-		no("keys", "iam-cachefill refresh, or wait: the daemon reads the keys of new people after a refresh", "the directory was not asked for them yet")
+		no("keys", "iam-cachefill refresh, or wait: the daemon reads the keys of new people after a refresh",
+			"the directory was not asked for them yet")
 		return steps, false
 	case len(x.Keys) == 0:
 		no("keys", x.KeyRemedy, "the directory had none at %s", x.KeysListed.Format(time.RFC3339))
@@ -87,9 +88,11 @@ func cacheStep(c *refresh.KeysCache) (steps []accounts.Step, useful bool) {
 	case c == nil:
 		return []accounts.Step{{Rule: rule, Detail: "keys.db has none of this user; the directory is asked at a login"}}, true
 	case c.Useless != "":
-		return []accounts.Step{{Rule: rule, Detail: c.Useless, Remedy: "iam-cachefill refresh; if that fails, it says why"}}, false
+		return []accounts.Step{{Rule: rule, Detail: c.Useless, Remedy: "iam-cachefill refresh; if that fails, it says why"}},
+			false
 	case !c.Until.IsZero():
-		return []accounts.Step{{Rule: rule, OK: true, Detail: "they open logins without the directory until " + c.Until.Format(time.RFC3339)}}, true
+		return []accounts.Step{{Rule: rule, OK: true, Detail: "they open logins without the directory until " +
+			c.Until.Format(time.RFC3339)}}, true
 	}
 	return nil, true
 }
@@ -97,7 +100,8 @@ func cacheStep(c *refresh.KeysCache) (steps []accounts.Step, useful bool) {
 func (e explanation) print(w io.Writer, name string) error {
 	s := terminal.On(w)
 	if len(e.Found) == 0 {
-		s.Text(fmt.Sprintf("%.200q: nobody of this name was in the directory's last answer, and nobody of this name is remembered", name))
+		s.Text(fmt.Sprintf("%.200q: nobody of this name was in the directory's last answer, and nobody of this name is "+
+			"remembered", name))
 	}
 	for i, x := range e.Found {
 		if i > 0 {

@@ -96,7 +96,8 @@ func (v hostView) findings() []health.Finding {
 func factsOf(c config.Config, s served, r *report, now time.Time) health.Facts {
 	f := health.Facts{
 		Now:           now,
-		NotConfigured: !c.Login.Configured() && c.Publish.URL == "", ServesNobody: !c.Login.Configured() && c.Publish.URL != "",
+		NotConfigured: !c.Login.Configured() && c.Publish.URL == "", ServesNobody: !c.Login.Configured() &&
+			c.Publish.URL != "",
 		NSSError: s.NSSError, KeysError: s.KeysError, Keys: health.AgesOf(s.tables, now), Policy: s.tables.Policy,
 		Refresh: c.Source.Refresh, PublishOf: c.Publish.URL,
 	}
@@ -133,7 +134,8 @@ func isHostsOwn(name string) bool {
 }
 
 // unitFolders are where systemd looks for units, the strongest first.
-var unitFolders = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+var unitFolders = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system",
+	"/usr/lib/systemd/system", "/lib/systemd/system"}
 
 // unitInstalled reports whether systemd has a unit of the daemon that is not
 // masked, so that a daemon should run.

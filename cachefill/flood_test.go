@@ -84,7 +84,8 @@ func newFlood(t *testing.T, online string) *flood {
 	}
 	t.Cleanup(func() { _ = e.Close() })
 	f := &flood{
-		victim: &victim{t: t, e: e, dir: t.TempDir()}, online: online, speed: 5, lasts: 75 * time.Second, maxStale: time.Minute,
+		victim: &victim{t: t, e: e, dir: t.TempDir()}, online: online, speed: 5, lasts: 75 * time.Second,
+		maxStale: time.Minute,
 	}
 	if *wholeFlood {
 		f.speed, f.lasts, f.maxStale = 1, 5*time.Minute, 4*time.Minute
@@ -296,9 +297,11 @@ func (f *flood) withstands(key func(i int) string, warm time.Duration, strangers
 	slices.Sort(logins)
 	all, alone := f.oldest()
 	counts := f.counts(strangers)
-	t.Logf("in %v: a refresh took %v in quiet, up to %v; %d logins, the median %v, the slowest %v; keys up to %v old, of people left alone %v; %d calls; %+v",
+	t.Logf("in %v: a refresh took %v in quiet, up to %v; %d logins, the median %v, the slowest %v; keys up to %v old, "+
+		"of people left alone %v; %d calls; %+v",
 		took.Round(time.Second), quiet[1].Round(time.Millisecond), slices.Max(busy).Round(time.Millisecond), len(logins),
-		logins[len(logins)/2].Round(time.Millisecond), slices.Max(logins).Round(time.Millisecond), all.Round(time.Second), alone.Round(time.Second), calls, counts)
+		logins[len(logins)/2].Round(time.Millisecond), slices.Max(logins).Round(time.Millisecond), all.Round(time.Second),
+		alone.Round(time.Second), calls, counts)
 }
 
 // counts returns what the daemon counted, and looks for it in the metrics.
@@ -318,7 +321,8 @@ func (f *flood) counts(strangers bool) control.Counts {
 	if !strangers {
 		counted, name = r.Logins.Older, "older_answer"
 	}
-	if counted == 0 || !strings.Contains(string(metrics), fmt.Sprintf("nss_iam_login_rate_limited_total{outcome=%q} ", name)) {
+	if counted == 0 || !strings.Contains(string(metrics), fmt.Sprintf("nss_iam_login_rate_limited_total{outcome=%q} ",
+		name)) {
 		f.t.Errorf("counted %+v; the metrics say\n%s", r.Logins, metrics)
 	}
 	return r.Logins

@@ -60,7 +60,8 @@ func openState(dir string, log *slog.Logger) (*state.Store, error) {
 	if !errors.Is(err, state.ErrDamaged) {
 		return s, err
 	}
-	log.Warn("the state file is damaged and was set aside; former users and removals that wait for confirmation are forgotten", "error", err)
+	log.Warn("the state file is damaged and was set aside; former users and removals that wait for confirmation are "+
+		"forgotten", "error", err)
 	if err := state.SetAside(dir); err != nil {
 		return nil, err
 	}
@@ -99,7 +100,8 @@ func refresherWithout(c config.Config, s *state.Store, log *slog.Logger) *refres
 	r := refresh.New(refresh.Setup{
 		State: s, Dir: c.Cache.Dir, Machine: machineID(), KeyRemedy: keyRemedies[c.Source.Kind],
 		Policy: policyFrom(c), LoginTag: c.Login.GroupsTag, SudoTag: c.Sudo.GroupsTag,
-		Keys: keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits, MaxAge: c.Keys.MaxAge, TagPrefix: c.Keys.TagPrefix},
+		Keys: keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits, MaxAge: c.Keys.MaxAge,
+			TagPrefix: c.Keys.TagPrefix},
 		Login: cache.LoginPolicy{
 			Online: c.Keys.Online, Timeout: c.Keys.Timeout, MaxStale: c.Keys.MaxStale,
 			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Options: c.Keys.Options, Chain: c.Keys.Chain,

@@ -23,7 +23,8 @@ func importCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import [FILE]",
 		Short: "Print the configuration that does what aws-ec2-ssh's did, and a plan for its users",
-		Long: "Print the configuration that does what FILE, a configuration of widdix/aws-ec2-ssh, did, and a plan for the numbers " +
+		Long: "Print the configuration that does what FILE, a configuration of widdix/aws-ec2-ssh, did, and a plan for " +
+			"the numbers " +
 			"of the users which that tool made. Nothing is changed; all commands of the plan are comments. A rule that FILE " +
 			"decides in a way that is not understood, or that has no equivalent, is a comment, too, and the exit status is 1.\n\n" +
 			"With --from-iam, print the pins with which people keep their numbers: that configuration serves them from IAM, and the one " +
@@ -64,7 +65,8 @@ func importCommand(o *options) *cobra.Command {
 				_, err = io.WriteString(cmd.OutOrStdout(), text+"\n"+plan)
 			}
 			if !whole {
-				err = errors.Join(err, fmt.Errorf("%q was not carried over whole: read the comments and complete the rules by hand", file))
+				err = errors.Join(err,
+					fmt.Errorf("%q was not carried over whole: read the comments and complete the rules by hand", file))
 			}
 			return errors.Join(err, planErr)
 		}),

@@ -27,8 +27,9 @@ func TestEveryLineOfTheDaemonInTheJournalHasItsPriority(t *testing.T) {
 		spoil  func()
 		says   string
 	}{
-		"a good refresh, then an outage": {rules, func() { _ = x.e.Close() }, `(?m)^<3>refresh failed, what is served stays as it is error=.*unreachable`},
-		"last words":                     {"[login]\ngroups = \"developers\"\n", func() {}, `(?m)^<3>iam-cachefill: .*config.toml:2`},
+		"a good refresh, then an outage": {rules, func() { _ = x.e.Close() },
+			`(?m)^<3>refresh failed, what is served stays as it is error=.*unreachable`},
+		"last words": {"[login]\ngroups = \"developers\"\n", func() {}, `(?m)^<3>iam-cachefill: .*config.toml:2`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(x.dir, "config.toml"), []byte(c.config), 0o644); err != nil {

@@ -53,9 +53,11 @@ func (v *victim) command() *exec.Cmd {
 		cmd = exec.Command(v.program, "refresh", "--config", filepath.Join(v.dir, "config.toml"))
 	}
 	// The race detector would have every program sleep for a second at its end.
-	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "IAM_CACHEFILL_OF_A_TEST=1", "WORK="+v.dir, "AWS_ENDPOINT_URL="+v.e.URL,
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "IAM_CACHEFILL_OF_A_TEST=1", "WORK="+v.dir,
+		"AWS_ENDPOINT_URL="+v.e.URL,
 		"AWS_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_ACCESS_KEY_ID="+emulator.AccessKey,
-		"AWS_SECRET_ACCESS_KEY="+emulator.SecretKey, "AWS_CONFIG_FILE="+v.dir+"/none", "AWS_SHARED_CREDENTIALS_FILE="+v.dir+"/none", "NO_PROXY=*")
+		"AWS_SECRET_ACCESS_KEY="+emulator.SecretKey, "AWS_CONFIG_FILE="+v.dir+"/none", "AWS_SHARED_CREDENTIALS_FILE="+v.dir+
+			"/none", "NO_PROXY=*")
 	return cmd
 }
 
@@ -116,7 +118,8 @@ func TestAKillAtAnyMomentLeavesACompleteState(t *testing.T) {
 	// The program as it is installed: the race detector's takes several times as
 	// long to start.
 	program := filepath.Join(t.TempDir(), "iam-cachefill")
-	build := exec.Command("go", "build", "-ldflags", "-X main.socketPath="+filepath.Join(t.TempDir(), "none", "sock"), "-o", program, ".")
+	build := exec.Command("go", "build", "-ldflags", "-X main.socketPath="+filepath.Join(t.TempDir(), "none", "sock"),
+		"-o", program, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -182,7 +182,8 @@ func commands(name string) *cobra.Command {
 	root.PersistentFlags().BoolVar(&opts.json, "json", false, "print JSON in place of tables")
 	grouped(root, "Why can somebody not log in?", explainCommand(&opts), doctorCommand(&opts), statusCommand(&opts))
 	grouped(root, "Change what is served:", refreshCommand(&opts), expelCommand(&opts), publishCommand(&opts))
-	grouped(root, "Put a host into service:", checkConfigCommand(&opts), setupCommand(&opts), importCommand(&opts), runCommand(&opts))
+	grouped(root, "Put a host into service:", checkConfigCommand(&opts), setupCommand(&opts), importCommand(&opts),
+		runCommand(&opts))
 	grouped(root, "About the program:", bundleCommand(&opts), versionCommand(&opts))
 	helpful(root)
 	return root

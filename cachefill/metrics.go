@@ -28,7 +28,8 @@ func writeMetrics(path string, r report, s served, f health.Facts) error {
 	m.set("refresh_failures", "Refreshes that failed in a row.", float64(r.Failures), nil)
 	m.set("refresh_duration_seconds", "How long the last refresh took.", r.Took.Seconds(), nil)
 	m.set("refresh_interval_seconds", "The configured time between refreshes.", r.Refresh.Seconds(), nil)
-	m.count("refused_answers_total", "Answers that were not believed: incomplete, or too many users gone.", int64(r.Refused), nil)
+	m.count("refused_answers_total", "Answers that were not believed: incomplete, or too many users gone.",
+		int64(r.Refused), nil)
 	m.set("users", "Users served, former ones included.", float64(r.Users), nil)
 	m.set("users_admitted", "Users who may log in.", float64(r.Admitted), nil)
 	m.set("groups", "Groups served, private ones left out.", float64(r.Groups), nil)
@@ -43,8 +44,10 @@ func writeMetrics(path string, r report, s served, f health.Facts) error {
 	for action, n := range r.Throttles {
 		m.count("aws_throttles_total", "AWS calls that were refused for their rate.", n, labels{"action": action})
 	}
-	for outcome, n := range map[string]int64{"unknown_key": r.Logins.Limited, "older_answer": r.Logins.Older, "no_turn": r.Logins.Busy} {
-		m.count("login_rate_limited_total", "Questions of logins for which the directory was not asked, for the sake of the rate.", n, labels{"outcome": outcome})
+	for outcome, n := range map[string]int64{"unknown_key": r.Logins.Limited, "older_answer": r.Logins.Older,
+		"no_turn": r.Logins.Busy} {
+		m.count("login_rate_limited_total", "Questions of logins for which the directory was not asked, for the sake of "+
+			"the rate.", n, labels{"outcome": outcome})
 	}
 	m.set("aws_rate", "AWS calls a second at most just now.", r.Rate, nil)
 	file := func(name string, sound bool, generation uint64, written time.Time) {
@@ -84,11 +87,15 @@ func writeMetrics(path string, r report, s served, f health.Facts) error {
 // keys adds how old cached keys are: that decides who gets in while the directory
 // cannot be asked.
 func (m metrics) keys(f health.Facts) {
-	m.at("keys_oldest_check_timestamp_seconds", "When the keys of the person who waits longest were checked.", f.Keys.Oldest, nil)
-	m.at("keys_median_check_timestamp_seconds", "When the keys of half of the people had been checked.", f.Keys.Median, nil)
-	m.set("keys_useless", "People who may log in and whose cached keys are too old to open anything.", float64(len(f.Keys.Useless)), nil)
+	m.at("keys_oldest_check_timestamp_seconds", "When the keys of the person who waits longest were checked.",
+		f.Keys.Oldest, nil)
+	m.at("keys_median_check_timestamp_seconds", "When the keys of half of the people had been checked.", f.Keys.Median,
+		nil)
+	m.set("keys_useless", "People who may log in and whose cached keys are too old to open anything.",
+		float64(len(f.Keys.Useless)), nil)
 	if p := f.Policy; p.MaxStale > 0 && p.Online != "require" {
-		m.set("keys_max_stale_seconds", "The age from which on cached keys open nothing: keys.max_stale.", p.MaxStale.Seconds(), nil)
+		m.set("keys_max_stale_seconds", "The age from which on cached keys open nothing: keys.max_stale.",
+			p.MaxStale.Seconds(), nil)
 	}
 }
 
@@ -105,7 +112,8 @@ func (m metrics) problems(findings []health.Finding) {
 		}
 	}
 	for of, n := range count {
-		m.set("problems", "What is broken on this host, or should be looked at, by what status says.", float64(n), labels{"check": of[0], "state": of[1]})
+		m.set("problems", "What is broken on this host, or should be looked at, by what status says.", float64(n),
+			labels{"check": of[0], "state": of[1]})
 	}
 }
 

@@ -67,7 +67,8 @@ func jsonError(err error, status int) *jsondoc.Error {
 	var faulty config.Errors
 	if errors.As(err, &faulty) {
 		for _, f := range faulty {
-			e.Faults = append(e.Faults, jsondoc.Fault{File: f.File, Line: f.Line, Column: f.Column, Key: f.Key, Problem: f.Problem, Remedy: f.Remedy})
+			e.Faults = append(e.Faults, jsondoc.Fault{File: f.File, Line: f.Line, Column: f.Column, Key: f.Key,
+				Problem: f.Problem, Remedy: f.Remedy})
 		}
 	}
 	return e

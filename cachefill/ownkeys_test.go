@@ -16,8 +16,12 @@ func TestAHomeHasOwnKeys(t *testing.T) {
 		{"no folder", func(string) error { return nil }, false},
 		{"an empty file", func(home string) error { return os.WriteFile(home+"/.ssh/authorized_keys", nil, 0o600) }, false},
 		{"a key", func(home string) error { return os.WriteFile(home+"/.ssh/authorized_keys", []byte("x"), 0o600) }, true},
-		{"a key in sshd's other file", func(home string) error { return os.WriteFile(home+"/.ssh/authorized_keys2", []byte("x"), 0o600) }, true},
-		{"a link to elsewhere", func(home string) error { return os.Symlink("/nowhere", home+"/.ssh/authorized_keys") }, true},
+		{"a key in sshd's other file", func(home string) error {
+			return os.WriteFile(home+"/.ssh/authorized_keys2",
+				[]byte("x"), 0o600)
+		}, true},
+		{"a link to elsewhere", func(home string) error { return os.Symlink("/nowhere", home+"/.ssh/authorized_keys") },
+			true},
 	} {
 		home := filepath.Join(t.TempDir(), "alice")
 		if err := os.MkdirAll(home+"/.ssh", 0o700); err != nil {

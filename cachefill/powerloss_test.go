@@ -232,7 +232,8 @@ func TestPowerLossAtAnyWriteLeavesACompleteState(t *testing.T) {
 	var many []error
 	for n := range 15 {
 		name := fmt.Sprintf("new-%02d", n)
-		_, err := v.e.CreateUser(emulator.User{Name: name, Groups: []string{"developers"}, Keys: []emulator.Key{{Body: emulator.RSALine(uint64(100+n), name)}}})
+		_, err := v.e.CreateUser(emulator.User{Name: name, Groups: []string{"developers"},
+			Keys: []emulator.Key{{Body: emulator.RSALine(uint64(100+n), name)}}})
 		many = append(many, err)
 	}
 	step(func(now view) bool { return strings.Contains(now.keys, "new-14") }, many...)

@@ -26,7 +26,8 @@ func sayWaiting(cmd *cobra.Command, o *options) (stop func()) {
 	}
 	w := cmd.ErrOrStderr()
 	said := time.AfterFunc(quietTime, func() {
-		_, _ = fmt.Fprintf(w, "%s: AWS takes longer than %s; still waiting (Ctrl-C ends the wait)\n", ownName, short(quietTime))
+		_, _ = fmt.Fprintf(w, "%s: AWS takes longer than %s; still waiting (Ctrl-C ends the wait)\n", ownName,
+			short(quietTime))
 	})
 	return func() { said.Stop() }
 }
@@ -53,7 +54,8 @@ func sweepHere(cmd *cobra.Command, r *refresh.Refresher, stats func() directory.
 		if most == 0 || err != nil || swept.Remaining == 0 || swept.Users+swept.Refused == 0 {
 			p.end()
 			if errors.Is(err, context.Canceled) {
-				err = fmt.Errorf("stopped after the keys of %s of %s users; those left are read by the daemon, or by the next refresh", thousands(done), thousands(done+total.Remaining))
+				err = fmt.Errorf("stopped after the keys of %s of %s users; those left are read by the daemon, or by the next "+
+					"refresh", thousands(done), thousands(done+total.Remaining))
 			}
 			return total, err
 		}
@@ -91,7 +93,8 @@ func progressText(done, of int, rate float64, took time.Duration) string {
 	if left > time.Minute {
 		about = fmt.Sprintf("about %d min", int(math.Ceil(left.Minutes())))
 	}
-	return fmt.Sprintf("keys %s of %s, %s at %.3g calls a second; logins already work", thousands(done), thousands(of), about, rate)
+	return fmt.Sprintf("keys %s of %s, %s at %.3g calls a second; logins already work", thousands(done), thousands(of),
+		about, rate)
 }
 
 // many is a number of things: 1 user, 2 users.

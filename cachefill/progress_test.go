@@ -54,7 +54,8 @@ func TestManyChangesAreSummedUp(t *testing.T) {
 	if err := printChanges(&short, c, false); err != nil {
 		t.Fatal(err)
 	}
-	want := "user added  1,200\njoined      1,200\n2,400 changes; \"iam-cachefill refresh --dry-run --verbose\" lists changes one by one before they are made\n"
+	want := "user added  1,200\njoined      1,200\n2,400 changes; \"iam-cachefill refresh --dry-run --verbose\" lists " +
+		"changes one by one before they are made\n"
 	if short.String() != want {
 		t.Errorf("got %q, want %q", short.String(), want)
 	}

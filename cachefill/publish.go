@@ -38,7 +38,8 @@ func publishCommand(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&p.key, "key", "", "the private key: a `file`, or ssm:///PARAMETER")
 	cmd.Flags().StringVar(&p.newKey, "new-key", "", "make a key pair, `file` and file.pub, and sign with it")
 	cmd.Flags().StringVar(&expires, "expires", "", "how long the snapshot is valid: a `time` such as 24h or 7d")
-	cmd.Flags().BoolVar(&p.accept, "accept-removals", false, "publish though many users are missing in the directory's answer")
+	cmd.Flags().BoolVar(&p.accept, "accept-removals", false, "publish though many users are missing in the directory's "+
+		"answer")
 	_ = cmd.RegisterFlagCompletionFunc("expires", cobra.NoFileCompletions)
 	cmd.MarkFlagsMutuallyExclusive("key", "new-key")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -140,7 +141,8 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 // configuration says.
 func (p publishOnce) askDaemon(cmd *cobra.Command, o *options, dir string) error {
 	if p.url != "" || p.key != "" || p.expires != 0 || cmd.Flags().Changed("config") {
-		return fmt.Errorf("a daemon is at work here, and publishes by its own configuration alone: say what is wanted under [publish] in %s and reload it, or stop it first", configPath)
+		return fmt.Errorf("a daemon is at work here, and publishes by its own configuration alone: say what is wanted "+
+			"under [publish] in %s and reload it, or stop it first", configPath)
 	}
 	if _, err := askDaemon(cmd.Context(), refresh.Options{AcceptRemovals: p.accept}); err != nil {
 		return err
@@ -179,7 +181,8 @@ func (p publishOnce) config(name string) (config.Config, error) {
 	case c.Source.Snapshot():
 		return c, wrongConfig{fmt.Errorf("%s: source.kind is %q; a host that reads a snapshot does not write one", name, c.Source.Kind)}
 	case c.Publish.URL == "":
-		return c, wrongConfig{fmt.Errorf("no place to publish to; name s3://bucket/key or file:///path, or set publish.url in %s", name)}
+		return c, wrongConfig{fmt.Errorf("no place to publish to; name s3://bucket/key or file:///path, or set "+
+			"publish.url in %s", name)}
 	case c.Publish.Key == "":
 		return c, wrongConfig{fmt.Errorf("no key to sign with; give --key or --new-key, or set publish.key in %s", name)}
 	}
@@ -187,7 +190,8 @@ func (p publishOnce) config(name string) (config.Config, error) {
 }
 
 // sweepAndWrite publishes what is known at once, and again as keys are read.
-func sweepAndWrite(ctx context.Context, r *refresh.Refresher, writer *publisher, tell func(publication)) (publication, error) {
+func sweepAndWrite(ctx context.Context, r *refresh.Refresher, writer *publisher, tell func(publication)) (publication,
+	error) {
 	done, err := writer.write(ctx, r, true)
 	for err == nil {
 		if done.Published {
@@ -217,7 +221,8 @@ func (p publication) tell(log *slog.Logger) {
 		log.Error("replaced a snapshot that no host should use", "snapshot", p.Address, "reason", p.Replaced)
 	}
 	if p.Published {
-		log.Info("snapshot published", "snapshot", p.Address, "generation", p.Generation, "bytes", p.Bytes, "users", p.Users, "keys_of", p.KeysOf)
+		log.Info("snapshot published", "snapshot", p.Address, "generation", p.Generation, "bytes", p.Bytes, "users", p.Users,
+			"keys_of", p.KeysOf)
 	}
 }
 

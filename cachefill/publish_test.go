@@ -46,7 +46,8 @@ func newTerminal(t *testing.T) *console {
 	e, err := emulator.Start(emulator.Options{Company: emulator.Company{
 		Groups: []emulator.Group{{Name: "developers"}},
 		Users: []emulator.User{
-			{Name: "alice", Groups: []string{"developers"}, Keys: []emulator.Key{{ID: "APKAALICE00000000001", Body: emulator.RSALine(1, "alice")}}},
+			{Name: "alice", Groups: []string{"developers"},
+				Keys: []emulator.Key{{ID: "APKAALICE00000000001", Body: emulator.RSALine(1, "alice")}}},
 			{Name: "bob"},
 		},
 	}})
@@ -120,17 +121,20 @@ func TestOnePublishesAndAnotherServesWithoutIAM(t *testing.T) {
 	direct := x.config("direct", iam+logins)
 	x.run(exitOK, "--config", direct, "refresh")
 
-	for kind, address := range map[string]string{"file": "file://" + filepath.Join(x.dir, "snapshot"), "s3": "s3://fleet/a/snapshot"} {
+	for kind, address := range map[string]string{"file": "file://" + filepath.Join(x.dir, "snapshot"),
+		"s3": "s3://fleet/a/snapshot"} {
 		key := filepath.Join(x.dir, kind+".key")
 		out, _ := x.run(exitOK, "--config", publisher, "publish", address, "--new-key", key, "--expires", "7d")
 		trusted := regexp.MustCompile(`(?m)^trusted_keys = \["ssh-ed25519 .*"\]$`).FindString(out)
 		if trusted == "" || !strings.Contains(out, "2 users, the keys of 2") {
 			t.Fatalf("publish said %q", out)
 		}
-		if out, _ := x.run(exitOK, "--config", publisher, "publish", address, "--key", key); !strings.Contains(out, "is unchanged") {
+		if out, _ := x.run(exitOK, "--config", publisher, "publish", address, "--key", key); !strings.Contains(out,
+			"is unchanged") {
 			t.Errorf("publish again said %q", out)
 		}
-		host := x.config(kind, fmt.Sprintf("[source]\nkind = %q\nurl = %q\n%s\n[keys]\nonline = \"off\"\n", kind, address, trusted)+logins)
+		host := x.config(kind, fmt.Sprintf("[source]\nkind = %q\nurl = %q\n%s\n[keys]\nonline = \"off\"\n", kind, address,
+			trusted)+logins)
 		x.e.ResetCalls()
 		x.run(exitOK, "--config", host, "refresh")
 		if calls := x.e.Calls(); len(calls) > 0 {
@@ -139,7 +143,8 @@ func TestOnePublishesAndAnotherServesWithoutIAM(t *testing.T) {
 		if x.digest(kind) != x.digest("direct") {
 			t.Errorf("kind %s serves other tables than IAM itself", kind)
 		}
-		if tables, _, err := cache.ReadKeys(x.cache(kind)); err != nil || len(tables.Users) != 1 || len(tables.Users[0].Keys) != 1 {
+		if tables, _, err := cache.ReadKeys(x.cache(kind)); err != nil || len(tables.Users) != 1 ||
+			len(tables.Users[0].Keys) != 1 {
 			t.Errorf("kind %s: got keys %+v, %v", kind, tables.Users, err)
 		}
 		if out, _ := x.run(exitOK, "--config", host, "status"); !strings.Contains(out, "of "+address) {
@@ -158,22 +163,30 @@ func TestWhatPublishIsToldWrongIsUsageAndWhatFailsIsFailure(t *testing.T) {
 	address := "file://" + filepath.Join(x.dir, "snapshot")
 	key := filepath.Join(x.dir, "key")
 	x.run(exitOK, "publish", "--new-key", key)
-	snapshotHost := x.config("snapshot", fmt.Sprintf("[source]\nkind = \"file\"\nurl = %q\ntrusted_keys = [\"not a key\"]\n%s", address, logins))
+	snapshotHost := x.config("snapshot", fmt.Sprintf("[source]\nkind = \"file\"\nurl = %q\ntrusted_keys = [\"not a "+
+		"key\"]\n%s", address, logins))
 	for name, test := range map[string]struct {
 		status int
 		says   string
 		args   []string
 	}{
-		"no such place":             {exitUsage, "is not the address of a snapshot", []string{"--config", good, "publish", "http://x/y", "--key", key}},
-		"no place":                  {exitUsage, "no place to publish to", []string{"--config", good, "publish", "--key", key}},
-		"no key":                    {exitUsage, "no key to sign with", []string{"--config", good, "publish", address}},
-		"two keys":                  {exitUsage, "key new-key", []string{"--config", good, "publish", address, "--key", key, "--new-key", key + "2"}},
-		"no duration":               {exitUsage, "--expires", []string{"--config", good, "publish", address, "--key", key, "--expires", "soon"}},
-		"a host without IAM":        {exitUsage, "does not write one", []string{"--config", snapshotHost, "publish", address, "--key", key}},
-		"a host trusting no key":    {exitUsage, "source.trusted_keys", []string{"--config", snapshotHost, "check-config"}},
-		"a key that is not there":   {exitFailed, "no such file", []string{"--config", good, "publish", address, "--key", key + "3"}},
+		"no such place": {exitUsage, "is not the address of a snapshot", []string{"--config", good, "publish",
+			"http://x/y", "--key", key}},
+		"no place": {exitUsage, "no place to publish to", []string{"--config", good, "publish", "--key",
+			key}},
+		"no key": {exitUsage, "no key to sign with", []string{"--config", good, "publish", address}},
+		"two keys": {exitUsage, "key new-key", []string{"--config", good, "publish", address, "--key", key,
+			"--new-key", key + "2"}},
+		"no duration": {exitUsage, "--expires", []string{"--config", good, "publish", address, "--key", key,
+			"--expires", "soon"}},
+		"a host without IAM": {exitUsage, "does not write one", []string{"--config", snapshotHost, "publish", address,
+			"--key", key}},
+		"a host trusting no key": {exitUsage, "source.trusted_keys", []string{"--config", snapshotHost, "check-config"}},
+		"a key that is not there": {exitFailed, "no such file", []string{"--config", good, "publish", address, "--key",
+			key + "3"}},
 		"a key that is there again": {exitFailed, "file exists", []string{"--config", good, "publish", "--new-key", key}},
-		"a folder that is not":      {exitFailed, "no such file", []string{"--config", good, "publish", address + "/x/y", "--key", key}},
+		"a folder that is not": {exitFailed, "no such file", []string{"--config", good, "publish", address + "/x/y",
+			"--key", key}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := &console{t, x.e, x.dir}
@@ -225,7 +238,9 @@ func TestADaemonThatServesNobodyPublishes(t *testing.T) {
 	x := newTerminal(t)
 	key, path := filepath.Join(x.dir, "key"), filepath.Join(x.dir, "snapshot")
 	x.run(exitOK, "publish", "--new-key", key)
-	c := x.config("daemon", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\nbulk = true\n[publish]\nurl = %q\nkey = %q\n", x.e.URL, "file://"+path, key))
+	c := x.config("daemon",
+		fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\nbulk = true\n[publish]\nurl = %q\nkey = %q\n", x.e.URL,
+			"file://"+path, key))
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, c, slog.New(slog.DiscardHandler)) }()
@@ -247,7 +262,8 @@ func TestADaemonThatServesNobodyPublishes(t *testing.T) {
 	if out, _ := x.run(exitOK, "publish"); !strings.Contains(out, "file://"+path) || !strings.Contains(out, "2 users") {
 		t.Errorf("publish beside a daemon says %q", out)
 	}
-	if _, errs := x.run(exitFailed, "publish", "file://"+path+"2"); !strings.Contains(errs, "a daemon is at work here, and publishes by its own configuration alone") {
+	if _, errs := x.run(exitFailed, "publish", "file://"+path+"2"); !strings.Contains(errs,
+		"a daemon is at work here, and publishes by its own configuration alone") {
 		t.Errorf("publish elsewhere beside a daemon says %q", errs)
 	}
 	stop()

@@ -39,7 +39,8 @@ func refreshCommand(o *options) *cobra.Command {
 					if err != nil {
 						return err
 					}
-					if err = printOutcome(cmd.OutOrStdout(), o, ask, outcome); err == nil && len(outcome.Changes.Added) > 0 && !ask.DryRun && !o.json {
+					if err = printOutcome(cmd.OutOrStdout(), o, ask, outcome); err == nil && len(outcome.Changes.Added) > 0 &&
+						!ask.DryRun && !o.json {
 						_, err = fmt.Fprintln(cmd.OutOrStdout(), "keys: the daemon reads those of new users now; logins work meanwhile")
 					}
 					return err
@@ -48,9 +49,11 @@ func refreshCommand(o *options) *cobra.Command {
 			return refreshHere(cmd, o, ask)
 		}),
 	}
-	cmd.Flags().BoolVar(&o.verbose, "verbose", false, fmt.Sprintf("list every change, where more than %d are summed up", mostChanges))
+	cmd.Flags().BoolVar(&o.verbose, "verbose", false, fmt.Sprintf("list every change, where more than %d are summed up",
+		mostChanges))
 	cmd.Flags().BoolVar(&ask.DryRun, "dry-run", false, "say what would change, and change nothing")
-	cmd.Flags().BoolVar(&ask.AcceptRemovals, "accept-removals", false, "apply removals even above removal.max_fraction, without waiting for confirmation")
+	cmd.Flags().BoolVar(&ask.AcceptRemovals, "accept-removals", false,
+		"apply removals even above removal.max_fraction, without waiting for confirmation")
 	cmd.Flags().BoolVar(&ask.AcceptGroups, "accept-groups", false, "believe groups that were deleted and created again")
 	return cmd
 }
@@ -59,7 +62,8 @@ func askDaemon(ctx context.Context, o refresh.Options) (refresh.Outcome, error) 
 	ctx, cancel := context.WithTimeout(ctx, daemonPatience)
 	defer cancel()
 	var outcome refresh.Outcome
-	body, err := control.Client{Path: socketPath}.Refresh(ctx, control.RefreshRequest{DryRun: o.DryRun, Confirm: o.AcceptRemovals, AcceptGroups: o.AcceptGroups})
+	body, err := control.Client{Path: socketPath}.Refresh(ctx, control.RefreshRequest{DryRun: o.DryRun,
+		Confirm: o.AcceptRemovals, AcceptGroups: o.AcceptGroups})
 	if err == nil {
 		err = json.Unmarshal(body, &outcome)
 	}
@@ -83,7 +87,8 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 		return err
 	}
 	if !servesHost(c) {
-		log.Info("not the host's own configuration: the host serves nothing of it", "config", o.configFile, "folder", c.Cache.Dir)
+		log.Info("not the host's own configuration: the host serves nothing of it", "config", o.configFile, "folder",
+			c.Cache.Dir)
 	}
 	s, err := open(c.Cache.Dir, log)
 	if err != nil {
@@ -155,6 +160,7 @@ func printOutcome(w io.Writer, o *options, ask refresh.Options, outcome refresh.
 		return err
 	}
 	_, err := fmt.Fprintf(w, "nss.db %s: %s may log in, %d served, %s, %s\n",
-		verb, many(outcome.Admitted, "user"), outcome.Users, many(outcome.Groups, "group"), many(len(outcome.Findings), "finding"))
+		verb, many(outcome.Admitted, "user"), outcome.Users, many(outcome.Groups, "group"),
+		many(len(outcome.Findings), "finding"))
 	return err
 }

@@ -42,7 +42,8 @@ type report struct {
 
 	Skipped    map[accounts.Reason]int `json:",omitempty"` // findings by reason
 	Collisions int                     // of those: numbers that an older principal has
-	Refused    int                     // answers that were not believed since the host booted: incomplete, or too many gone
+	// answers that were not believed since the host booted: incomplete, or too many gone
+	Refused int
 
 	Refresh   time.Duration    // the configured time between refreshes
 	Calls     map[string]int64 `json:",omitempty"` // AWS requests by action since the program started
@@ -106,13 +107,15 @@ func newReport(s *state.Store, started time.Time, o refresh.Outcome, err error, 
 	}
 	if err != nil {
 		r.Error, r.Failures = err.Error(), before.Failures+1
-		r.Success, r.Admitted, r.Users, r.Groups, r.Whole, r.Findings = before.Success, before.Admitted, before.Users, before.Groups, before.Whole, before.Findings
+		r.Success, r.Admitted, r.Users, r.Groups, r.Whole, r.Findings = before.Success, before.Admitted, before.Users,
+			before.Groups, before.Whole, before.Findings
 		if errors.Is(err, accounts.ErrEmptyAnswer) || errors.Is(err, directory.ErrIncomplete) {
 			r.Refused++
 		}
 	} else {
 		_ = saveSuccess(s, started, saveSuccessEvery) // for after a reboot; a disk that is full is told of elsewhere
-		r.Success, r.Admitted, r.Users, r.Groups, r.Whole, r.Findings = started, o.Admitted, o.Users, o.Groups, o.Whole, o.Findings
+		r.Success, r.Admitted, r.Users, r.Groups, r.Whole, r.Findings = started, o.Admitted, o.Users, o.Groups, o.Whole,
+			o.Findings
 	}
 	r.Skipped = accounts.Count(r.Findings)
 	r.Collisions = r.Skipped[accounts.IDTaken]
@@ -120,13 +123,13 @@ func newReport(s *state.Store, started time.Time, o refresh.Outcome, err error, 
 	return r
 }
 
-func readReport(dir string) (report, error) {
-	var r report
+func readReport(dir string) (r report, err error) {
 	b, err := os.ReadFile(reportPath(dir))
 	if err != nil {
 		return r, err
 	}
-	return r, json.Unmarshal(b, &r)
+	err = json.Unmarshal(b, &r)
+	return r, err
 }
 
 // tellReport writes the report for status, and the figures for monitoring.

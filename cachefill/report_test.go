@@ -45,11 +45,14 @@ func TestAReportIsOfOneCacheFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := x.config("other", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\n[login]\ngroups = [\"no-such-group\"]\n", x.e.URL))
+	other := x.config("other", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\n[login]\ngroups = [\"no-such-group\"]\n",
+		x.e.URL))
 	x.run(exitFailed, "--config", other, "refresh")
 	publisher := x.config("publisher", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\nbulk = true\n", x.e.URL))
-	x.run(exitOK, "--config", publisher, "publish", "file://"+filepath.Join(x.dir, "snapshot"), "--new-key", filepath.Join(x.dir, "key"))
-	if got, err := os.ReadFile(filepath.Join(filepath.Dir(socketPath), "status.json")); err != nil || string(got) != string(want) {
+	x.run(exitOK, "--config", publisher, "publish", "file://"+filepath.Join(x.dir, "snapshot"), "--new-key",
+		filepath.Join(x.dir, "key"))
+	if got, err := os.ReadFile(filepath.Join(filepath.Dir(socketPath), "status.json")); err != nil ||
+		string(got) != string(want) {
 		t.Errorf("the host's report changed, %v:\n%s", err, got)
 	}
 	if r, err := readReport(x.cache("other")); err != nil || !strings.Contains(r.Error, "no-such-group") {

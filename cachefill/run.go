@@ -33,8 +33,9 @@ func runCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
 		Short: "Refresh for as long as the host is up (the daemon)",
-		Long:  "The daemon, as nss-iam.service starts it: it refreshes on schedule, answers the helpers, and reads its configuration again at a SIGHUP.",
-		Args:  cobra.NoArgs,
+		Long: "The daemon, as nss-iam.service starts it: it refreshes on schedule, answers the helpers, and reads its " +
+			"configuration again at a SIGHUP.",
+		Args: cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			return run(cmd.Context(), o.configFile, slog.New(daemonLog(cmd.ErrOrStderr())))
 		}),
@@ -115,7 +116,8 @@ type daemon struct {
 // run is the daemon: it returns when ctx ends, or when it cannot begin.
 func run(ctx context.Context, configFile string, log *slog.Logger) error {
 	limitMemory()
-	d := &daemon{configFile: configFile, log: log, kick: make(chan struct{}, 1), newcomers: make(chan struct{}, 1), changed: make(chan struct{}, 1), started: time.Now(), served: make(chan struct{})}
+	d := &daemon{configFile: configFile, log: log, kick: make(chan struct{}, 1), newcomers: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), started: time.Now(), served: make(chan struct{})}
 	c, err := loadConfig(configFile)
 	if err != nil && !errors.Is(err, config.ErrNotConfigured) {
 		return err
@@ -250,7 +252,8 @@ func (d *daemon) reload() {
 	defer d.ready()
 	dir := d.settings().Cache.Dir
 	if c, err := loadConfig(d.configFile); err == nil && c.Cache.Dir != dir {
-		d.log.Error("reload: cache.dir cannot change while the daemon runs, keeping the previous configuration", "from", dir, "to", c.Cache.Dir)
+		d.log.Error("reload: cache.dir cannot change while the daemon runs, keeping the previous configuration", "from", dir,
+			"to", c.Cache.Dir)
 		return
 	}
 	if err := d.load(); err != nil {
@@ -436,7 +439,8 @@ func (d *daemon) tell(o refresh.Outcome, err error, took time.Duration) {
 	d.mu.Unlock()
 	for _, f := range o.Findings {
 		if !told[f.String()] {
-			d.log.Warn("not served as might be expected", "kind", f.Kind, f.Kind, f.DirectoryName, "id", f.ID, "reason", f.Reason, "detail", f.Detail, "remedy", f.Remedy)
+			d.log.Warn("not served as might be expected", "kind", f.Kind, f.Kind, f.DirectoryName, "id", f.ID, "reason",
+				f.Reason, "detail", f.Detail, "remedy", f.Remedy)
 		}
 	}
 	if errors.Is(err, directory.ErrNotReached) && time.Since(d.started) < readyPatience && d.servesNobody() {
@@ -454,7 +458,8 @@ func (d *daemon) tell(o refresh.Outcome, err error, took time.Duration) {
 		if o.Published || fresh {
 			level = slog.LevelInfo
 		}
-		d.log.Log(context.Background(), level, "refreshed", "generation", d.generation(), "users", o.Users, "admitted", o.Admitted, "groups", o.Groups,
+		d.log.Log(context.Background(), level, "refreshed", "generation", d.generation(), "users", o.Users, "admitted",
+			o.Admitted, "groups", o.Groups,
 			"findings", len(o.Findings), "took", took.Round(time.Millisecond), "changed", summary(o.Changes))
 	}
 }

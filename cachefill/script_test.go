@@ -72,7 +72,8 @@ func TestScripts(t *testing.T) {
 			return os.Geteuid() == 0, nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status": exitStatus, "iam": changeIAM, "served": servedUsers, "photo": photo, "unchanged": unchanged, "daemon": daemonCommand, "config": writeConfig, "process": process, "document": jsonDocument,
+			"status": exitStatus, "iam": changeIAM, "served": servedUsers, "photo": photo, "unchanged": unchanged,
+			"daemon": daemonCommand, "config": writeConfig, "process": process, "document": jsonDocument,
 		},
 	})
 }
@@ -80,7 +81,8 @@ func TestScripts(t *testing.T) {
 var company = emulator.Company{
 	Groups: []emulator.Group{{Name: "developers"}, {Name: "admins"}, {Name: "guests"}},
 	Users: []emulator.User{
-		{ID: "AIDAALICEEXAMPLE00001", Name: "alice", Groups: []string{"developers", "admins"}, Keys: []emulator.Key{{ID: "APKAALICE00000000001", Body: emulator.RSALine(1, "alice")}}},
+		{ID: "AIDAALICEEXAMPLE00001", Name: "alice", Groups: []string{"developers", "admins"},
+			Keys: []emulator.Key{{ID: "APKAALICE00000000001", Body: emulator.RSALine(1, "alice")}}},
 		{ID: "AIDABOBEXAMPLE0000001", Name: "bob", Groups: []string{"developers"}},
 		{ID: "AIDACAROLEXAMPLE00001", Name: "carol", Groups: []string{"developers"}},
 		{ID: "AIDADAVEEXAMPLE000001", Name: "dave", Groups: []string{"guests"}},
@@ -147,7 +149,8 @@ func prepare(env *testscript.Env) error {
 	if err := os.Mkdir(filepath.Join(env.WorkDir, "run"), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(env.WorkDir, "config.toml"), []byte("[login]\ngroups = [\"developers\"]\n[sudo]\ngroups = [\"admins\"]\n[removal]\nmax_fraction = 0.5\n"), 0o644)
+	return os.WriteFile(filepath.Join(env.WorkDir, "config.toml"),
+		[]byte("[login]\ngroups = [\"developers\"]\n[sudo]\ngroups = [\"admins\"]\n[removal]\nmax_fraction = 0.5\n"), 0o644)
 }
 
 func writeConfig(ts *testscript.TestScript, neg bool, args []string) {
@@ -242,7 +245,8 @@ func shot(ts *testscript.TestScript) string {
 	for _, e := range entries {
 		info, err := e.Info()
 		ts.Check(err)
-		all = append(all, fmt.Sprint(e.Name(), info.Size(), info.ModTime().UnixNano(), info.Mode(), info.Sys().(*syscall.Stat_t).Ino))
+		all = append(all, fmt.Sprint(e.Name(), info.Size(), info.ModTime().UnixNano(), info.Mode(),
+			info.Sys().(*syscall.Stat_t).Ino))
 	}
 	return strings.Join(all, "\n")
 }
@@ -298,10 +302,12 @@ func daemonCommand(ts *testscript.TestScript, neg bool, args []string) {
 	case "start":
 		program, err := lookPath(ts, "iam-cachefill")
 		ts.Check(err)
-		w.daemon, w.log, w.finished = exec.Command(program, append([]string{"run"}, args[1:]...)...), new(heard), make(chan struct{})
+		w.daemon, w.log, w.finished = exec.Command(program, append([]string{"run"}, args[1:]...)...), new(heard),
+			make(chan struct{})
 		w.daemon.Stderr = w.log
 		w.daemon.Env = os.Environ()
-		for _, name := range []string{"WORK", "PATH", "HOME", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_EC2_METADATA_DISABLED", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "NO_PROXY"} {
+		for _, name := range []string{"WORK", "PATH", "HOME", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_EC2_METADATA_DISABLED",
+			"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "NO_PROXY"} {
 			w.daemon.Env = append(w.daemon.Env, name+"="+ts.Getenv(name))
 		}
 		w.daemon.Env = append(w.daemon.Env, "NOTIFY_SOCKET="+ts.MkAbs("notify"))
@@ -374,7 +380,8 @@ func process(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	i := slices.IndexFunc(tables.Users, func(u accounts.User) bool { return u.Name == args[1] })
 	cmd := exec.Command("/bin/sleep", "600")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: tables.Users[i].UID, Gid: tables.Users[i].UID, Groups: tables.Users[i].Groups}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: tables.Users[i].UID,
+		Gid: tables.Users[i].UID, Groups: tables.Users[i].Groups}}
 	ts.Check(cmd.Start())
 	ended := make(chan struct{})
 	w.process = ended

@@ -46,7 +46,8 @@ func (d *daemon) serve(ctx context.Context, listener net.Listener) error {
 			return r, err
 		},
 		Refresh: func(ctx context.Context, ask control.RefreshRequest) (any, error) {
-			outcome, err := d.refresh(ctx, refresh.Options{DryRun: ask.DryRun, AcceptRemovals: ask.Confirm, AcceptGroups: ask.AcceptGroups})
+			outcome, err := d.refresh(ctx, refresh.Options{DryRun: ask.DryRun, AcceptRemovals: ask.Confirm,
+				AcceptGroups: ask.AcceptGroups})
 			if err == nil && !ask.DryRun {
 				d.tryLogins(ctx)
 			}

@@ -38,7 +38,8 @@ func whoseSessionsEnd(c config.Config, r *refresh.Refresher, log *slog.Logger) [
 		log.Error("sessions of people who lost sudo go on", "error", err)
 	}
 	for _, u := range candidates {
-		if slices.Contains(holders, u.UID) && !slices.ContainsFunc(people, func(p accounts.User) bool { return p.UID == u.UID }) {
+		if slices.Contains(holders, u.UID) && !slices.ContainsFunc(people,
+			func(p accounts.User) bool { return p.UID == u.UID }) {
 			people = append(people, u)
 		}
 	}
@@ -46,7 +47,8 @@ func whoseSessionsEnd(c config.Config, r *refresh.Refresher, log *slog.Logger) [
 }
 
 // endThose ends everything that runs for people, and logs what became of it.
-func endThose(ctx context.Context, c config.Config, r *refresh.Refresher, log *slog.Logger, people []accounts.User) ([]sessions.Ended, error) {
+func endThose(ctx context.Context, c config.Config, r *refresh.Refresher, log *slog.Logger,
+	people []accounts.User) ([]sessions.Ended, error) {
 	host, err := r.Host()
 	if err != nil {
 		return nil, err

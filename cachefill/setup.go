@@ -20,10 +20,12 @@ func setupCommand(opts *options) *cobra.Command {
 		Use:   "setup",
 		Short: "Edit nsswitch.conf, sshd, sudoers and PAM, or undo it",
 		Long: "Edit this host's configuration so that users of the directory exist and can log in: nsswitch.conf, sshd's " +
-			"AuthorizedKeysCommand, sudo for group iam-sudo, PAM's question whether somebody may come in now, and what makes homes. " +
+			"AuthorizedKeysCommand, sudo for group iam-sudo, PAM's question whether somebody may come in now, and what makes " +
+			"homes. " +
 			"The programs concerned check the result; if they object, all is put back. May be repeated.",
-		Example: "  # iam-cachefill setup --dry-run\n  # iam-cachefill setup\n  # iam-cachefill setup --offline --root /mnt/image\n  # iam-cachefill setup --undo",
-		Args:    cobra.NoArgs,
+		Example: "  # iam-cachefill setup --dry-run\n  # iam-cachefill setup\n  # iam-cachefill setup --offline --root " +
+			"/mnt/image\n  # iam-cachefill setup --undo",
+		Args: cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&undo, "undo", false, "put every file back as it was before")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would change, as a unified diff")

@@ -142,7 +142,8 @@ func (e wrongConfig) Unwrap() error { return e.error }
 // checkKeys reads the public keys of a configuration, which package config
 // takes for text.
 func checkKeys(c config.Config) error {
-	for name, lines := range map[string][]string{"source.trusted_keys": c.Source.TrustedKeys, "publish.trusted_keys": c.Publish.TrustedKeys} {
+	for name, lines := range map[string][]string{"source.trusted_keys": c.Source.TrustedKeys,
+		"publish.trusted_keys": c.Publish.TrustedKeys} {
 		if len(lines) == 0 {
 			continue
 		}

@@ -28,7 +28,8 @@ func staleKeys(c config.Config, people int) *tooStale {
 		return nil
 	}
 	f := tooStale{maxStale: k.MaxStale, rate: c.Source.Rate, sweep: schedule.Sweep{
-		People: people, Calls: 1, Rate: c.Source.Rate * awsapi.RefreshShare, Age: sweepAge(k), Lag: sweepEvery + cache.CheckedLag(k.MaxStale),
+		People: people, Calls: 1, Rate: c.Source.Rate * awsapi.RefreshShare, Age: sweepAge(k),
+		Lag: sweepEvery + cache.CheckedLag(k.MaxStale),
 	}}
 	if k.TagPrefix != "" && !c.Source.Bulk {
 		f.sweep.Calls = 3 // the keys, the tags, and whose they are
@@ -40,9 +41,11 @@ func staleKeys(c config.Config, people int) *tooStale {
 }
 
 func (f tooStale) Error() string {
-	return fmt.Sprintf("keys.max_stale = %q cannot be kept: the keys of %d users, %d calls each, take %s at the %.3g calls a second that source.rate = %g leaves to the sweep; "+
+	return fmt.Sprintf("keys.max_stale = %q cannot be kept: the keys of %d users, %d calls each, take %s at the %.3g "+
+		"calls a second that source.rate = %g leaves to the sweep; "+
 		"with a listing repeated after %s, cached keys become up to %s old",
-		short(f.maxStale), f.sweep.People, f.sweep.Calls, short(f.sweep.Takes()), f.sweep.Rate, f.rate, short(f.sweep.Age), short(f.sweep.Oldest()))
+		short(f.maxStale), f.sweep.People, f.sweep.Calls, short(f.sweep.Takes()), f.sweep.Rate, f.rate, short(f.sweep.Age),
+		short(f.sweep.Oldest()))
 }
 
 // remedy names values that fit.

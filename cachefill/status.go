@@ -135,7 +135,8 @@ func (s status) print(w io.Writer) error {
 			row("rate", "%s", r.RateShare)
 		}
 		if n := r.Logins; n != (control.Counts{}) {
-			row("logins", "%d questions with unknown keys refused for rate, %d given an answer up to a minute old, %d without a turn", n.Limited, n.Older, n.Busy)
+			row("logins", "%d questions with unknown keys refused for rate, %d given an answer up to a minute old, %d "+
+				"without a turn", n.Limited, n.Older, n.Busy)
 		}
 	}
 	t := terminal.On(w)
@@ -153,7 +154,8 @@ func (s status) print(w io.Writer) error {
 
 // printProblems prints what is not good, as doctor does.
 func printProblems(w io.Writer, findings []health.Finding) error {
-	return printDiagnosis(w, slices.DeleteFunc(slices.Clone(findings), func(f health.Finding) bool { return f.State == health.Good }))
+	return printDiagnosis(w, slices.DeleteFunc(slices.Clone(findings),
+		func(f health.Finding) bool { return f.State == health.Good }))
 }
 
 func printFindings(w io.Writer, findings []accounts.Finding) error {

@@ -49,7 +49,8 @@ func TestATerminalOfFortyColumnsIsEnough(t *testing.T) {
 	for _, args := range [][]string{{}, {"status", "--config", "testdata/config.toml"}, {"setup", "--help"}} {
 		seen := atTerminal(t, 40, []string{"TERM=xterm"}, args...)
 		for _, line := range strings.Split(seen, "\n") {
-			if n := len([]rune(plain(line))); n > 40 && strings.Contains(strings.TrimSpace(plain(line)), " ") && !strings.HasPrefix(strings.TrimSpace(line), "#") && !strings.Contains(line, "--") {
+			if n := len([]rune(plain(line))); n > 40 && strings.Contains(strings.TrimSpace(plain(line)), " ") &&
+				!strings.HasPrefix(strings.TrimSpace(line), "#") && !strings.Contains(line, "--") {
 				t.Errorf("%q: %d columns: %q", args, n, line)
 			}
 		}

@@ -84,7 +84,8 @@ func (t *trial) try(what string, err error) (ok bool) {
 }
 
 // login asks what a login of a user asks. That the user is gone is an answer.
-func (t *trial) login(ctx context.Context, c config.Config, users directory.UserSource, u directory.User, body func(keyID string) (string, bool)) {
+func (t *trial) login(ctx context.Context, c config.Config, users directory.UserSource, u directory.User,
+	body func(keyID string) (string, bool)) {
 	answered := func(err error) error {
 		if errors.Is(err, directory.ErrNoSuchUser) {
 			return nil

@@ -43,12 +43,14 @@ func TestTheReleaseBeforeReadsWhatIsWrittenAndTheOtherWayRound(t *testing.T) {
 		for line := range strings.Lines(string(releases)) {
 			var release, format string
 			var written, oldest, newest int
-			if _, err := fmt.Sscanf(line, "%s %s %d %d %d", &release, &format, &written, &oldest, &newest); err != nil || release != last[1] || format != name {
+			if _, err := fmt.Sscanf(line, "%s %s %d %d %d", &release, &format, &written, &oldest, &newest); err != nil ||
+				release != last[1] || format != name {
 				continue
 			}
 			found = true
 			if now.written < oldest || now.written > newest {
-				t.Errorf("%s: version %d is written, and %s reads %d to %d; write it from the next release on", name, now.written, release, oldest, newest)
+				t.Errorf("%s: version %d is written, and %s reads %d to %d; write it from the next release on", name, now.written,
+					release, oldest, newest)
 			}
 			if written < now.oldest || written > now.newest {
 				t.Errorf("%s: %s wrote version %d, and this program reads %d to %d", name, release, written, now.oldest, now.newest)

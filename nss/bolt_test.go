@@ -33,7 +33,8 @@ func write(t testing.TB, p people, fill float64) []byte {
 			return err
 		}
 		if err := errors.Join(meta.Put([]byte("version"), []byte{cache.Version, 0, 0, 0}),
-			meta.Put([]byte("range"), binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, 65536), 2147352575))); err != nil {
+			meta.Put([]byte("range"), binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, 65536),
+				2147352575))); err != nil {
 			return err
 		}
 		for _, name := range indexed {
@@ -97,7 +98,8 @@ func agree(t *testing.T, data []byte, absent [][]byte) {
 				absent := append(bytes.Clone(k), 0)
 				key, value, err := got.seek(absent)
 				next, nextValue := want.Cursor().Seek(absent)
-				if next == nil && !errors.Is(err, errAbsent) || next != nil && (err != nil || !bytes.Equal(key, next) || !bytes.Equal(value, nextValue)) {
+				if next == nil && !errors.Is(err, errAbsent) || next != nil && (err != nil || !bytes.Equal(key, next) ||
+					!bytes.Equal(value, nextValue)) {
 					t.Fatalf("bucket %q: after key %q: got %q, %v; want %q", name, k, key, err, next)
 				}
 			}
@@ -132,7 +134,8 @@ func crowd(n, value int) people {
 	return p
 }
 
-var nobody = [][]byte{[]byte("a"), []byte("user"), []byte("user0x"), []byte("user99999999"), []byte("zzz"), {0}, {0xff, 0xff}}
+var nobody = [][]byte{[]byte("a"), []byte("user"), []byte("user0x"), []byte("user99999999"), []byte("zzz"), {0},
+	{0xff, 0xff}}
 
 func TestTheReaderAgreesWithBbolt(t *testing.T) {
 	for _, c := range []struct {

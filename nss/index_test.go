@@ -108,7 +108,8 @@ func heads(t *testing.T, data []byte) []int {
 			from += i + len(name)
 			if head := data[from:]; len(head) >= 24 && binary.LittleEndian.Uint32(head[8:])%16 == 0 &&
 				binary.LittleEndian.Uint32(head)%64 == 0 && binary.LittleEndian.Uint32(head) > 0 &&
-				binary.LittleEndian.Uint32(head[12:]) == binary.LittleEndian.Uint32(head)+binary.LittleEndian.Uint32(head[4:])*binary.LittleEndian.Uint32(head[8:]) {
+				binary.LittleEndian.Uint32(head[12:]) == binary.LittleEndian.Uint32(head)+
+					binary.LittleEndian.Uint32(head[4:])*binary.LittleEndian.Uint32(head[8:]) {
 				at = append(at, from)
 				break
 			}

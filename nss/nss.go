@@ -84,7 +84,8 @@ func (r *reader) bucket(name string) (*bucket, error) {
 	cname := C.CString(name)
 	defer C.free(unsafe.Pointer(cname))
 	b := &bucket{reader: r}
-	return b, boltError(C.bolt_find(&r.file.db, cname, &b.at))
+	err := boltError(C.bolt_find(&r.file.db, cname, &b.at))
+	return b, err
 }
 
 type bucket struct {

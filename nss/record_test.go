@@ -10,7 +10,8 @@ import (
 var aliceRecord = []byte("\x00\x00\x00\x77\x00\x00\x00\x77" + "\x05\x00\x05\x00\x0b\x00\x07\x00" + "\x00" +
 	"alice\x00Alice\x00/home/alice\x00/bin/sh\x00")
 
-var opsRecord = []byte("\x00\x00\x00\x77" + "\x02\x00\x00\x00" + "\x0a\x00\x00\x00" + "\x03\x00" + "ops\x00" + "\x05\x03" + "alice\x00bob\x00")
+var opsRecord = []byte("\x00\x00\x00\x77" + "\x02\x00\x00\x00" + "\x0a\x00\x00\x00" + "\x03\x00" + "ops\x00" +
+	"\x05\x03" + "alice\x00bob\x00")
 
 const gid = 0x77000000
 
@@ -21,7 +22,8 @@ func change(record []byte, at int, b byte) []byte {
 }
 
 func TestAUserIsPackedWholeOrNotAtAll(t *testing.T) {
-	want := passwd{name: "alice", password: "*", uid: gid, gid: gid, gecos: "Alice", directory: "/home/alice", shell: "/bin/sh"}
+	want := passwd{name: "alice", password: "*", uid: gid, gid: gid, gecos: "Alice", directory: "/home/alice",
+		shell: "/bin/sh"}
 	asked := asking(gid)
 	const need = 6 + 6 + 12 + 8 + 2
 	for size := range need + 4 {
@@ -115,7 +117,8 @@ func TestDamagedGroupsAreRefused(t *testing.T) {
 
 func TestGroupsOfAUserAreAppendedUpToTheLimit(t *testing.T) {
 	const own = 7
-	record := []byte("\x07\x00\x00\x00" + "\x00\x00\x00\x00" + "\x08\x00\x00\x00" + "\xff\xff\xff\xff" + "\x09\x00\x00\x00")
+	record := []byte("\x07\x00\x00\x00" + "\x00\x00\x00\x00" + "\x08\x00\x00\x00" + "\xff\xff\xff\xff" +
+		"\x09\x00\x00\x00")
 	for _, c := range []struct {
 		name        string
 		record      []byte

@@ -20,8 +20,9 @@ import (
 
 // contract is each constant of format.h with what internal/cache has for it.
 var contract = map[string]any{
-	"FORMAT_OLDEST_VERSION": cache.OldestVersion, "FORMAT_NEWEST_VERSION": cache.NewestVersion, "FORMAT_PAGE_SIZE": cache.PageSize,
-	"FORMAT_MAX_NAME": cache.MaxNameLen, "FORMAT_MAX_FIELD": cache.MaxFieldLen,
+	"FORMAT_OLDEST_VERSION": cache.OldestVersion, "FORMAT_NEWEST_VERSION": cache.NewestVersion,
+	"FORMAT_PAGE_SIZE": cache.PageSize,
+	"FORMAT_MAX_NAME":  cache.MaxNameLen, "FORMAT_MAX_FIELD": cache.MaxFieldLen,
 	"FORMAT_MAX_GROUPS": cache.MaxGroups, "FORMAT_MAX_FILE": cache.MaxFileSize,
 	"FORMAT_MIN_ID": cache.MinID, "FORMAT_MAX_ID": cache.MaxID,
 	"FORMAT_FILE": cache.NSSFile, "FORMAT_META": cache.BucketMeta, "FORMAT_META_VERSION": cache.MetaVersion,

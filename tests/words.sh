@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 forbidden='\b(anew|mend|mends|mended|whoever|whom|leavers|to be had|the own)\b'
 # The state that version 0.1.0 wrote, what it printed, and other people's texts.
 excused='^internal/refresh/answer\.go:.*savedFormer|^CHANGELOG\.md:.*`mend:`|^tests/words\.sh:'
+# What stays whole: a long literal, a macro, a line of a script or a diagram in a literal.
+whole='`|"([^"\\]|\\.){40,}|:[0-9]+:#define|-path |--reuid|:[0-9]+:[[:space:]]*//[[:space:]]'
 texts() { git ls-files "$@" ':!LICENSE' ':!packaging/deb' ':!packaging/third-party.txt' ':!packaging/inventory' ':!tests/words.sh'; }
 
 fail=0
@@ -18,7 +20,7 @@ if LC_ALL=C.UTF-8 grep -nHwiE "$forbidden" $(texts) | grep -vE "$excused"; then
 	fail=1
 fi
 # shellcheck disable=SC2046
-if LC_ALL=C.UTF-8 grep -nHE '^.{121,}' $(texts '*.go' '*.c' '*.h'); then
+if LC_ALL=C.UTF-8 grep -nHE '^.{121,}' $(texts '*.go' '*.c' '*.h') | grep -vE "$whole"; then
 	echo 'words: lines over 120 columns' >&2
 	fail=1
 fi

@@ -14,7 +14,8 @@ import (
 // do not serve passes, who may not come in is refused at every service, and the
 // log line of a refusal is one line that is not too long.
 func FuzzAttempt(f *testing.F) {
-	for _, name := range []string{"alice", "carol", "frank", "root", "ubuntu", "olga", "", "alice\nbob", "ALICE", "2001000001", "-x", "alice\x00", strings.Repeat("a", 10000)} {
+	for _, name := range []string{"alice", "carol", "frank", "root", "ubuntu", "olga", "", "alice\nbob", "ALICE",
+		"2001000001", "-x", "alice\x00", strings.Repeat("a", 10000)} {
 		f.Add(name, "sshd", "account", "192.0.2.7")
 		f.Add(name, "cron\n", "", strings.Repeat("h", 10000))
 	}

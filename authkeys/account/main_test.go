@@ -44,7 +44,8 @@ func TestMain(m *testing.M) {
 func newHelper(work string) *helper {
 	return &helper{
 		cacheDir: filepath.Join(work, "cache"), socket: filepath.Join(work, "sock"), passwd: filepath.Join(work, "passwd"),
-		getent: filepath.Join(work, "getent"), log: authlog.New(filepath.Join(work, "log"), "nss-iam-account"), now: time.Now, patience: wholeRun,
+		getent: filepath.Join(work, "getent"), log: authlog.New(filepath.Join(work, "log"), "nss-iam-account"),
+		now: time.Now, patience: wholeRun,
 	}
 }
 
@@ -56,7 +57,8 @@ func tables() accounts.Tables {
 	}
 	t := accounts.Tables{
 		Range: accounts.Range{Low: 2001000000, High: 2146999999},
-		Users: []accounts.User{user("alice", 2001000001), user("bob", 2001000002), user("carol", 2001000003), user("frank", 2001000006)},
+		Users: []accounts.User{user("alice", 2001000001), user("bob", 2001000002), user("carol", 2001000003),
+			user("frank", 2001000006)},
 	}
 	t.Users[3].Former = true
 	for _, u := range t.Users {
@@ -68,9 +70,11 @@ func tables() accounts.Tables {
 func keyTables() cache.KeyTables {
 	now := time.Now()
 	return cache.KeyTables{
-		Policy: cache.LoginPolicy{Online: "prefer", Timeout: 10 * time.Second, MaxStale: 24 * time.Hour, Range: tables().Range},
+		Policy: cache.LoginPolicy{Online: "prefer", Timeout: 10 * time.Second, MaxStale: 24 * time.Hour,
+			Range: tables().Range},
 		Users: []cache.UserKeys{
-			{Name: "alice", UID: 2001000001, Login: true, Checked: now}, {Name: "bob", UID: 2001000002, Login: true, Checked: now},
+			{Name: "alice", UID: 2001000001, Login: true, Checked: now}, {Name: "bob", UID: 2001000002, Login: true,
+				Checked: now},
 			{Name: "carol", Checked: now},
 		},
 	}
@@ -104,7 +108,8 @@ func setup(env *testscript.Env) error {
 	env.Setenv("LONG", strings.Repeat("a", 10000))
 	env.Setenv("LINES", "alice\nbob")
 	passwd := "root:x:0:0:root:/root:/bin/bash\nubuntu:x:1001:1001::/home/ubuntu:/bin/bash\n"
-	getent := "#!/bin/sh\ncase $3 in alice) echo 'alice:*:2001000001:2001000001::/:/bin/sh';; olga) echo 'olga:*:70001:70001::/:/bin/sh';; *) exit 2;; esac\n"
+	getent := "#!/bin/sh\ncase $3 in alice) echo 'alice:*:2001000001:2001000001::/:/bin/sh';; olga) echo " +
+		"'olga:*:70001:70001::/:/bin/sh';; *) exit 2;; esac\n"
 	err := errors.Join(os.Mkdir(filepath.Join(env.WorkDir, "cache"), 0o755),
 		os.WriteFile(filepath.Join(env.WorkDir, "passwd"), []byte(passwd), 0o644),
 		os.WriteFile(filepath.Join(env.WorkDir, "getent"), []byte(getent), 0o755))
@@ -361,7 +366,8 @@ func TestTheHelperHoldsNoAWSCode(t *testing.T) {
 		t.Fatalf("the list lacks what is surely linked in:\n%s", out)
 	}
 	for pkg := range strings.Lines(string(out)) {
-		for _, barred := range []string{"aws", "smithy", "nss-iam/internal/iam", "nss-iam/internal/snapshot", "nss-iam/internal/config", "os/user"} {
+		for _, barred := range []string{"aws", "smithy", "nss-iam/internal/iam", "nss-iam/internal/snapshot",
+			"nss-iam/internal/config", "os/user"} {
 			if strings.Contains(pkg, barred) {
 				t.Errorf("%s is linked in", strings.TrimSpace(pkg))
 			}

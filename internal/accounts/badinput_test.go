@@ -13,7 +13,8 @@ import (
 // localHost has what every bad name could wish to be taken for.
 var localHost = Host{
 	Users: []HostUser{{"root", 0, 0}, {"daemon", 1, 1}, {"alice", 1000, 1000}, {"ubuntu", 1001, 1001}},
-	Groups: []HostGroup{{"root", 0, nil}, {"sudo", 27, []string{"ubuntu"}}, {"docker", 999, nil}, {"alice", 1000, nil}, {"video", 44, nil},
+	Groups: []HostGroup{{"root", 0, nil}, {"sudo", 27, []string{"ubuntu"}}, {"docker", 999, nil}, {"alice", 1000, nil},
+		{"video", 44, nil},
 		{"engine", 999, nil}, {"ubuntu", 1001, nil}},
 }
 
@@ -46,7 +47,8 @@ func TestABadUserIsRefusedAloneWithAReason(t *testing.T) {
 		{name: "an IAM user called _apt is not taken for a system account", iam: "_apt", want: NameInvalid},
 		{name: "an IAM user called Alice does not come near the local alice", iam: "Alice", want: HostName},
 		{name: "an IAM user called like a local group does not get its name", iam: "engine", want: HostName},
-		{name: "an IAM user called ubuntu is not served although no sudoers rule is known", iam: "ubuntu", want: NameReserved},
+		{name: "an IAM user called ubuntu is not served although no sudoers rule is known", iam: "ubuntu",
+			want: NameReserved},
 		{name: "an IAM user called wheel is not taken for the group", iam: "wheel", want: NameReserved},
 		{name: "an IAM user called iam-sudo is not taken for the group", iam: "iam-sudo", want: NameReserved},
 		{name: "an IAM user called dev is not taken for the IAM group", iam: "dev", want: NameTaken},
@@ -54,7 +56,8 @@ func TestABadUserIsRefusedAloneWithAReason(t *testing.T) {
 		{name: "an IAM user called systemd-x is not taken for a system account", iam: "systemd-x", want: NameReserved},
 		{name: "a name of 64 characters is skipped", iam: strings.Repeat("a", 64), want: NameInvalid},
 		{name: "a name of 33 characters is skipped", iam: strings.Repeat("a", 33), want: NameInvalid},
-		{name: "a name that grows beyond 32 characters in Unix is skipped", iam: "a@very-long-domain.example.com", want: NameInvalid},
+		{name: "a name that grows beyond 32 characters in Unix is skipped", iam: "a@very-long-domain.example.com",
+			want: NameInvalid},
 		{name: "a name of 65 characters is none of IAM's", iam: strings.Repeat("a", 65), want: BadDirectoryName},
 		{name: "a name with a newline is none of IAM's", iam: "mallory\nroot:x:0:0", want: BadDirectoryName},
 		{name: "a name with a colon is none of IAM's", iam: "mallory:x", want: BadDirectoryName},
@@ -68,42 +71,56 @@ func TestABadUserIsRefusedAloneWithAReason(t *testing.T) {
 		{name: "an IAM user called www-data.www-data is not served", iam: "www-data.www-data", want: NameReserved},
 		{name: "an IAM user called Root.Adm is not served", iam: "Root.Adm", want: NameReserved},
 		{name: "an IAM user called like an account with its login group is not served", iam: "root.", want: NameReserved},
-		{name: "an IAM user called like a local account with a local group is not served", iam: "alice.engine", want: HostName},
-		{name: "an IAM user called like a local account with a system group is not served", iam: "alice.users", want: HostName},
+		{name: "an IAM user called like a local account with a local group is not served", iam: "alice.engine",
+			want: HostName},
+		{name: "an IAM user called like a local account with a system group is not served", iam: "alice.users",
+			want: HostName},
 		{name: "an IAM user called like a daemon of Debian is not served", iam: "prometheus", want: NameReserved},
 		{name: "an IAM user called like a daemon of RHEL is not served", iam: "radiusd", want: NameReserved},
 		{name: "an IAM user called like an agent of AWS is not served", iam: "cwagent", want: NameReserved},
-		{name: "an IAM user called as accounts.reserve says is not served", iam: "Backup-Robot", want: NameReserved, change: func(p *Policy, _ *directory.User) {
-			p.Reserve = []string{"backup-robot"}
-		}},
-		{name: "an IAM user called like a reserved account with a group is not served", iam: "robot.users", want: NameReserved, change: func(p *Policy, _ *directory.User) {
-			p.Reserve = []string{"robot"}
-		}},
-		{name: "a pin below the range is refused", iam: "mallory", want: PinRefused, change: func(p *Policy, _ *directory.User) { p.Pins[id] = 65536 }},
-		{name: "a pin to 0 is refused", iam: "mallory", want: PinRefused, change: func(p *Policy, _ *directory.User) { p.Pins[id] = 0 }},
-		{name: "a pin above the range is refused", iam: "mallory", want: PinRefused, change: func(p *Policy, _ *directory.User) { p.Pins[id] = 4294967295 }},
-		{name: "a pin that another has too is refused", iam: "mallory", want: PinRefused, change: func(p *Policy, _ *directory.User) {
-			p.Pins[id], p.Pins["AIDASOMEBODYELSE"] = 2001000001, 2001000001
-		}},
-		{name: "a pin to another user's number is refused, even to somebody older", iam: "mallory", want: PinRefused, change: func(p *Policy, u *directory.User) {
-			p.Pins[id] = UserUID("AIDA626F62", p.Range)
-			u.Created = at(-1000)
-		}},
-		{name: "a pin to a group's number is refused", iam: "mallory", want: PinRefused, change: func(p *Policy, _ *directory.User) {
-			p.Pins[id] = FixedGID(SudoGroup, p.Range)
-		}},
-		{name: "a tag with newlines is not taken for a date", iam: "mallory", want: ExpiresTag, change: func(_ *Policy, u *directory.User) {
-			u.Tags = map[string]string{"end": "2030-01-01\n2031-01-01"}
-		}},
-		{name: "a tag with a shell fragment is not taken for a date", iam: "mallory", want: ExpiresTag, change: func(_ *Policy, u *directory.User) {
-			u.Tags = map[string]string{"end": "$(date)"}
-		}},
-		{name: "a tag in Unicode digits is not taken for a date", iam: "mallory", want: ExpiresTag, change: func(_ *Policy, u *directory.User) {
-			u.Tags = map[string]string{"END": "２０３０-01-01"}
-		}},
-		{name: "an empty tag is not taken for a date", iam: "mallory", want: ExpiresTag, change: func(_ *Policy, u *directory.User) {
-			u.Tags = map[string]string{"end": ""}
-		}},
+		{name: "an IAM user called as accounts.reserve says is not served", iam: "Backup-Robot", want: NameReserved,
+			change: func(p *Policy, _ *directory.User) {
+				p.Reserve = []string{"backup-robot"}
+			}},
+		{name: "an IAM user called like a reserved account with a group is not served", iam: "robot.users",
+			want: NameReserved, change: func(p *Policy, _ *directory.User) {
+				p.Reserve = []string{"robot"}
+			}},
+		{name: "a pin below the range is refused", iam: "mallory", want: PinRefused,
+			change: func(p *Policy, _ *directory.User) { p.Pins[id] = 65536 }},
+		{name: "a pin to 0 is refused", iam: "mallory", want: PinRefused,
+			change: func(p *Policy, _ *directory.User) { p.Pins[id] = 0 }},
+		{name: "a pin above the range is refused", iam: "mallory", want: PinRefused,
+			change: func(p *Policy, _ *directory.User) { p.Pins[id] = 4294967295 }},
+		{name: "a pin that another has too is refused", iam: "mallory", want: PinRefused,
+			change: func(p *Policy, _ *directory.User) {
+				p.Pins[id], p.Pins["AIDASOMEBODYELSE"] = 2001000001, 2001000001
+			}},
+		{name: "a pin to another user's number is refused, even to somebody older", iam: "mallory", want: PinRefused,
+			change: func(p *Policy, u *directory.User) {
+				p.Pins[id] = UserUID("AIDA626F62", p.Range)
+				u.Created = at(-1000)
+			}},
+		{name: "a pin to a group's number is refused", iam: "mallory", want: PinRefused,
+			change: func(p *Policy, _ *directory.User) {
+				p.Pins[id] = FixedGID(SudoGroup, p.Range)
+			}},
+		{name: "a tag with newlines is not taken for a date", iam: "mallory", want: ExpiresTag,
+			change: func(_ *Policy, u *directory.User) {
+				u.Tags = map[string]string{"end": "2030-01-01\n2031-01-01"}
+			}},
+		{name: "a tag with a shell fragment is not taken for a date", iam: "mallory", want: ExpiresTag,
+			change: func(_ *Policy, u *directory.User) {
+				u.Tags = map[string]string{"end": "$(date)"}
+			}},
+		{name: "a tag in Unicode digits is not taken for a date", iam: "mallory", want: ExpiresTag,
+			change: func(_ *Policy, u *directory.User) {
+				u.Tags = map[string]string{"END": "２０３０-01-01"}
+			}},
+		{name: "an empty tag is not taken for a date", iam: "mallory", want: ExpiresTag,
+			change: func(_ *Policy, u *directory.User) {
+				u.Tags = map[string]string{"end": ""}
+			}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := company([]string{"bob", "carol"}, "dev: bob carol")
@@ -133,7 +150,10 @@ func TestABadUserIsRefusedAloneWithAReason(t *testing.T) {
 			}
 			explained, err := Explain(Input{Directory: d, Policy: p, Host: localHost, History: got.History, Now: at(1000)}, id)
 			if err != nil || len(explained) != 1 || explained[0].State != StateNot ||
-				!slices.ContainsFunc(explained[0].Steps, func(s Step) bool { return s.Reason == test.want && s.Detail == f.Detail }) {
+				!slices.ContainsFunc(explained[0].Steps, func(s Step) bool {
+					return s.Reason == test.want &&
+						s.Detail == f.Detail
+				}) {
 				t.Errorf("explain says %+v, %v; want the same as the finding %v", explained, err, f)
 			}
 		})
@@ -177,7 +197,8 @@ func FuzzServedNamesAreHarmless(f *testing.F) {
 			}
 			return
 		}
-		if len(name) == 0 || len(name) > 32 || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != "" ||
+		if len(name) == 0 || len(name) > 32 ||
+			strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != "" ||
 			strings.ContainsAny(name[:1], "0123456789._-") {
 			t.Errorf("%q would be served as %q", iam, name)
 		}
@@ -195,7 +216,8 @@ func TestAMalformedDirectoryChangesNothing(t *testing.T) {
 	} {
 		d := directory.Directory{Users: slices.Clone(good.Users), Groups: slices.Clone(good.Groups)}
 		spoil(&d)
-		if _, err := Build(Input{Directory: d, Policy: policy(), Now: at(0), AcceptRemovals: true}); !errors.Is(err, directory.ErrMalformed) {
+		if _, err := Build(Input{Directory: d, Policy: policy(), Now: at(0), AcceptRemovals: true}); !errors.Is(err,
+			directory.ErrMalformed) {
 			t.Errorf("%s: got error %v, want ErrMalformed", name, err)
 		}
 	}

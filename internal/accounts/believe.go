@@ -73,7 +73,8 @@ func (p *plan) nameGroups() error {
 		p.missing = append(p.missing, *missing[key])
 	}
 	if len(unknown) > 0 {
-		return fmt.Errorf("%w: %s; create it in the directory or correct the configuration; the previous state is kept", ErrUnknownGroup, strings.Join(unknown, ", "))
+		return fmt.Errorf("%w: %s; create it in the directory or correct the configuration; the previous state is kept",
+			ErrUnknownGroup, strings.Join(unknown, ", "))
 	}
 	return nil
 }
@@ -137,7 +138,8 @@ func checkBelieved(p *plan, c *principal) verdict {
 	if !recreated {
 		return verdict{}
 	}
-	return reject(GroupRecreated, fmt.Sprintf("the name %s was that of the group %s, and now %s has it; nobody has rights by it", quoted(c.directoryName), was.ID, c.id),
+	return reject(GroupRecreated, fmt.Sprintf("the name %s was that of the group %s, and now %s has it; nobody has "+
+		"rights by it", quoted(c.directoryName), was.ID, c.id),
 		`if the new group is meant, run "iam-cachefill refresh --accept-groups"`)
 }
 

@@ -34,10 +34,12 @@ func TestAKnownGroupThatIsGoneIsEmptyAndStopsNothingElse(t *testing.T) {
 	gone := withoutGroup(company(five, "dev: alice carol dave erin frank", "admins: alice"), "admins")
 	frank := directory.User{ID: "AIDAFRANK", Name: "frank", Created: at(60)}
 	gone.Users = append(gone.Users, frank)
-	gone.Groups[0].Members = append(slices.DeleteFunc(gone.Groups[0].Members, func(id string) bool { return id == "" }), frank.ID)
+	gone.Groups[0].Members = append(slices.DeleteFunc(gone.Groups[0].Members, func(id string) bool { return id == "" }),
+		frank.ID)
 	gone.Sort()
 	r := s.answer(gone)
-	if len(r.Tables.group(SudoGroup).Members) > 0 || slices.Contains(r.Tables.user("alice").Groups, r.Tables.group(SudoGroup).GID) {
+	if len(r.Tables.group(SudoGroup).Members) > 0 || slices.Contains(r.Tables.user("alice").Groups,
+		r.Tables.group(SudoGroup).GID) {
 		t.Error("the sudo group is gone, and somebody has sudo")
 	}
 	if !contains(r.Admitted, frank.ID) {
@@ -46,7 +48,8 @@ func TestAKnownGroupThatIsGoneIsEmptyAndStopsNothingElse(t *testing.T) {
 	if r.Tables.user("bob").Groups == nil || len(r.Pending) != 1 || r.Pending[0].LoginName != "bob" {
 		t.Errorf("bob left dev at the same time, and pending are %+v", r.Pending)
 	}
-	f := finding(r.Findings, all.Groups[slices.IndexFunc(all.Groups, func(g directory.Group) bool { return g.Name == "admins" })].ID)
+	f := finding(r.Findings,
+		all.Groups[slices.IndexFunc(all.Groups, func(g directory.Group) bool { return g.Name == "admins" })].ID)
 	if f.Reason != GroupMissing || !strings.Contains(f.Detail, "sudo.groups") || f.Remedy == "" {
 		t.Errorf("got the finding %+v", f)
 	}
@@ -59,7 +62,8 @@ func TestAGroupIsKnownToHistoriesOfBefore(t *testing.T) {
 		t.Error("somebody has sudo")
 	}
 	data, err := json.Marshal(s.last.History)
-	if err != nil || !strings.Contains(string(data), `"Records":[{`) || !strings.Contains(string(data), `"Number":`) || !strings.Contains(string(data), `"IAMName":"alice"`) {
+	if err != nil || !strings.Contains(string(data), `"Records":[{`) || !strings.Contains(string(data), `"Number":`) ||
+		!strings.Contains(string(data), `"IAMName":"alice"`) {
 		t.Errorf("the history is not one that version 0.1.0 can read: %s, %v", data, err)
 	}
 }
@@ -112,7 +116,8 @@ func TestALoginGroupThatComesBackWithAnotherIDIsNotBelieved(t *testing.T) {
 				if len(r.Admitted) != 2 || len(r.Shared["build"]) > 0 || r.Tables.group("ops").ID == "AGPANEWOPS" {
 					t.Fatalf("the new group is believed: %q may log in", r.Admitted)
 				}
-				if f := finding(r.Findings, "AGPANEWOPS"); f.Reason != GroupRecreated || !strings.Contains(f.Remedy, "--accept-groups") {
+				if f := finding(r.Findings, "AGPANEWOPS"); f.Reason != GroupRecreated ||
+					!strings.Contains(f.Remedy, "--accept-groups") {
 					t.Fatalf("got the finding %+v", f)
 				}
 			}

@@ -14,10 +14,12 @@ import (
 func synthetic(users, groups int) (directory.Directory, Policy) {
 	var d directory.Directory
 	for i := range groups {
-		d.Groups = append(d.Groups, directory.Group{ID: fmt.Sprintf("AGPA%017X", i*2654435761), Name: fmt.Sprintf("team-%d", i), Created: at(i)})
+		d.Groups = append(d.Groups, directory.Group{ID: fmt.Sprintf("AGPA%017X", i*2654435761),
+			Name: fmt.Sprintf("team-%d", i), Created: at(i)})
 	}
 	for i := range users {
-		u := directory.User{ID: fmt.Sprintf("AIDA%017X", i*2654435761), Name: fmt.Sprintf("user.%d@example.com", i), Created: at(i)}
+		u := directory.User{ID: fmt.Sprintf("AIDA%017X", i*2654435761), Name: fmt.Sprintf("user.%d@example.com", i),
+			Created: at(i)}
 		d.Users = append(d.Users, u)
 		for j := range 9 {
 			g := &d.Groups[0]

@@ -20,7 +20,8 @@ func TestAServedNameHasItsCharactersAndItsLength(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"a": "", strings.Repeat("a", 32): "", strings.Repeat("a", 33): "is longer than 32 bytes", "": "is empty",
-		"1": "is all digits", "12345": "is all digits", "1a": "does not begin with a letter", "-1": "does not begin with a letter",
+		"1": "is all digits", "12345": "is all digits", "1a": "does not begin with a letter",
+		"-1": "does not begin with a letter",
 	} {
 		if got := nameProblem(name); want == "" && got != "" || !strings.HasPrefix(got, want) {
 			t.Errorf("%q: %q, want %q", name, got, want)
@@ -30,7 +31,8 @@ func TestAServedNameHasItsCharactersAndItsLength(t *testing.T) {
 
 func TestNamesOfTheProgramsOwnAreReserved(t *testing.T) {
 	for name, want := range map[string]bool{
-		"former-1": true, "FORMER-2001000000": true, "former-": false, "former-1a": false, "former-x": false, "former": false, "xformer-1": false,
+		"former-1": true, "FORMER-2001000000": true, "former-": false, "former-1a": false, "former-x": false,
+		"former": false, "xformer-1": false,
 		"systemd-": true, "systemd-x": true, "Systemd-X": true, "systemdx": false, "root": true, "ROOT": true, "roots": false,
 		UsersGroup: true, SudoGroup: true, "alice": false,
 	} {
@@ -42,7 +44,8 @@ func TestNamesOfTheProgramsOwnAreReserved(t *testing.T) {
 
 func TestOnlyASCIICapitalsAreFolded(t *testing.T) {
 	for in, want := range map[string]string{
-		"": "", "abc": "abc", "AZ": "az", "aZ": "az", "Az@[": "az@[", "[@": "[@", "xY\u017f\u212a": "xy\u017f\u212a", "Ä": "Ä",
+		"": "", "abc": "abc", "AZ": "az", "aZ": "az", "Az@[": "az@[", "[@": "[@", "xY\u017f\u212a": "xy\u017f\u212a",
+		"Ä": "Ä",
 	} {
 		if got := fold(in); got != want {
 			t.Errorf("fold(%q) = %q, want %q", in, got, want)
@@ -109,7 +112,8 @@ func TestSubIDRangesAreTheHostsToTheirEnds(t *testing.T) {
 		{Range{150, 249}, "dave", "subgid"}, {Range{100, 199}, "eve", "subgid"},
 	}})
 	for n, owner := range map[uint32]string{
-		99: "", 100: "alice", 119: "alice", 125: "alice", 149: "alice", 150: "dave", 199: "dave", 200: "dave", 249: "dave", 250: "",
+		99: "", 100: "alice", 119: "alice", 125: "alice", 149: "alice", 150: "dave", 199: "dave", 200: "dave", 249: "dave",
+		250: "",
 		299: "", 300: "carol", 399: "carol", 400: "", 0: "", 1<<32 - 1: "",
 	} {
 		got := x.ownerOfID(n)
@@ -121,8 +125,9 @@ func TestSubIDRangesAreTheHostsToTheirEnds(t *testing.T) {
 
 func TestTheFirstLineOfALocalNameCounts(t *testing.T) {
 	x := newHostIndex(Host{
-		Users:  []HostUser{{"u", 1000, 5}, {"u", 1001, 6}},
-		Groups: []HostGroup{{"g", 5, nil}, {"g", 0, nil}, {"wheel", 0, nil}, {"Docker", 7, nil}, {"engine", 7, nil}, {"plain", 8, nil}},
+		Users: []HostUser{{"u", 1000, 5}, {"u", 1001, 6}},
+		Groups: []HostGroup{{"g", 5, nil}, {"g", 0, nil}, {"wheel", 0, nil}, {"Docker", 7, nil}, {"engine", 7, nil},
+			{"plain", 8, nil}},
 	})
 	if x.users["u"].UID != 1000 || x.groups["g"].GID != 5 {
 		t.Errorf("got the user %+v and the group %+v", x.users["u"], x.groups["g"])
@@ -148,7 +153,8 @@ func TestAnAccountsEndIsTheEndOfItsDay(t *testing.T) {
 		{"a moment", map[string]string{"end": "2027-04-01T02:00:00+02:00"}, day, false},
 		{"another case of the key", map[string]string{"End": "2027-03-31"}, day, false},
 		{"the exact key goes before another case", map[string]string{"END": "2020-01-01", "end": "2027-03-31"}, day, false},
-		{"of other cases the least", map[string]string{"eND": "2020-01-01", "END": "2027-03-31", "enD": "2021-01-01"}, day, false},
+		{"of other cases the least", map[string]string{"eND": "2020-01-01", "END": "2027-03-31", "enD": "2021-01-01"}, day,
+			false},
 		{"a blank value", map[string]string{"end": " "}, time.Time{}, true},
 		{"words", map[string]string{"end": "never"}, time.Time{}, true},
 	} {
@@ -181,7 +187,8 @@ func TestAHistoryThatBuildCannotHaveReturnedIsRefused(t *testing.T) {
 func TestAnAdoptedEntryNeverReplacesTheHostsOwn(t *testing.T) {
 	own := History{Entries: []Entry{{ID: "A", UnixID: 5}, {ID: "B", UnixID: 9, FormerSince: at(1)}}}
 	got := own.Adopt([]Entry{
-		{ID: "X", UnixID: 9, FormerSince: at(2)}, {ID: "Y", UnixID: 7, FormerSince: at(2)}, {ID: "Z", UnixID: 7, FormerSince: at(3)},
+		{ID: "X", UnixID: 9, FormerSince: at(2)}, {ID: "Y", UnixID: 7, FormerSince: at(2)},
+		{ID: "Z", UnixID: 7, FormerSince: at(3)},
 		{ID: "ACTIVE", UnixID: 6}, {ID: "FIRST", UnixID: 1, FormerSince: at(2)},
 	})
 	var ids []string
@@ -202,7 +209,8 @@ func TestAnAdoptedEntryNeverReplacesTheHostsOwn(t *testing.T) {
 // passwd(5) has a line a user and a colon between fields; commas divide gecos.
 func TestNoNameBreaksThePasswdLine(t *testing.T) {
 	for in, want := range map[string]string{
-		"alice": "alice", "a,b": "a b", "a:b": "a b", "a\nb": "a b", "a\x00b,": "a b ", "a,\x1fb\x7f": "a  b\x7f", "a b,": "a b ",
+		"alice": "alice", "a,b": "a b", "a:b": "a b", "a\nb": "a b", "a\x00b,": "a b ", "a,\x1fb\x7f": "a  b\x7f",
+		"a b,": "a b ",
 	} {
 		if got := gecos(in); got != want {
 			t.Errorf("%q is written as %q, want %q", in, got, want)
@@ -221,7 +229,8 @@ func TestASystemGroupIsOneUpToTheHostsOwnBound(t *testing.T) {
 	for _, c := range []struct {
 		max, gid uint32
 		want     bool
-	}{{0, 0, true}, {0, 999, true}, {0, 1000, false}, {499, 499, true}, {499, 500, false}, {1999, 1999, true}, {1999, 2000, false}} {
+	}{{0, 0, true}, {0, 999, true}, {0, 1000, false}, {499, 499, true}, {499, 500, false}, {1999, 1999, true},
+		{1999, 2000, false}} {
 		if got := (Host{SysGIDMax: c.max}).system(c.gid); got != c.want {
 			t.Errorf("gid %d where SYS_GID_MAX is %d is a system group's: %v, want %v", c.gid, c.max, got, c.want)
 		}

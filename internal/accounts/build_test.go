@@ -175,7 +175,8 @@ func TestAMemberOfALoginGroupIsAUser(t *testing.T) {
 	p.Sudo = []string{"Admins"}
 	r := build(t, Input{Directory: d, Policy: p})
 	alice := r.Tables.user("alice")
-	want := User{ID: "AIDA616C696365", Name: "alice", UID: UserUID("AIDA616C696365", p.Range), Gecos: "alice", Home: "/home/alice", Shell: "/bin/bash"}
+	want := User{ID: "AIDA616C696365", Name: "alice", UID: UserUID("AIDA616C696365", p.Range), Gecos: "alice",
+		Home: "/home/alice", Shell: "/bin/bash"}
 	for _, name := range []string{"iam-users", "iam-sudo", "dev", "admins"} {
 		g := r.Tables.group(name)
 		if !reflect.DeepEqual(g.Members, []string{"alice"}) {
@@ -198,7 +199,8 @@ func TestAMemberOfALoginGroupIsAUser(t *testing.T) {
 func TestTheHistorySurvivesJSON(t *testing.T) {
 	d := company([]string{"alice", "bob", "carol"}, "dev: alice bob carol")
 	r := build(t, Input{Directory: d, Policy: policy()})
-	r = build(t, Input{Directory: company([]string{"alice", "bob"}, "dev: alice bob"), Policy: policy(), History: r.History})
+	r = build(t, Input{Directory: company([]string{"alice", "bob"}, "dev: alice bob"), Policy: policy(),
+		History: r.History})
 	data, err := json.Marshal(r.History)
 	if err != nil {
 		t.Fatal(err)

@@ -67,7 +67,8 @@ func TestAPinEndsACollision(t *testing.T) {
 		for _, u := range r.Tables.Users {
 			got[u.ID] = u.UID
 		}
-		if want := map[string]uint32{pinned: 2001000007, other: twinNumber}; !reflect.DeepEqual(got, want) || len(r.Findings) > 0 {
+		if want := map[string]uint32{pinned: 2001000007, other: twinNumber}; !reflect.DeepEqual(got, want) ||
+			len(r.Findings) > 0 {
 			t.Errorf("got %v, findings %v; want %v", got, r.Findings, want)
 		}
 	}
@@ -75,13 +76,15 @@ func TestAPinEndsACollision(t *testing.T) {
 
 func TestTheNumberOfAnOlderUserIsNotGivenToTheYoungerWhileRemembered(t *testing.T) {
 	both := twins(at(0), at(1))
-	one := directory.Directory{Users: both.Users[1:], Groups: []directory.Group{{ID: "AGPADEV", Name: "dev", Members: []string{twinB}}}}
+	one := directory.Directory{Users: both.Users[1:],
+		Groups: []directory.Group{{ID: "AGPADEV", Name: "dev", Members: []string{twinB}}}}
 	p := policy()
 	p.MaxFraction = 1
 	s := newStory(t, p, both)
 	s.answer(one)
 	r := s.answer(one)
-	if len(r.Admitted) != 0 || r.Tables.user("anna").UID != twinNumber || !r.Tables.user("anna").Former || finding(r.Findings, twinB).Reason != HeldByHistory {
+	if len(r.Admitted) != 0 || r.Tables.user("anna").UID != twinNumber || !r.Tables.user("anna").Former ||
+		finding(r.Findings, twinB).Reason != HeldByHistory {
 		t.Errorf("got admitted %q, users %+v, findings %v", r.Admitted, r.Tables.Users, r.Findings)
 	}
 	s.in.Now = s.in.Now.Add(p.KeepNames)
@@ -106,7 +109,8 @@ func TestAUserAndAGroupShareOneSpaceOfNumbers(t *testing.T) {
 		}
 	}
 	for _, groupIsOlder := range []bool{true, false} {
-		d := directory.Directory{Users: []directory.User{{ID: user, Name: "anna", Created: at(5)}}, Groups: []directory.Group{{ID: group, Name: "team", Created: at(9)}}}
+		d := directory.Directory{Users: []directory.User{{ID: user, Name: "anna", Created: at(5)}},
+			Groups: []directory.Group{{ID: group, Name: "team", Created: at(9)}}}
 		if groupIsOlder {
 			d.Groups[0].Created = at(1)
 		}

@@ -28,28 +28,37 @@ func TestCompareTellsEachChangeAsWhatItIs(t *testing.T) {
 		want          Changes
 	}{
 		{"nothing", tables([]User{alice}, own, dev("alice")), tables([]User{alice}, own, dev("alice")), Changes{}},
-		{"a new user, whose private group goes without saying", tables(nil), tables([]User{alice}, own), Changes{Added: []User{alice}}},
+		{"a new user, whose private group goes without saying", tables(nil), tables([]User{alice}, own),
+			Changes{Added: []User{alice}}},
 		{"a former user of elsewhere", tables(nil), tables([]User{former}, own), Changes{}},
 		{"a former user, now", tables([]User{alice}), tables([]User{former}), Changes{BecameFormer: []User{alice}}},
 		{"a former user, still", tables([]User{former}), tables([]User{former}), Changes{}},
 		{"a user who returned", tables([]User{former}), tables([]User{alice}), Changes{Returned: []User{alice}}},
 		{"a number that resolves no more", tables([]User{former}, own), tables(nil), Changes{Expired: []User{former}}},
-		{"a number that is another's", tables([]User{alice}), tables([]User{another}), Changes{Added: []User{another}, Expired: []User{alice}}},
-		{"another name", tables([]User{alice}), tables([]User{renamed}), Changes{Renamed: []Renamed{{71, "alice", "alicia"}}}},
+		{"a number that is another's", tables([]User{alice}), tables([]User{another}),
+			Changes{Added: []User{another}, Expired: []User{alice}}},
+		{"another name", tables([]User{alice}), tables([]User{renamed}),
+			Changes{Renamed: []Renamed{{71, "alice", "alicia"}}}},
 		{"another home", tables([]User{alice}), tables([]User{moved}), Changes{Changed: []User{moved}}},
 		{"another shell", tables([]User{alice}), tables([]User{fish}), Changes{Changed: []User{fish}}},
 		{"another gecos", tables([]User{alice}), tables([]User{gecos}), Changes{Changed: []User{gecos}}},
 		{"a new group with members", tables([]User{alice}), tables([]User{alice}, dev("alice")),
 			Changes{GroupsAdded: []Group{dev("alice")}, MembersAdded: []Membership{{"dev", "alice"}}}},
 		{"a group that is gone", tables(nil, dev()), tables(nil), Changes{GroupsRemoved: []Group{dev()}}},
-		{"another name of a group", tables(nil, dev()), tables(nil, ops), Changes{GroupsRenamed: []Renamed{{90, "dev", "ops"}}}},
-		{"a member more", tables([]User{alice}, dev()), tables([]User{alice}, dev("alice")), Changes{MembersAdded: []Membership{{"dev", "alice"}}}},
-		{"a member less", tables([]User{alice}, dev("alice")), tables([]User{alice}, dev()), Changes{MembersRemoved: []Membership{{"dev", "alice"}}}},
-		{"a member under another name", tables([]User{alice}, dev("alice")), tables([]User{renamed}, dev("alicia")), Changes{Renamed: []Renamed{{71, "alice", "alicia"}}}},
-		{"a member under another's name", tables([]User{alice}, dev("alice")), tables([]User{changed(func(u *User) { u.ID, u.Name = "B", "bob" })}, dev("bob")),
+		{"another name of a group", tables(nil, dev()), tables(nil, ops),
+			Changes{GroupsRenamed: []Renamed{{90, "dev", "ops"}}}},
+		{"a member more", tables([]User{alice}, dev()), tables([]User{alice}, dev("alice")),
+			Changes{MembersAdded: []Membership{{"dev", "alice"}}}},
+		{"a member less", tables([]User{alice}, dev("alice")), tables([]User{alice}, dev()),
+			Changes{MembersRemoved: []Membership{{"dev", "alice"}}}},
+		{"a member under another name", tables([]User{alice}, dev("alice")), tables([]User{renamed}, dev("alicia")),
+			Changes{Renamed: []Renamed{{71, "alice", "alicia"}}}},
+		{"a member under another's name", tables([]User{alice}, dev("alice")),
+			tables([]User{changed(func(u *User) { u.ID, u.Name = "B", "bob" })}, dev("bob")),
 			Changes{Added: []User{changed(func(u *User) { u.ID, u.Name = "B", "bob" })}, Expired: []User{alice},
 				MembersAdded: []Membership{{"dev", "bob"}}, MembersRemoved: []Membership{{"dev", "alice"}}}},
-		{"a private group whose user went is no group", tables([]User{alice}, own), tables(nil), Changes{Expired: []User{alice}}},
+		{"a private group whose user went is no group", tables([]User{alice}, own), tables(nil),
+			Changes{Expired: []User{alice}}},
 	} {
 		if got := Compare(c.before, c.after); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", c.name, got, c.want)
@@ -74,7 +83,8 @@ func TestChangesOfOneKindOrTwoAreNotEmpty(t *testing.T) {
 			set(&c, i)
 			set(&c, j)
 			if c.Empty() {
-				t.Errorf("changes in %s and %s are called none", reflect.TypeFor[Changes]().Field(i).Name, reflect.TypeFor[Changes]().Field(j).Name)
+				t.Errorf("changes in %s and %s are called none", reflect.TypeFor[Changes]().Field(i).Name,
+					reflect.TypeFor[Changes]().Field(j).Name)
 			}
 		}
 	}

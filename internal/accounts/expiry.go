@@ -30,5 +30,6 @@ func expiry(tags map[string]string, key string) (end time.Time, problem string) 
 	if moment, err := time.Parse(time.RFC3339, value); err == nil {
 		return moment, ""
 	}
-	return time.Time{}, fmt.Sprintf("the tag %s holds %s, which is neither a day (2027-03-31) nor a moment (2027-03-31T18:00:00Z)", quoted(key), quoted(value))
+	return time.Time{}, fmt.Sprintf("the tag %s holds %s, which is neither a day (2027-03-31) nor a moment "+
+		"(2027-03-31T18:00:00Z)", quoted(key), quoted(value))
 }

@@ -60,7 +60,8 @@ func Explain(in Input, query string) ([]Explanation, error) {
 	told := map[string]bool{}
 	number, numberErr := strconv.ParseUint(query, 10, 32)
 	match := func(id, directoryName, name string, n uint32) bool {
-		return id == query || name == query || directoryName != "" && fold(directoryName) == fold(query) || numberErr == nil && uint64(n) == number
+		return id == query || name == query || directoryName != "" && fold(directoryName) == fold(query) ||
+			numberErr == nil && uint64(n) == number
 	}
 	p.every(func(c *principal) {
 		if match(c.id, c.directoryName, c.name, c.unixID) {
@@ -87,7 +88,8 @@ func Explain(in Input, query string) ([]Explanation, error) {
 // local explains an account or group of the host's own files.
 func (e explainer) local(query, whose string) Explanation {
 	x := Explanation{Kind: strings.Fields(whose)[0], UnixName: query, State: StateLocal,
-		Steps: []Step{{Rule: "host files", OK: true, Detail: "the host's files have the " + quoted(whose) + "; they always win"}}}
+		Steps: []Step{{Rule: "host files", OK: true, Detail: "the host's files have the " + quoted(whose) +
+			"; they always win"}}}
 	for _, f := range e.result.Findings {
 		if f.Reason == LocalUse && fold(f.ID) == fold(query) {
 			x.add("primary group", verdict{f.Reason, f.Detail, f.Remedy})
@@ -96,7 +98,8 @@ func (e explainer) local(query, whose string) Explanation {
 	e.plan.every(func(c *principal) {
 		if c.name != "" && fold(c.name) == fold(query) {
 			if found := checkHost(e.plan, c); found.reason != "" {
-				x.add("directory", verdict{found.reason, fmt.Sprintf("the directory's %s %s (%s) is not served here: %s", c.kind, quoted(c.directoryName), c.id, found.detail), found.remedy})
+				x.add("directory", verdict{found.reason, fmt.Sprintf("the directory's %s %s (%s) is not served here: %s", c.kind,
+					quoted(c.directoryName), c.id, found.detail), found.remedy})
 			}
 		}
 	})
@@ -128,13 +131,15 @@ func (p *plan) principal(id string, group bool) (found *principal) {
 }
 
 func (e explainer) principal(c *principal) Explanation {
-	x := Explanation{Kind: c.kind.String(), ID: c.id, DirectoryName: c.directoryName, UnixName: c.name, UnixID: c.unixID, State: StateNot}
+	x := Explanation{Kind: c.kind.String(), ID: c.id, DirectoryName: c.directoryName, UnixName: c.name, UnixID: c.unixID,
+		State: StateNot}
 	rules := groupRules
 	if c.kind == iamUser {
 		rules = userRules
 	}
 	for _, r := range rules {
-		if r.name == nameOwnerRule.name && c.badName.reason != "" || r.name == idOwnerRule.name && c.badPin.reason != "" || c.invalid != "" && r.name != nameRule.name {
+		if r.name == nameOwnerRule.name && c.badName.reason != "" || r.name == idOwnerRule.name && c.badPin.reason != "" ||
+			c.invalid != "" && r.name != nameRule.name {
 			continue // about a name or number that there is not
 		}
 		e.apply(&x, r, c, r.check(e.plan, c))
@@ -177,9 +182,12 @@ func (e explainer) apply(x *Explanation, r rule, c *principal, found verdict) {
 
 // entryOf explains a principal that only the history has.
 func (e explainer) entryOf(r Entry) Explanation {
-	x := Explanation{Kind: r.kind(), ID: r.ID, DirectoryName: r.DirectoryName, UnixName: r.UnixName, UnixID: r.UnixID, State: StateNot,
-		Steps: []Step{{Rule: "directory name", Reason: NoLogin, Detail: "the directory's answer has nobody with the id " + r.ID,
-			Remedy: "if the " + r.kind() + " was deleted by mistake: a new one of the same name is another principal; a pin of the old uid to the new id hands the files over"}}}
+	x := Explanation{Kind: r.kind(), ID: r.ID, DirectoryName: r.DirectoryName, UnixName: r.UnixName, UnixID: r.UnixID,
+		State: StateNot,
+		Steps: []Step{{Rule: "directory name", Reason: NoLogin, Detail: "the directory's answer has nobody with the id " +
+			r.ID,
+			Remedy: "if the " + r.kind() + " was deleted by mistake: a new one of the same name is another principal; a pin " +
+				"of the old uid to the new id hands the files over"}}}
 	e.recalled(&x, r)
 	e.entry(&x)
 	return x
@@ -192,7 +200,8 @@ func (e explainer) recalled(x *Explanation, r Entry) {
 		if x.State == StateNot {
 			x.State = StateFormer
 		}
-		x.Steps = append(x.Steps, Step{Rule: "removal", OK: true, Detail: fmt.Sprintf("former since %s; the id %d keeps a name until %s", moment(r.FormerSince), r.UnixID,
+		x.Steps = append(x.Steps, Step{Rule: "removal", OK: true, Detail: fmt.Sprintf("former since %s; the id %d keeps a "+
+			"name until %s", moment(r.FormerSince), r.UnixID,
 			moment(r.FormerSince.Add(pol.KeepNames)))})
 		return
 	}
@@ -201,9 +210,11 @@ func (e explainer) recalled(x *Explanation, r Entry) {
 	}
 	x.State = StatePending
 	step := Step{Rule: "removal", Remedy: fmt.Sprintf("to confirm by hand, run %q", e.plan.acceptCommand()),
-		Detail: fmt.Sprintf("served before as %q, missing in %d of %d answers; has no rights, and becomes former when it is confirmed", r.UnixName, r.Missed, max(pol.Confirm, 1))}
+		Detail: fmt.Sprintf("served before as %q, missing in %d of %d answers; has no rights, and becomes former when it "+
+			"is confirmed", r.UnixName, r.Missed, max(pol.Confirm, 1))}
 	if r.Missed == 0 {
-		step.Detail = fmt.Sprintf("served before as %q; keeps name and id, and has no rights until what stands above is put right", r.UnixName)
+		step.Detail = fmt.Sprintf("served before as %q; keeps name and id, and has no rights until what stands above is "+
+			"put right", r.UnixName)
 		step.Remedy = ""
 	} else if e.plan.heldBack != nil {
 		step.Detail = fmt.Sprintf("served before as %q, missing in %d answers; the last answer's removals were held back: %s", r.UnixName, r.Missed, e.plan.heldBack.What())
@@ -229,12 +240,14 @@ func (e explainer) entry(x *Explanation) {
 		var names []string
 		for _, gid := range u.Groups {
 			name := strconv.FormatUint(uint64(gid), 10) + " of the host"
-			if at, found := slices.BinarySearchFunc(e.result.Tables.Groups, gid, func(g Group, n uint32) int { return int(int64(g.GID) - int64(n)) }); found {
+			if at, found := slices.BinarySearchFunc(e.result.Tables.Groups, gid,
+				func(g Group, n uint32) int { return int(int64(g.GID) - int64(n)) }); found {
 				name = e.result.Tables.Groups[at].Name
 			}
 			names = append(names, name)
 		}
-		x.Steps = append(x.Steps, Step{Rule: "groups", OK: true, Detail: "is in " + strings.Join(append([]string{u.Name}, names...), ", ")})
+		x.Steps = append(x.Steps,
+			Step{Rule: "groups", OK: true, Detail: "is in " + strings.Join(append([]string{u.Name}, names...), ", ")})
 	}
 	for _, f := range e.result.Findings {
 		if f.ID != x.ID {
@@ -252,7 +265,8 @@ func (e explainer) entry(x *Explanation) {
 }
 
 func (x *Explanation) add(rule string, found verdict) {
-	x.Steps = append(x.Steps, Step{Rule: rule, OK: found.reason == "", Reason: found.reason, Detail: found.detail, Remedy: found.remedy})
+	x.Steps = append(x.Steps, Step{Rule: rule, OK: found.reason == "", Reason: found.reason, Detail: found.detail,
+		Remedy: found.remedy})
 }
 
 // sound reports whether every rule so far was passed.

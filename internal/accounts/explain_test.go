@@ -72,11 +72,13 @@ func TestExplainFollowsAUserWhoIsRemoved(t *testing.T) {
 		return got[0].State, last.Detail
 	}
 	s.answer(noAlice)
-	if got, detail := state(); got != StatePending || detail != `served before as "alice", missing in 1 of 2 answers; has no rights, and becomes former when it is confirmed` {
+	if got, detail := state(); got != StatePending ||
+		detail != `served before as "alice", missing in 1 of 2 answers; has no rights, and becomes former when it is confirmed` {
 		t.Errorf("got %s: %s", got, detail)
 	}
 	s.answer(noAlice)
-	if got, detail := state(); got != StateFormer || !strings.HasPrefix(detail, "former since 2026-01-01 16:43:00 UTC; the id ") || !strings.HasSuffix(detail, "until 2026-04-01 16:43:00 UTC") {
+	if got, detail := state(); got != StateFormer || !strings.HasPrefix(detail, "former since 2026-01-01 16:43:00 UTC; "+
+		"the id ") || !strings.HasSuffix(detail, "until 2026-04-01 16:43:00 UTC") {
 		t.Errorf("got %s: %s", got, detail)
 	}
 	s.answer(all)
@@ -130,7 +132,8 @@ func TestCompareTellsPeopleWhatARefreshDoes(t *testing.T) {
 	robert := "robert:" + company([]string{"bob"}).Users[0].ID
 	s := newStory(t, sudoPolicy(), all)
 	before := s.last.Tables
-	after := company([]string{"frank", robert, "carol", "dave", "erin"}, "dev: frank robert carol dave erin", "admins: robert carol")
+	after := company([]string{"frank", robert, "carol", "dave", "erin"}, "dev: frank robert carol dave erin",
+		"admins: robert carol")
 	s.answer(after)
 	r := s.answer(after)
 	c := Compare(before, r.Tables)
@@ -150,10 +153,12 @@ func TestCompareTellsPeopleWhatARefreshDoes(t *testing.T) {
 		t.Errorf("renamed %+v", c.Renamed)
 	}
 	has := func(all []Membership, group, user string) bool { return slices.Contains(all, Membership{group, user}) }
-	if len(c.MembersAdded) != 2+2+2 || !has(c.MembersAdded, "iam-sudo", "robert") || !has(c.MembersAdded, "admins", "carol") || !has(c.MembersAdded, "dev", "frank") {
+	if len(c.MembersAdded) != 2+2+2 || !has(c.MembersAdded, "iam-sudo", "robert") ||
+		!has(c.MembersAdded, "admins", "carol") || !has(c.MembersAdded, "dev", "frank") {
 		t.Errorf("joined %+v", c.MembersAdded)
 	}
-	if len(c.MembersRemoved) != 4 || !has(c.MembersRemoved, "iam-sudo", "alice") || !has(c.MembersRemoved, "dev", "alice") {
+	if len(c.MembersRemoved) != 4 || !has(c.MembersRemoved, "iam-sudo", "alice") ||
+		!has(c.MembersRemoved, "dev", "alice") {
 		t.Errorf("parted %+v", c.MembersRemoved)
 	}
 	if back := Compare(r.Tables, before); len(back.Returned) != 1 || len(back.Expired) != 1 {
@@ -165,7 +170,8 @@ func TestCompareTellsPeopleWhatARefreshDoes(t *testing.T) {
 }
 
 func TestAGroupsTagIsReadStrictly(t *testing.T) {
-	if got, err := ParseGroupsTag(" developers, ops+1 ,,x@y.z"); err != nil || !reflect.DeepEqual(got, []string{"developers", "ops+1", "x@y.z"}) {
+	if got, err := ParseGroupsTag(" developers, ops+1 ,,x@y.z"); err != nil ||
+		!reflect.DeepEqual(got, []string{"developers", "ops+1", "x@y.z"}) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	for _, value := range []string{"", " , ", "a b", "a\nb", "$(id)", "a;b", "ſ", strings.Repeat("a", 129)} {

@@ -28,14 +28,16 @@ func TestExplainFindsSomebodyByEachNameAndNobodyByPartsOfThem(t *testing.T) {
 		"-1": "", "0": "", "65534": "",
 	} {
 		got, err := Explain(s.in, query)
-		if err != nil || want == "" && len(got) != 0 || want != "" && (len(got) != 1 || got[0].UnixName != want || got[0].State != StateServed) {
+		if err != nil || want == "" && len(got) != 0 || want != "" && (len(got) != 1 || got[0].UnixName != want ||
+			got[0].State != StateServed) {
 			t.Errorf("%q: %+v, %v; want %q", query, got, err, want)
 		}
 	}
 	s.answer(noAlice)
 	s.answer(noAlice)
 	for _, query := range []string{"alice", aliceID, fmt.Sprint(uid)} {
-		if x := explained(t, s.in, query); x.ID != aliceID || x.State != StateFormer || x.Kind != "user" || x.Account == nil || !x.Account.Former {
+		if x := explained(t, s.in, query); x.ID != aliceID || x.State != StateFormer || x.Kind != "user" ||
+			x.Account == nil || !x.Account.Former {
 			t.Errorf("%q, who is former: %+v", query, x)
 		}
 	}
@@ -46,7 +48,8 @@ func TestExplainTellsAGroupsStates(t *testing.T) {
 	p := sudoPolicy()
 	p.Publish = []string{"team"}
 	s := newStory(t, p, d)
-	if x := explained(t, s.in, "other"); x.Kind != "group" || x.State != StateNot || x.Account != nil || !strings.Contains(told(x), "publication [no-login]") {
+	if x := explained(t, s.in, "other"); x.Kind != "group" || x.State != StateNot || x.Account != nil ||
+		!strings.Contains(told(x), "publication [no-login]") {
 		t.Errorf("a group that nothing names: %s", told(x))
 	}
 	if x := explained(t, s.in, "admins"); x.State != StateServed || !x.sound() || strings.Contains(told(x), "removal") {
@@ -54,7 +57,8 @@ func TestExplainTellsAGroupsStates(t *testing.T) {
 	}
 	s.answer(withoutGroup(d, "admins"))
 	x := explained(t, s.in, "admins")
-	if x.Kind != "group" || x.State != StateFormer || !strings.Contains(told(x), "the directory's answer has nobody with the id "+x.ID) || !strings.Contains(told(x), "former since") {
+	if x.Kind != "group" || x.State != StateFormer || !strings.Contains(told(x), "the directory's answer has nobody "+
+		"with the id "+x.ID) || !strings.Contains(told(x), "former since") {
 		t.Errorf("a group that is gone: %s", told(x))
 	}
 }
@@ -68,12 +72,14 @@ func TestExplainTellsWhyAPersonHasNoRights(t *testing.T) {
 	}
 	s = newStory(t, policy(), crowd(0))
 	s.answer(crowd(5))
-	if x := explained(t, s.in, "u0"); x.State != StatePending || !strings.Contains(told(x), "missing in 1 answers") || !strings.Contains(told(x), "removals were held back") || x.Steps[len(x.Steps)-2].Remedy == "" {
+	if x := explained(t, s.in, "u0"); x.State != StatePending || !strings.Contains(told(x), "missing in 1 answers") ||
+		!strings.Contains(told(x), "removals were held back") || x.Steps[len(x.Steps)-2].Remedy == "" {
 		t.Errorf("held back: %s", told(x))
 	}
 	s = newStory(t, policy(), all)
 	s.answer(noAlice)
-	if x := explained(t, s.in, "alice"); x.State != StatePending || !strings.Contains(told(x), "missing in 1 of 2 answers") {
+	if x := explained(t, s.in, "alice"); x.State != StatePending ||
+		!strings.Contains(told(x), "missing in 1 of 2 answers") {
 		t.Errorf("not confirmed: %s", told(x))
 	}
 	if again, err := Explain(s.in, "alice"); err != nil || !strings.Contains(told(again[0]), "missing in 1 of 2 answers") {
@@ -84,7 +90,8 @@ func TestExplainTellsWhyAPersonHasNoRights(t *testing.T) {
 func TestExplainNamesEveryGroupOfAnAccount(t *testing.T) {
 	d := company([]string{"bob"}, "dev: bob", "tv: bob", "team-a: bob")
 	p := policy()
-	p.Publish, p.MaxGroups, p.MapGroups, p.AllowPrivileged = []string{"team-*"}, 4, map[string]string{"tv": "video"}, []string{"video"}
+	p.Publish, p.MaxGroups, p.MapGroups, p.AllowPrivileged = []string{"team-*"}, 4, map[string]string{"tv": "video"},
+		[]string{"video"}
 	in := Input{Directory: d, Policy: p, Now: at(1000), Host: Host{Groups: []HostGroup{{"video", 44, nil}}}}
 	x := explained(t, in, "bob")
 	var groups []string
@@ -93,7 +100,8 @@ func TestExplainNamesEveryGroupOfAnAccount(t *testing.T) {
 			groups = append(groups, s.Detail)
 		}
 	}
-	if len(groups) != 2 || !strings.HasPrefix(groups[0], "is in bob, 44 of the host, ") || !strings.Contains(groups[0], "dev") || !strings.Contains(groups[0], UsersGroup) ||
+	if len(groups) != 2 || !strings.HasPrefix(groups[0], "is in bob, 44 of the host, ") ||
+		!strings.Contains(groups[0], "dev") || !strings.Contains(groups[0], UsersGroup) ||
 		strings.Contains(groups[0], "team-a") || !strings.HasPrefix(groups[1], "is left out of team-a to stay") {
 		t.Errorf("got %q", groups)
 	}

@@ -15,7 +15,8 @@ func (p *plan) findings(groupVerdicts []verdict) []Finding {
 			return
 		}
 		pins[c.id] = found.reason == PinRefused
-		all = append(all, Finding{Kind: c.kind.String(), ID: c.id, DirectoryName: c.directoryName, UnixID: c.unixID, Reason: found.reason, Detail: found.detail, Remedy: found.remedy})
+		all = append(all, Finding{Kind: c.kind.String(), ID: c.id, DirectoryName: c.directoryName, UnixID: c.unixID,
+			Reason: found.reason, Detail: found.detail, Remedy: found.remedy})
 	}
 	for i := range p.users {
 		add(&p.users[i], p.verdicts[i])
@@ -31,7 +32,8 @@ func (p *plan) findings(groupVerdicts []verdict) []Finding {
 	}
 	all = append(all, p.groupFindings()...)
 	if h := p.heldBack; h != nil {
-		all = append(all, Finding{Kind: "removal", ID: "removal.max_fraction", DirectoryName: "removal", Reason: RemovalsHeld, Detail: h.What(), Remedy: h.Remedy()})
+		all = append(all, Finding{Kind: "removal", ID: "removal.max_fraction", DirectoryName: "removal",
+			Reason: RemovalsHeld, Detail: h.What(), Remedy: h.Remedy()})
 	}
 	if len(p.in.Policy.Pins) == 0 {
 		return all
@@ -44,9 +46,11 @@ func (p *plan) findings(groupVerdicts []verdict) []Finding {
 		switch {
 		case pins[id]:
 		case !p.in.Policy.Range.Contains(n):
-			all = append(all, Finding{Kind: "pin", ID: id, UnixID: n, Reason: PinRefused, Detail: fmt.Sprintf("the id %d is outside ids.range", n), Remedy: "pin an id of the range"})
+			all = append(all, Finding{Kind: "pin", ID: id, UnixID: n, Reason: PinRefused,
+				Detail: fmt.Sprintf("the id %d is outside ids.range", n), Remedy: "pin an id of the range"})
 		case double:
-			all = append(all, Finding{Kind: "pin", ID: id, UnixID: n, Reason: PinRefused, Detail: fmt.Sprintf("the id %d is pinned to %s as well", n, quoted(other)), Remedy: "give each an id of its own"})
+			all = append(all, Finding{Kind: "pin", ID: id, UnixID: n, Reason: PinRefused,
+				Detail: fmt.Sprintf("the id %d is pinned to %s as well", n, quoted(other)), Remedy: "give each an id of its own"})
 		}
 	}
 	return all

@@ -48,14 +48,17 @@ const (
 )
 
 func (o op) String() string {
-	return [...]string{"create user", "delete user", "rename user", "recreate user under the same name", "join group", "leave group",
-		"create team", "delete team", "recreate group under the same name", "delete or create a group of the policy", "pin", "unpin", "refresh host", "rebuild host", "reboot host",
+	return [...]string{"create user", "delete user", "rename user", "recreate user under the same name", "join group",
+		"leave group",
+		"create team", "delete team", "recreate group under the same name", "delete or create a group of the policy", "pin",
+		"unpin", "refresh host", "rebuild host", "reboot host",
 		"lose the state of host", "change the files of host", "wait"}[o]
 }
 
 // Names are chosen to collide in every way there is.
 var (
-	userNames = []string{"alice", "Alice@example.com", "bob", "bob@example.com", "carol,x", "carol.comma.x", "team-a", "dave", "root", "7", "erin"}
+	userNames = []string{"alice", "Alice@example.com", "bob", "bob@example.com", "carol,x", "carol.comma.x", "team-a",
+		"dave", "root", "7", "erin"}
 	teamNames = []string{"team-a", "team-b", "team-dave", "team-root"}
 	hostNames = []string{"alice", "bob", "team-b", "former-70003"}
 )
@@ -399,8 +402,10 @@ func summary(r Result, err error) string {
 // randomEvents is a history. Refreshes are half of it.
 func randomEvents(seed uint64, n int) []event {
 	r := rand.New(rand.NewPCG(seed, 20260101))
-	weights := [ops]int{createUser: 14, deleteUser: 6, renameUser: 5, recreateUser: 4, joinGroup: 8, leaveGroup: 6, createTeam: 3, deleteTeam: 2,
-		recreateGroup: 1, deleteGroup: 3, pin: 4, unpin: 3, refresh: 55, rebuild: 4, reboot: 3, loseState: 2, hostFile: 3, wait: 2}
+	weights := [ops]int{createUser: 14, deleteUser: 6, renameUser: 5, recreateUser: 4, joinGroup: 8, leaveGroup: 6,
+		createTeam: 3, deleteTeam: 2,
+		recreateGroup: 1, deleteGroup: 3, pin: 4, unpin: 3, refresh: 55, rebuild: 4, reboot: 3, loseState: 2, hostFile: 3,
+		wait: 2}
 	var bag []op
 	for o, weight := range weights {
 		bag = append(bag, slices.Repeat([]op{op(o)}, weight)...)
@@ -451,6 +456,7 @@ func sameTables(a, b Tables) bool {
 }
 
 func sameRecord(a, b Entry) bool {
-	return a.ID == b.ID && a.UnixName == b.UnixName && a.DirectoryName == b.DirectoryName && a.UnixID == b.UnixID && a.Group == b.Group &&
+	return a.ID == b.ID && a.UnixName == b.UnixName && a.DirectoryName == b.DirectoryName && a.UnixID == b.UnixID &&
+		a.Group == b.Group &&
 		a.Missed == b.Missed && a.FormerSince.Equal(b.FormerSince)
 }

@@ -70,19 +70,23 @@ func (p *plan) localGroups(result *Result) map[int32]uint32 {
 			continue
 		}
 		refuse := func(detail, remedy string) {
-			result.Findings = append(result.Findings, Finding{Kind: "map_groups", ID: g.id, DirectoryName: g.directoryName, Reason: LocalGroup, Detail: detail, Remedy: remedy})
+			result.Findings = append(result.Findings, Finding{Kind: "map_groups", ID: g.id, DirectoryName: g.directoryName,
+				Reason: LocalGroup, Detail: detail, Remedy: remedy})
 		}
 		local, exists := p.host.groups[name]
 		if !exists {
-			refuse(fmt.Sprintf("the host has no local group %q", name), "create it with groupadd, or correct accounts.map_groups")
+			refuse(fmt.Sprintf("the host has no local group %q", name),
+				"create it with groupadd, or correct accounts.map_groups")
 			continue
 		}
 		if privileged := p.host.privileged(local.GID); privileged != "" && !allowed[name] {
-			refuse(fmt.Sprintf("the local group %q (gid %d) is as good as root (%s)", name, local.GID, quoted(privileged)), fmt.Sprintf("if that is meant, name %q in accounts.allow_privileged_groups", name))
+			refuse(fmt.Sprintf("the local group %q (gid %d) is as good as root (%s)", name, local.GID, quoted(privileged)),
+				fmt.Sprintf("if that is meant, name %q in accounts.allow_privileged_groups", name))
 			continue
 		}
 		if p.in.Host.system(local.GID) && !allowed[name] {
-			refuse(fmt.Sprintf("the local group %q (gid %d) is a system group", name, local.GID), fmt.Sprintf("if that is meant, name %q in accounts.allow_privileged_groups", name))
+			refuse(fmt.Sprintf("the local group %q (gid %d) is a system group", name, local.GID),
+				fmt.Sprintf("if that is meant, name %q in accounts.allow_privileged_groups", name))
 			continue
 		}
 		if local.GID == 0 {
@@ -197,7 +201,8 @@ func (p *plan) limit(r *row, fixed []uint32, local *[]uint32, iam []uint32, resu
 		iam = iam[:room]
 	}
 	if len(left) > 0 {
-		result.Findings = append(result.Findings, Finding{Kind: "user", ID: r.ID, DirectoryName: r.Gecos, UnixID: r.UID, Reason: TooManyGroups,
+		result.Findings = append(result.Findings, Finding{Kind: "user", ID: r.ID, DirectoryName: r.Gecos, UnixID: r.UID,
+			Reason: TooManyGroups,
 			Detail: fmt.Sprintf("is left out of %s to stay within max_groups = %d", strings.Join(left, ", "), most),
 			Remedy: "take the user out of groups in the directory, publish fewer, or raise accounts.max_groups"})
 	}

@@ -75,7 +75,8 @@ func (r *Result) ReportGrants(grants []Grant) {
 		h := handed[name]
 		r.Findings = append(r.Findings, Finding{
 			Kind: "user", ID: h.now.ID, DirectoryName: h.now.Gecos, UnixID: h.now.UID, Reason: NameHandedOver,
-			Detail: fmt.Sprintf("the login name %q was another person's until %s (%s, uid %d), and local files grant it something: %s",
+			Detail: fmt.Sprintf("the login name %q was another person's until %s (%s, uid %d), and local files grant it "+
+				"something: %s",
 				name, moment(h.was.FormerSince), h.was.ID, h.was.UnixID, strings.Join(what, ", ")),
 			Remedy: "take out of these files what was meant for the person before",
 		})

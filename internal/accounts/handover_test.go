@@ -7,7 +7,8 @@ import (
 )
 
 func TestANameThatChangesHandsIsToldWithWhatLocalFilesGrantIt(t *testing.T) {
-	again := company([]string{"alice:AIDANEWALICE", "bob", "carol", "dave", "erin"}, "dev: alice bob carol dave erin", "admins: alice")
+	again := company([]string{"alice:AIDANEWALICE", "bob", "carol", "dave", "erin"}, "dev: alice bob carol dave erin",
+		"admins: alice")
 	s := newStory(t, policy(), all)
 	if got := s.last.HandedOver(); len(got) > 0 {
 		t.Errorf("handed over: %q, before anything happened", got)
@@ -23,17 +24,20 @@ func TestANameThatChangesHandsIsToldWithWhatLocalFilesGrantIt(t *testing.T) {
 	if f := finding(r.Findings, "AIDANEWALICE"); f.Reason != "" {
 		t.Errorf("nothing is granted, and yet: %v", f)
 	}
-	grants := []Grant{{"alice", "/etc/sudoers.d/x:3", "a sudo rule"}, {"bob", "/etc/group", `a member of "docker"`}, {"alice", "/etc/cron.d/\x1b", "a cron job"}}
+	grants := []Grant{{"alice", "/etc/sudoers.d/x:3", "a sudo rule"}, {"bob", "/etc/group", `a member of "docker"`},
+		{"alice", "/etc/cron.d/\x1b", "a cron job"}}
 	r.ReportGrants(grants)
 	f := finding(r.Findings, "AIDANEWALICE")
-	if f.Reason != NameHandedOver || !strings.Contains(f.Detail, `"/etc/sudoers.d/x:3" (a sudo rule)`) || strings.Contains(f.Detail, "docker") ||
+	if f.Reason != NameHandedOver || !strings.Contains(f.Detail, `"/etc/sudoers.d/x:3" (a sudo rule)`) ||
+		strings.Contains(f.Detail, "docker") ||
 		strings.Contains(f.Detail, "\x1b") || !strings.Contains(f.Detail, aliceID) {
 		t.Errorf("got %+v", f)
 	}
 	in := s.in
 	in.Grants = grants
 	x, err := Explain(in, "AIDANEWALICE")
-	if err != nil || len(x) != 1 || !slices.ContainsFunc(x[0].Steps, func(s Step) bool { return s.Reason == NameHandedOver && s.Detail == f.Detail }) {
+	if err != nil || len(x) != 1 ||
+		!slices.ContainsFunc(x[0].Steps, func(s Step) bool { return s.Reason == NameHandedOver && s.Detail == f.Detail }) {
 		t.Errorf("explain says %+v, %v", x, err)
 	}
 	s.in.Now = s.in.Now.Add(s.in.Policy.KeepNames)

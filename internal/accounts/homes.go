@@ -25,12 +25,14 @@ func (p *plan) settleHome(u *User, result *Result) {
 	f := Finding{Kind: "user", ID: u.ID, DirectoryName: u.Gecos, UnixID: u.UID, Reason: HomeTaken}
 	u.Home = usual + "-" + strconv.FormatUint(uint64(u.UID), 10)
 	if second, taken := p.considerHome(u.Home, u.UID, result); taken {
-		f.Detail = fmt.Sprintf("has no home: uid %d owns the folder %s, and uid %d the folder %s", owner, quoted(usual), second, quoted(u.Home))
+		f.Detail = fmt.Sprintf("has no home: uid %d owns the folder %s, and uid %d the folder %s", owner, quoted(usual),
+			second, quoted(u.Home))
 		u.Home = formerHome
 	} else {
 		f.Detail = fmt.Sprintf("has the home %s: uid %d owns the folder %s", quoted(u.Home), owner, quoted(usual))
 	}
-	f.Remedy = fmt.Sprintf("find out whose files %s holds; move the folder away, or, if all of it is this user's, run \"chown -R -h %d:%d %s\"", quoted(usual), u.UID, u.UID, usual)
+	f.Remedy = fmt.Sprintf("find out whose files %s holds; move the folder away, or, if all of it is this user's, run "+
+		"\"chown -R -h %d:%d %s\"", quoted(usual), u.UID, u.UID, usual)
 	p.homeFindings = append(p.homeFindings, f)
 }
 

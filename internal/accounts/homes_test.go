@@ -24,12 +24,14 @@ func TestNobodyIsGivenAHomeThatAnotherNumberOwns(t *testing.T) {
 		home    string
 		says    []string
 	}{
-		"nobody else owns it":                      {nil, usual, nil},
-		"it is the person's own":                   {map[string]uint32{usual: alice.UID}, usual, nil},
-		"a recreated person's predecessor owns it": {map[string]uint32{usual: 2001000007}, own, []string{"uid 2001000007 owns", usual, own}},
-		"a local account owns it":                  {map[string]uint32{usual: 1000}, own, []string{"uid 1000 owns"}},
-		"the one beside it is taken as well":       {map[string]uint32{usual: 1000, own: 1001}, "/nonexistent", []string{"has no home", "uid 1001"}},
-		"another's home is taken":                  {map[string]uint32{"/home/bob": 1000}, usual, nil},
+		"nobody else owns it":    {nil, usual, nil},
+		"it is the person's own": {map[string]uint32{usual: alice.UID}, usual, nil},
+		"a recreated person's predecessor owns it": {map[string]uint32{usual: 2001000007}, own,
+			[]string{"uid 2001000007 owns", usual, own}},
+		"a local account owns it": {map[string]uint32{usual: 1000}, own, []string{"uid 1000 owns"}},
+		"the one beside it is taken as well": {map[string]uint32{usual: 1000, own: 1001}, "/nonexistent",
+			[]string{"has no home", "uid 1001"}},
+		"another's home is taken": {map[string]uint32{"/home/bob": 1000}, usual, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := Input{Directory: d, Policy: policy(), Now: at(1), History: first.History, ForeignHomes: c.foreign}

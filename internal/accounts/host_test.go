@@ -22,7 +22,9 @@ func TestWhatTheHostHasWins(t *testing.T) {
 		{"a local user of the same number", Host{Users: []HostUser{{"x", n, 1000}}}, HostID},
 		{"a local copy of the person", Host{Users: []HostUser{{"alice", n, n}}}, HostName},
 		{"a local group of the same number", Host{Groups: []HostGroup{{"x", n, nil}}}, HostID},
-		{"a sub-id range over the number", Host{SubIDs: []HostRange{{Range{1, 5}, "y", "subuid"}, {Range{n - 10, n}, "x", "subuid"}, {Range{n - 5, n - 4}, "z", "subgid"}}}, HostID},
+		{"a sub-id range over the number",
+			Host{SubIDs: []HostRange{{Range{1, 5}, "y", "subuid"}, {Range{n - 10, n}, "x", "subuid"},
+				{Range{n - 5, n - 4}, "z", "subgid"}}}, HostID},
 		{"a sub-gid range of the number alone", Host{SubIDs: []HostRange{{Range{n, n}, "x", "subgid"}}}, HostID},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -52,8 +54,9 @@ func TestWhatTheHostHasWins(t *testing.T) {
 
 func TestASubIDRangeBesideTheNumberDoesNoHarm(t *testing.T) {
 	n := UserUID(aliceID, policy().Range)
-	r := build(t, Input{Directory: company([]string{"alice"}, "dev: alice"), Policy: policy(), Host: Host{SubIDs: []HostRange{
-		{Range{n - 10, n - 1}, "x", "subuid"}, {Range{n + 1, n + 10}, "x", "subuid"}}}})
+	r := build(t, Input{Directory: company([]string{"alice"}, "dev: alice"), Policy: policy(),
+		Host: Host{SubIDs: []HostRange{
+			{Range{n - 10, n - 1}, "x", "subuid"}, {Range{n + 1, n + 10}, "x", "subuid"}}}})
 	if len(r.Admitted) != 1 {
 		t.Errorf("alice is not served: %v", r.Findings)
 	}
@@ -77,7 +80,8 @@ func TestAFormerUserMakesWayForTheHost(t *testing.T) {
 }
 
 func TestMappedGroupsGiveLocalGroups(t *testing.T) {
-	d := company([]string{"alice", "bob"}, "dev: alice bob", "tv: alice", "docker-users: alice", "wheels: alice", "engineers: alice")
+	d := company([]string{"alice", "bob"}, "dev: alice bob", "tv: alice", "docker-users: alice", "wheels: alice",
+		"engineers: alice")
 	p := policy()
 	p.AllowPrivileged = []string{"video"}
 	p.MapGroups = map[string]string{"tv": "video", "docker-users": "docker", "wheels": "wheel", "engineers": "engine"}
@@ -97,7 +101,8 @@ func TestMappedGroupsGiveLocalGroups(t *testing.T) {
 		t.Errorf("alice has the groups %v, without 44 (video)", r.Tables.user("alice").Groups)
 	}
 	if in(r, 999) {
-		t.Error("alice is in docker, which is as good as root, without its being allowed; or in engine, which is docker by another name")
+		t.Error("alice is in docker, which is as good as root, without its being allowed; or in engine, which is docker " +
+			"by another name")
 	}
 	reasons := Count(r.Findings)
 	if reasons[LocalGroup] != 3 {
@@ -154,19 +159,22 @@ func TestAUserHasNoMoreGroupsThanNFSTakes(t *testing.T) {
 	}
 	d := company([]string{"bob", "alice"}, groups...)
 	p := sudoPolicy()
-	p.Publish, p.MapGroups, p.MaxGroups, p.AllowPrivileged = []string{"team-*"}, map[string]string{"tv": "video"}, 16, []string{"video"}
+	p.Publish, p.MapGroups, p.MaxGroups, p.AllowPrivileged = []string{"team-*"}, map[string]string{"tv": "video"}, 16,
+		[]string{"video"}
 	r := build(t, Input{Directory: d, Policy: p, Host: Host{Groups: []HostGroup{{"video", 44, nil}}}})
 	bob := r.Tables.user("bob")
 	if len(bob.Groups) != 15 {
 		t.Errorf("bob has %d groups beside his own, want 15", len(bob.Groups))
 	}
-	for _, gid := range []uint32{44, r.Tables.group("iam-users").GID, r.Tables.group("iam-sudo").GID, r.Tables.group("dev").GID, r.Tables.group("team-a").GID} {
+	for _, gid := range []uint32{44, r.Tables.group("iam-users").GID, r.Tables.group("iam-sudo").GID,
+		r.Tables.group("dev").GID, r.Tables.group("team-a").GID} {
 		if !slices.Contains(bob.Groups, gid) {
 			t.Errorf("gid %d is left out", gid)
 		}
 	}
 	f := finding(r.Findings, bob.ID)
-	if f.Reason != TooManyGroups || f.Detail != "is left out of team-k, team-l, team-m, team-n, team-o, team-p, team-q, team-r, team-s, team-t to stay within max_groups = 16" {
+	if f.Reason != TooManyGroups || f.Detail != "is left out of team-k, team-l, team-m, team-n, team-o, team-p, "+
+		"team-q, team-r, team-s, team-t to stay within max_groups = 16" {
 		t.Errorf("got %+v", f)
 	}
 	if got := r.Tables.group("team-t").Members; len(got) != 0 {
@@ -235,12 +243,14 @@ func TestAnExactLocalCopyIsToldWithItsRemedy(t *testing.T) {
 			in := Input{Directory: d, Policy: policy(), Host: test.host, Now: at(1000)}
 			r := build(t, in)
 			if !slices.ContainsFunc(r.Findings, func(f Finding) bool {
-				return f.Reason == HostName && strings.Contains(f.Detail, "the same name and the same id") && strings.Contains(f.Remedy, test.says)
+				return f.Reason == HostName && strings.Contains(f.Detail, "the same name and the same id") &&
+					strings.Contains(f.Remedy, test.says)
 			}) {
 				t.Errorf("got findings %v", r.Findings)
 			}
 			all, err := Explain(in, test.query)
-			if err != nil || len(all) != 2 || all[1].State != StateLocal || !slices.ContainsFunc(all[1].Steps, func(s Step) bool { return strings.Contains(s.Remedy, test.says) }) {
+			if err != nil || len(all) != 2 || all[1].State != StateLocal ||
+				!slices.ContainsFunc(all[1].Steps, func(s Step) bool { return strings.Contains(s.Remedy, test.says) }) {
 				t.Errorf("explain says %+v, %v", all, err)
 			}
 		})
@@ -268,7 +278,8 @@ func TestASystemGroupIsMappedToOnlyByName(t *testing.T) {
 		if test.allowed {
 			p.AllowPrivileged = []string{"dongle"}
 		}
-		r := build(t, Input{Directory: d, Policy: p, Host: Host{Groups: []HostGroup{{"dongle", test.gid, nil}}, SysGIDMax: test.max}})
+		r := build(t, Input{Directory: d, Policy: p, Host: Host{Groups: []HostGroup{{"dongle", test.gid, nil}},
+			SysGIDMax: test.max}})
 		if got := slices.Contains(r.Tables.user("alice").Groups, test.gid); got != test.want {
 			t.Errorf("%s: alice is in it: %v, want %v", test.name, got, test.want)
 		}

@@ -43,7 +43,8 @@ func publishedVectors(t *testing.T) []vector {
 		t.Fatal(err)
 	}
 	var all []vector
-	for _, m := range regexp.MustCompile("(?m)^\\| (user|group|fixed) \\| `(.+)` \\| (\\d+) \\| (\\d+) \\| \\d+ \\| (\\d+) \\|$").FindAllStringSubmatch(string(data), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| (user|group|fixed) \\| `(.+)` \\| (\\d+) \\| (\\d+) \\| \\d+ \\| "+
+		"(\\d+) \\|$").FindAllStringSubmatch(string(data), -1) {
 		var n [3]uint32
 		for i := range n {
 			u, err := strconv.ParseUint(m[3+i], 10, 32)

@@ -33,10 +33,12 @@ func TestOfEarlierGroupsOfANameTheLastServedIsTheKnownOne(t *testing.T) {
 		{"the served one before a former one", []Entry{entry("A", 0), entry("B", 2)}, "A"},
 		{"the served one after a former one", []Entry{entry("A", 2), entry("B", 0)}, "B"},
 		{"a user of that name is no group", []Entry{{ID: "A", DirectoryName: "dev", UnixName: "dev"}}, ""},
-		{"the fixed groups are no groups of the directory", []Entry{{Group: true, ID: UsersGroup, DirectoryName: "dev", UnixName: "dev"},
-			{Group: true, ID: SudoGroup, DirectoryName: "dev", UnixName: "sudoers"}}, ""},
+		{"the fixed groups are no groups of the directory",
+			[]Entry{{Group: true, ID: UsersGroup, DirectoryName: "dev", UnixName: "dev"},
+				{Group: true, ID: SudoGroup, DirectoryName: "dev", UnixName: "sudoers"}}, ""},
 	} {
-		in := Input{Directory: withoutGroup(company([]string{"alice"}, "dev: alice"), "dev"), Policy: policy(), Now: at(1000), AcceptRemovals: true}
+		in := Input{Directory: withoutGroup(company([]string{"alice"}, "dev: alice"), "dev"), Policy: policy(),
+			Now: at(1000), AcceptRemovals: true}
 		for i := range c.entries {
 			c.entries[i].UnixID = in.Policy.Range.Low + uint32(i)
 		}
@@ -56,7 +58,8 @@ func TestOfEarlierGroupsOfANameTheLastServedIsTheKnownOne(t *testing.T) {
 
 func TestAGroupThatIsNamedAndKnownNowhereElseIsForgotten(t *testing.T) {
 	in := Input{Directory: company([]string{"alice"}, "dev: alice"), Policy: policy(), Now: at(1000)}
-	in.History.Entries = []Entry{{Group: true, ID: "AGPAOLD", DirectoryName: "old", UnixName: "old", UnixID: in.Policy.Range.Low}}
+	in.History.Entries = []Entry{{Group: true, ID: "AGPAOLD", DirectoryName: "old", UnixName: "old",
+		UnixID: in.Policy.Range.Low}}
 	r := build(t, in)
 	if want := []KnownGroup{{Name: "dev", ID: in.Directory.Groups[0].ID}}; !reflect.DeepEqual(r.History.Groups, want) {
 		t.Errorf("known are %+v, want %+v", r.History.Groups, want)
@@ -99,14 +102,17 @@ func TestTheShareThatIsLostIsOneOfPeople(t *testing.T) {
 		after := company(names, "dev: "+strings.Join(dev, " "), "admins: p19")
 		s := newStory(t, p, before)
 		for i := range 30 { // former users and groups, and one number of another range
-			s.in.History.Entries = append(s.in.History.Entries, Entry{ID: fmt.Sprint("AIDAOLD", i), UnixName: fmt.Sprint("old", i),
-				UnixID: 2146000000 + uint32(i), FormerSince: at(999), Group: i%2 == 1})
+			s.in.History.Entries = append(s.in.History.Entries, Entry{ID: fmt.Sprint("AIDAOLD", i),
+				UnixName: fmt.Sprint("old", i),
+				UnixID:   2146000000 + uint32(i), FormerSince: at(999), Group: i%2 == 1})
 		}
-		s.in.History.Entries = append([]Entry{{ID: "AIDAELSEWHERE", UnixName: "elsewhere", UnixID: 100000}}, s.in.History.Entries...)
+		s.in.History.Entries = append([]Entry{{ID: "AIDAELSEWHERE", UnixName: "elsewhere", UnixID: 100000}},
+			s.in.History.Entries...)
 		slices.SortFunc(s.in.History.Entries, func(a, b Entry) int { return int(int64(a.UnixID) - int64(b.UnixID)) })
 		r := s.answer(after)
 		if (r.HeldBack != nil) != c.held || (len(r.NewFormer) == 0) != c.held {
-			t.Errorf("%d of 20 lost with a quarter allowed: held back %+v, %d former; want held: %v", c.lost, r.HeldBack, len(r.NewFormer), c.held)
+			t.Errorf("%d of 20 lost with a quarter allowed: held back %+v, %d former; want held: %v", c.lost, r.HeldBack,
+				len(r.NewFormer), c.held)
 		}
 		if h := r.HeldBack; h != nil && (h.Lost != c.lost || h.Of != 20 || len(h.LoginNames) != 5) {
 			t.Errorf("held back is %+v, want %d of 20 and five names", h, c.lost)
@@ -122,7 +128,8 @@ func TestANewHostWithAnEmptyLoginGroupServesNobodyAndWaitsForNothing(t *testing.
 	if err != nil || len(r.Admitted) != 0 || r.EmptyAnswers != 0 {
 		t.Errorf("got %q, %d empty answers, %v", r.Admitted, r.EmptyAnswers, err)
 	}
-	if _, err := Build(Input{Directory: directory.Directory{Groups: company(nil, "dev:").Groups}, Policy: policy(), Now: at(1000)}); !errors.Is(err, ErrEmptyAnswer) {
+	if _, err := Build(Input{Directory: directory.Directory{Groups: company(nil, "dev:").Groups}, Policy: policy(),
+		Now: at(1000)}); !errors.Is(err, ErrEmptyAnswer) {
 		t.Errorf("an answer without any user: %v, want %v", err, ErrEmptyAnswer)
 	}
 }
@@ -135,9 +142,11 @@ func TestAFormerUserIsForgottenWhenKeepNamesHasPassed(t *testing.T) {
 		kept bool
 	}{{"a minute before", -1, true}, {"at the minute", 0, false}, {"a minute after", 1, false}} {
 		in := Input{Directory: company([]string{"alice"}, "dev: alice"), Policy: p, Now: at(c.age).Add(p.KeepNames)}
-		in.History.Entries = []Entry{{ID: "AIDAOLD", DirectoryName: "old", UnixName: "old", UnixID: 2146000000, FormerSince: at(0)}}
+		in.History.Entries = []Entry{{ID: "AIDAOLD", DirectoryName: "old", UnixName: "old", UnixID: 2146000000,
+			FormerSince: at(0)}}
 		r := build(t, in)
-		if got := r.Tables.user("old").Former; got != c.kept || slices.ContainsFunc(r.History.Entries, func(e Entry) bool { return e.ID == "AIDAOLD" }) != c.kept {
+		if got := r.Tables.user("old").Former; got != c.kept || slices.ContainsFunc(r.History.Entries,
+			func(e Entry) bool { return e.ID == "AIDAOLD" }) != c.kept {
 			t.Errorf("%s: served as former: %v, want %v", c.name, got, c.kept)
 		}
 	}
@@ -176,7 +185,8 @@ func TestAServedGroupOfALoginNameEndsThatLogin(t *testing.T) {
 	taken := company([]string{"alice", "bob"}, "dev: alice bob", "alice: bob")
 	r := s.answer(taken)
 	if contains(r.Admitted, aliceID) || len(r.Pending) != 1 || len(r.NewFormer) > 0 {
-		t.Errorf("at once: admitted %q, pending %+v, former %+v; want alice without rights", r.Admitted, r.Pending, r.NewFormer)
+		t.Errorf("at once: admitted %q, pending %+v, former %+v; want alice without rights", r.Admitted, r.Pending,
+			r.NewFormer)
 	}
 	if f := finding(r.Findings, aliceID); f.Reason != NameTaken || !strings.Contains(f.Detail, "served group's") {
 		t.Errorf("the finding is %v, want that a served group has the name", f)
@@ -185,7 +195,8 @@ func TestAServedGroupOfALoginNameEndsThatLogin(t *testing.T) {
 	if u := r.Tables.user(formerName(uid)); len(r.NewFormer) != 1 || !u.Former || u.UID != uid {
 		t.Errorf("confirmed: former %+v, shown as %+v", r.NewFormer, u)
 	}
-	if r = s.answer(company([]string{"alice", "bob"}, "dev: alice bob")); !contains(r.Admitted, aliceID) || r.Tables.user("alice").UID != uid {
+	if r = s.answer(company([]string{"alice", "bob"}, "dev: alice bob")); !contains(r.Admitted, aliceID) ||
+		r.Tables.user("alice").UID != uid {
 		t.Errorf("when the group has gone alice is %+v", r.Tables.user("alice"))
 	}
 }

@@ -24,10 +24,12 @@ func TestMaxGroupsLeavesOutTheYoungestAndOnlyThem(t *testing.T) {
 		{2, "iam-users", "the local gid 29, the local gid 44, the local gid 105, dev, team-a, team-b"},
 		{1, "iam-users", "the local gid 29, the local gid 44, the local gid 105, dev, team-a, team-b"},
 	} {
-		d := company([]string{"bob", "alice"}, "dev: bob alice", "tv: bob", "hifi: bob", "gpu: bob", "team-a: bob", "team-b: bob")
+		d := company([]string{"bob", "alice"}, "dev: bob alice", "tv: bob", "hifi: bob", "gpu: bob", "team-a: bob",
+			"team-b: bob")
 		p := policy()
 		p.Publish, p.MaxGroups = []string{"team-*"}, c.most
-		p.MapGroups, p.AllowPrivileged = map[string]string{"tv": "video", "hifi": "audio", "gpu": "render"}, []string{"video", "audio", "render"}
+		p.MapGroups, p.AllowPrivileged = map[string]string{"tv": "video", "hifi": "audio", "gpu": "render"},
+			[]string{"video", "audio", "render"}
 		r := build(t, Input{Directory: d, Policy: p, Host: host})
 		var got []string
 		for _, name := range []string{UsersGroup, "29", "44", "105", "dev", "team-a", "team-b"} {
@@ -43,7 +45,8 @@ func TestMaxGroupsLeavesOutTheYoungestAndOnlyThem(t *testing.T) {
 			t.Errorf("max_groups %d: %v (%q), want %q", c.most, r.Tables.user("bob").Groups, got, c.want)
 		}
 		f := finding(r.Findings, r.Tables.user("bob").ID)
-		if c.left == "" && f.Reason != "" || c.left != "" && !strings.HasPrefix(f.Detail, "is left out of "+c.left+" to stay") {
+		if c.left == "" && f.Reason != "" || c.left != "" && !strings.HasPrefix(f.Detail, "is left out of "+c.left+
+			" to stay") {
 			t.Errorf("max_groups %d: the finding is %v, want %q", c.most, f, c.left)
 		}
 		if c.most != 1 && c.most != 2 && finding(r.Findings, r.Tables.user("alice").ID).Reason != "" {

@@ -14,7 +14,8 @@ func TestALoginNameThatTwoPeopleMapToIsNobodys(t *testing.T) {
 	p.StripDomains = []string{"example.com"}
 	before := company([]string{"alice@example.com", "zed", "bob"}, "dev: alice@example.com zed bob")
 	zed := before.Users[slices.IndexFunc(before.Users, func(u directory.User) bool { return u.Name == "zed" })].ID
-	alice := before.Users[slices.IndexFunc(before.Users, func(u directory.User) bool { return u.Name == "alice@example.com" })].ID
+	alice := before.Users[slices.IndexFunc(before.Users,
+		func(u directory.User) bool { return u.Name == "alice@example.com" })].ID
 	renamed := company([]string{"alice@example.com", "alice:" + zed, "bob"}, "dev: alice@example.com alice bob")
 
 	if got := loginNames(build(t, Input{Directory: renamed, Policy: p}).Tables); !reflect.DeepEqual(got, []string{"bob"}) {
@@ -37,7 +38,8 @@ func TestALoginNameThatTwoPeopleMapToIsNobodys(t *testing.T) {
 			t.Errorf("answer %d: the uid of alice@example.com lost its name: %+v", n, u)
 		}
 	}
-	if x, err := Explain(s.in, alice); err != nil || len(x) != 1 || x[0].State != StatePending || !strings.Contains(told(x[0]), "has no rights until") {
+	if x, err := Explain(s.in, alice); err != nil || len(x) != 1 || x[0].State != StatePending ||
+		!strings.Contains(told(x[0]), "has no rights until") {
 		t.Errorf("explain says %+v, %v", x, err)
 	}
 	if r := s.answer(before); !reflect.DeepEqual(r.Tables, was) {

@@ -48,7 +48,8 @@ func (p Policy) WithPins(carried map[string]uint32) (Policy, []Finding) {
 	return p, findings
 }
 
-// Former returns the entry of a former user who was perhaps never seen here, as this policy names and numbers people. It reports false where
+// Former returns the entry of a former user who was perhaps never seen here, as this policy names and numbers people.
+// It reports false where
 // the policy serves no such name or number.
 func (p Policy) Former(id, directoryName string, left time.Time) (Entry, bool) {
 	name, _, ok := p.userName(directoryName)

@@ -14,18 +14,22 @@ func TestPinsOfASnapshotStandUnderTheOwn(t *testing.T) {
 		want    map[string]uint32
 		says    string // "" for no finding
 	}{
-		"nothing":                   {nil, policy.Pins, ""},
-		"one more":                  {map[string]uint32{"AIDANEW": 2001000003}, map[string]uint32{"AIDAOWN": 2001000001, "AIDABOTH": 2001000002, "AIDANEW": 2001000003}, ""},
-		"the same pin":              {map[string]uint32{"AIDABOTH": 2001000002}, policy.Pins, ""},
-		"another number for one id": {map[string]uint32{"AIDABOTH": 2001000009}, policy.Pins, "the snapshot pins it to 2001000009, and ids.pin to 2001000002"},
-		"another id for one number": {map[string]uint32{"AIDATHIEF": 2001000001}, policy.Pins, `2001000001, which ids.pin gives to "AIDAOWN"`},
+		"nothing": {nil, policy.Pins, ""},
+		"one more": {map[string]uint32{"AIDANEW": 2001000003}, map[string]uint32{"AIDAOWN": 2001000001,
+			"AIDABOTH": 2001000002, "AIDANEW": 2001000003}, ""},
+		"the same pin": {map[string]uint32{"AIDABOTH": 2001000002}, policy.Pins, ""},
+		"another number for one id": {map[string]uint32{"AIDABOTH": 2001000009}, policy.Pins,
+			"the snapshot pins it to 2001000009, and ids.pin to 2001000002"},
+		"another id for one number": {map[string]uint32{"AIDATHIEF": 2001000001}, policy.Pins,
+			`2001000001, which ids.pin gives to "AIDAOWN"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, findings := policy.WithPins(test.carried)
 			if !maps.Equal(got.Pins, test.want) {
 				t.Errorf("got %v, want %v", got.Pins, test.want)
 			}
-			if test.says == "" && len(findings) > 0 || test.says != "" && (len(findings) != 1 || !strings.Contains(findings[0].String(), test.says)) {
+			if test.says == "" && len(findings) > 0 || test.says != "" &&
+				(len(findings) != 1 || !strings.Contains(findings[0].String(), test.says)) {
 				t.Errorf("got findings %v, want %q", findings, test.says)
 			}
 		})
@@ -37,7 +41,8 @@ func TestPinsOfASnapshotStandUnderTheOwn(t *testing.T) {
 
 func TestAFormerUserIsNamedByTheHostsOwnRules(t *testing.T) {
 	left := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	policy := Policy{Range: Range{2001000000, 2146999999}, StripDomains: []string{"example.com"}, Pins: map[string]uint32{"AIDAPINNED": 2001000007}}
+	policy := Policy{Range: Range{2001000000, 2146999999}, StripDomains: []string{"example.com"},
+		Pins: map[string]uint32{"AIDAPINNED": 2001000007}}
 	got, ok := policy.Former("AIDAGONE", "gone@example.com", left)
 	if !ok || got.UnixName != "gone" || got.UnixID != UserUID("AIDAGONE", policy.Range) || !got.Former() {
 		t.Errorf("got %+v, %v", got, ok)

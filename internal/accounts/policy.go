@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"fmt"
+	"github.com/nss-iam/nss-iam/internal/directory"
 	"strings"
 	"time"
 )
@@ -43,7 +44,8 @@ type Policy struct {
 	Confirm     int           // answers without a user before the user is former; below 1 is 1
 	MaxFraction float64       // of all users, who may go missing at once
 	KeepNames   time.Duration // how long a former uid keeps a name
-	Accept      string        // the command with which a person confirms removals; "": iam-cachefill refresh --accept-removals
+	// the command with which a person confirms removals; "": iam-cachefill refresh --accept-removals
+	Accept string
 }
 
 // WithTags returns the policy with the groups of the instance's tags added.
@@ -64,19 +66,17 @@ func ParseGroupsTag(value string) ([]string, error) {
 		if name == "" {
 			continue
 		}
-		if len(name) > 128 || strings.ContainsFunc(name, notIAM) {
-			return nil, fmt.Errorf("read groups tag %.300q: %.200q is not a group name of the directory; write names with commas between", value, name)
+		if len(name) > 128 || strings.ContainsFunc(name, func(c rune) bool { return !directory.NameCharacter(c) }) {
+			return nil, fmt.Errorf("read groups tag %.300q: %.200q is not a group name of the directory; write names with "+
+				"commas between", value, name)
 		}
 		names = append(names, name)
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("read groups tag %.300q: it names no group; write names with commas between, or remove the key groups_tag", value)
+		return nil, fmt.Errorf("read groups tag %.300q: it names no group; write names with commas between, or remove the "+
+			"key groups_tag", value)
 	}
 	return names, nil
-}
-
-func notIAM(c rune) bool {
-	return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("_+=.@-", c))
 }
 
 // check refuses what the configuration's reader would not have let through:
@@ -87,7 +87,8 @@ func (p Policy) check() error {
 		return fmt.Errorf("range %d to %d does not lie in %d to %d", r.Low, r.High, MinID, MaxID)
 	}
 	if !strings.HasPrefix(p.Shell, "/") || !strings.HasPrefix(p.NoLogin, "/") || !strings.HasPrefix(p.Home, "/") {
-		return fmt.Errorf("shell %.200q, nologin shell %.200q and home %.200q must be absolute paths", p.Shell, p.NoLogin, p.Home)
+		return fmt.Errorf("shell %.200q, nologin shell %.200q and home %.200q must be absolute paths", p.Shell, p.NoLogin,
+			p.Home)
 	}
 	return nil
 }

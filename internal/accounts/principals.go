@@ -160,9 +160,11 @@ func (p *plan) claimID(c *principal, pinnedBy map[uint32]int) {
 		c.unixID, c.pinned = n, true
 		switch {
 		case !p.in.Policy.Range.Contains(n):
-			c.badPin = reject(PinRefused, "its pin "+strconv.FormatUint(uint64(n), 10)+" is outside ids.range", "pin an id of the range")
+			c.badPin = reject(PinRefused, "its pin "+strconv.FormatUint(uint64(n), 10)+" is outside ids.range",
+				"pin an id of the range")
 		case pinnedBy[n] > 1:
-			c.badPin = reject(PinRefused, "the id "+strconv.FormatUint(uint64(n), 10)+" is pinned to another as well", "give each an id of its own")
+			c.badPin = reject(PinRefused, "the id "+strconv.FormatUint(uint64(n), 10)+" is pinned to another as well",
+				"give each an id of its own")
 		}
 		return
 	}

@@ -128,7 +128,10 @@ func (w *world) checkLive(h *simHost, in Input, got Result) string {
 
 // waits reports whether history makes a user wait for a name or an id.
 func waits(got Result, id string) bool {
-	return slices.ContainsFunc(got.Findings, func(f Finding) bool { return f.ID == id && f.Kind == "user" && f.Reason == HeldByHistory })
+	return slices.ContainsFunc(got.Findings, func(f Finding) bool {
+		return f.ID == id && f.Kind == "user" &&
+			f.Reason == HeldByHistory
+	})
 }
 
 // justified looks for the memory that keeps a principal waiting.
@@ -303,7 +306,8 @@ func (w *world) settle() string {
 	}
 	for i := range w.hosts {
 		if !sameTables(w.hosts[i].last.Tables, w.hosts[0].last.Tables) {
-			return fmt.Sprintf("(a) when all is forgotten, host %d serves\n  %+v\nand host 0\n  %+v", i, w.hosts[i].last.Tables, w.hosts[0].last.Tables)
+			return fmt.Sprintf("(a) when all is forgotten, host %d serves\n  %+v\nand host 0\n  %+v", i, w.hosts[i].last.Tables,
+				w.hosts[0].last.Tables)
 		}
 	}
 	return ""

@@ -40,7 +40,8 @@ func (h HeldBack) What() string {
 	if h.Empty {
 		why = "nobody may log in by this answer"
 	}
-	return fmt.Sprintf("%d of %d users%s have lost their rights, and keep name and uid until a person confirms: %s", h.Lost, h.Of, who, why)
+	return fmt.Sprintf("%d of %d users%s have lost their rights, and keep name and uid until a person confirms: %s",
+		h.Lost, h.Of, who, why)
 }
 
 // Remedy says what a person can do.
@@ -105,7 +106,8 @@ func (p *plan) believeNobody(active int) error {
 	if p.in.Rebuild || p.in.AcceptRemovals || have == 0 || have >= need {
 		return nil
 	}
-	return fmt.Errorf("%w: by this answer no user may log in (%d of %d such answers in a row); the previous state is kept; "+
+	return fmt.Errorf("%w: by this answer no user may log in (%d of %d such answers in a row); the previous state is "+
+		"kept; "+
 		"if that is meant, wait or run %q", ErrEmptyAnswer, have, need, p.acceptCommand())
 }
 

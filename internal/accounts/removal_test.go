@@ -81,7 +81,8 @@ func TestARemovedUserLosesRightsAtOnceAndIdentityWhenConfirmed(t *testing.T) {
 				if contains(r.Admitted, aliceID) || contains(r.Shared["build"], aliceID) {
 					t.Fatalf("answer %d: alice may log in, or enter a shared account", n)
 				}
-				if got := r.Pending; len(got) != 1 || got[0] != (Pending{ID: aliceID, LoginName: "alice", UID: was.UID, Missed: n}) || len(r.NewFormer) > 0 {
+				if got := r.Pending; len(got) != 1 ||
+					got[0] != (Pending{ID: aliceID, LoginName: "alice", UID: was.UID, Missed: n}) || len(r.NewFormer) > 0 {
 					t.Fatalf("answer %d: pending are %+v", n, got)
 				}
 			}
@@ -117,7 +118,8 @@ func TestARemovedUserLosesRightsAtOnceAndIdentityWhenConfirmed(t *testing.T) {
 func TestADemotedUserLosesSudoAtOnce(t *testing.T) {
 	s := newStory(t, sudoPolicy(), all)
 	r := s.answer(company(five, "dev: alice bob carol dave erin", "admins:"))
-	if sudo := r.Tables.group(SudoGroup); len(sudo.Members) > 0 || slices.Contains(r.Tables.user("alice").Groups, sudo.GID) {
+	if sudo := r.Tables.group(SudoGroup); len(sudo.Members) > 0 || slices.Contains(r.Tables.user("alice").Groups,
+		sudo.GID) {
 		t.Errorf("alice is in %+v", sudo)
 	}
 	if !contains(r.Admitted, aliceID) || len(r.Pending) > 0 {
@@ -137,7 +139,8 @@ func TestADeniedUserKeepsIdentityAndNothingElse(t *testing.T) {
 	if got := r.Tables.user("alice"); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if contains(r.Admitted, aliceID) || contains(r.Shared["build"], aliceID) || len(r.Tables.group(SudoGroup).Members) > 0 {
+	if contains(r.Admitted, aliceID) || contains(r.Shared["build"], aliceID) ||
+		len(r.Tables.group(SudoGroup).Members) > 0 {
 		t.Error("alice has a right still")
 	}
 	if len(r.Pending) != 1 || !r.Pending[0].Denied || r.Pending[0].Missed != 0 {
@@ -216,12 +219,14 @@ func TestARemovalOfTooManyTakesRightsAndHoldsBackIdentity(t *testing.T) {
 			t.Fatalf("answer %d: held back is %+v", n, h)
 		}
 		f := finding(r.Findings, "removal.max_fraction")
-		if f.Reason != RemovalsHeld || !strings.Contains(f.Detail, "u0") || !strings.Contains(f.Remedy, "iam-cachefill refresh --accept-removals") {
+		if f.Reason != RemovalsHeld || !strings.Contains(f.Detail, "u0") ||
+			!strings.Contains(f.Remedy, "iam-cachefill refresh --accept-removals") {
 			t.Fatalf("answer %d: the finding is %v", n, f)
 		}
 	}
 	x, err := Explain(s.in, "u0")
-	if err != nil || len(x) != 1 || x[0].State != StatePending || !strings.Contains(told(x[0]), "until a person confirms") {
+	if err != nil || len(x) != 1 || x[0].State != StatePending ||
+		!strings.Contains(told(x[0]), "until a person confirms") {
 		t.Errorf("explain says %s", told(x[0]))
 	}
 	s.in.AcceptRemovals = true
@@ -286,7 +291,8 @@ func TestAnAnswerWithoutAnybodyIsBelievedWhenItIsConfirmed(t *testing.T) {
 				if len(r.Admitted) != 0 || len(r.Tables.group(SudoGroup).Members) != 0 {
 					t.Fatal("confirmed, and somebody has rights still")
 				}
-				if len(r.Pending) != 5 || len(r.NewFormer) != 0 || len(r.Tables.group(UsersGroup).Members) != 5 || r.HeldBack == nil || !r.HeldBack.Empty {
+				if len(r.Pending) != 5 || len(r.NewFormer) != 0 || len(r.Tables.group(UsersGroup).Members) != 5 ||
+					r.HeldBack == nil || !r.HeldBack.Empty {
 					t.Fatalf("confirmed, %d keep their identity: %+v", len(r.Pending), r.HeldBack)
 				}
 				s.in.EmptyAnswers++
@@ -313,7 +319,8 @@ func TestAnAnswerWithoutAnybodyIsBelievedWhenItIsConfirmed(t *testing.T) {
 }
 
 func TestARecreatedUserIsAnotherPerson(t *testing.T) {
-	again := company([]string{"alice:AIDANEWALICE", "bob", "carol", "dave", "erin"}, "dev: alice bob carol dave erin", "admins: alice")
+	again := company([]string{"alice:AIDANEWALICE", "bob", "carol", "dave", "erin"}, "dev: alice bob carol dave erin",
+		"admins: alice")
 	s := newStory(t, policy(), all)
 	old := s.last.Tables.user("alice")
 	r := s.answer(again)
@@ -332,7 +339,8 @@ func TestARecreatedUserIsAnotherPerson(t *testing.T) {
 }
 
 func TestAPinHandsAFormerUsersNumberToTheNewUser(t *testing.T) {
-	again := company([]string{"alice:AIDANEWALICE", "bob", "carol", "dave", "erin"}, "dev: alice bob carol dave erin", "admins: alice")
+	again := company([]string{"alice:AIDANEWALICE", "bob", "carol", "dave", "erin"}, "dev: alice bob carol dave erin",
+		"admins: alice")
 	s := newStory(t, policy(), all)
 	old := s.last.Tables.user("alice")
 	s.in.Policy.Pins = map[string]uint32{"AIDANEWALICE": old.UID}
@@ -346,7 +354,8 @@ func TestAPinHandsAFormerUsersNumberToTheNewUser(t *testing.T) {
 }
 
 func TestARenameKeepsTheNumber(t *testing.T) {
-	renamed := company([]string{"alice", "robert:" + company([]string{"bob"}).Users[0].ID, "carol", "dave", "erin"}, "dev: alice robert carol dave erin", "admins:")
+	renamed := company([]string{"alice", "robert:" + company([]string{"bob"}).Users[0].ID, "carol", "dave", "erin"},
+		"dev: alice robert carol dave erin", "admins:")
 	s := newStory(t, policy(), all)
 	before := s.last.Tables
 	r := s.answer(renamed)
@@ -384,7 +393,8 @@ func TestAnAccountEndsWithItsDay(t *testing.T) {
 	switch r := s.again(); {
 	case !contains(r.Admitted, aliceID):
 		t.Error("alice may not log in on her last day")
-	case !r.Tables.user("alice").Expires.Equal(time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)), !r.Tables.user("bob").Expires.IsZero():
+	case !r.Tables.user("alice").Expires.Equal(time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)),
+		!r.Tables.user("bob").Expires.IsZero():
 		t.Errorf("alice's account ends at %v, bob's at %v", r.Tables.user("alice").Expires, r.Tables.user("bob").Expires)
 	}
 	r := s.again()
@@ -401,12 +411,14 @@ func TestAPublishersFormerUsersAreKnownToANewHost(t *testing.T) {
 	publisher := newStory(t, policy(), all)
 	publisher.answer(noAlice)
 	publisher.answer(noAlice)
-	host := Input{Directory: noAlice, Policy: policy(), Now: publisher.in.Now, History: History{}.Adopt(publisher.last.History.Formers())}
+	host := Input{Directory: noAlice, Policy: policy(), Now: publisher.in.Now,
+		History: History{}.Adopt(publisher.last.History.Formers())}
 	if r := build(t, host); !reflect.DeepEqual(r.Tables, publisher.last.Tables) {
 		t.Errorf("got %+v, want the publisher's tables", r.Tables)
 	}
 	own := publisher.last.History
-	if got := own.Adopt([]Entry{{ID: "AIDAX", UnixName: "x", UnixID: own.Entries[0].UnixID, FormerSince: at(0)}}); !reflect.DeepEqual(got, own) {
+	if got := own.Adopt([]Entry{{ID: "AIDAX", UnixName: "x", UnixID: own.Entries[0].UnixID,
+		FormerSince: at(0)}}); !reflect.DeepEqual(got, own) {
 		t.Error("a publisher's record displaced the host's own")
 	}
 }

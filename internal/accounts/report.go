@@ -28,8 +28,9 @@ const (
 	LocalGroup       Reason = "local-group"     // map_groups names a group that is not there, or privileged
 	LocalAccount     Reason = "local-account"   // [shared] names an account that is not there, or root's
 
-	NameHandedOver Reason = "name-handed-over" // served, under a name that was another's and that local files grant something
-	HomeTaken      Reason = "home-taken"       // served with another home: another uid owns the usual folder
+	// served, under a name that was another's and that local files grant something
+	NameHandedOver Reason = "name-handed-over"
+	HomeTaken      Reason = "home-taken" // served with another home: another uid owns the usual folder
 
 	GroupMissing   Reason = "group-missing"   // the policy names a known group that does not exist any more
 	GroupRecreated Reason = "group-recreated" // a known group's name belongs to another GroupId

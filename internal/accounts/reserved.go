@@ -22,7 +22,8 @@ var reservedNames = func() map[string]string {
 			cloud-user cloud-init opc core bitnami arch alpine freebsd vagrant suse opensuse maintuser`},
 		{"the group is as good as root, or common sudoers rules name it", strings.Join(privilegedNames, " ")},
 		{"nss-iam serves a group of that name", UsersGroup + " " + SudoGroup},
-		{"it is a word with a meaning in sudoers, PAM or sshd settings", `all defaults none any nobody4 noaccess everyone local`},
+		{"it is a word with a meaning in sudoers, PAM or sshd settings",
+			`all defaults none any nobody4 noaccess everyone local`},
 	} {
 		for _, name := range strings.Fields(r.names) {
 			if all[name] == "" {
@@ -59,7 +60,8 @@ func (p Policy) reserved(name string) string {
 	if why := p.systemName(name); why != "" {
 		return why
 	}
-	if digits, found := strings.CutPrefix(name, "former-"); found && digits != "" && strings.Trim(digits, "0123456789") == "" {
+	if digits, found := strings.CutPrefix(name, "former-"); found && digits != "" &&
+		strings.Trim(digits, "0123456789") == "" {
 		return "ids of former users are shown so"
 	}
 	if owner, group := chown(name, p.isSystemName, p.isSystemName); owner != "" {

@@ -24,13 +24,22 @@ type rule struct {
 }
 
 var (
-	nameRule      = rule{"directory name", checkDirectoryName, describeName}
-	unixNameRule  = rule{"Unix name", checkName, func(_ *plan, c *principal) string { return "the Unix name is " + c.name }}
+	nameRule     = rule{"directory name", checkDirectoryName, describeName}
+	unixNameRule = rule{"Unix name", checkName, func(_ *plan, c *principal) string {
+		return "the Unix name is " +
+			c.name
+	}}
 	nameOwnerRule = rule{"name owner", checkNameOwner, describeNameOwner}
 	idRule        = rule{"id", checkPin, describeID}
-	idOwnerRule   = rule{"id owner", checkIDOwner, func(_ *plan, c *principal) string { return fmt.Sprintf("nobody older has the id %d", c.unixID) }}
-	hostRule      = rule{"host files", checkHost, func(*plan, *principal) string { return "the host has neither the name nor the id" }}
-	historyRule   = rule{"history", checkHistory, func(*plan, *principal) string {
+	idOwnerRule   = rule{"id owner", checkIDOwner, func(_ *plan, c *principal) string {
+		return fmt.Sprintf("nobody "+
+			"older has the id %d", c.unixID)
+	}}
+	hostRule = rule{"host files", checkHost, func(*plan, *principal) string {
+		return "the host has neither the name " +
+			"nor the id"
+	}}
+	historyRule = rule{"history", checkHistory, func(*plan, *principal) string {
 		return "the history has nobody else under the name or the id"
 	}}
 
@@ -90,7 +99,8 @@ func checkLogin(_ *plan, c *principal) verdict {
 		return reject(Disabled, "is disabled in the directory", "enable the user there")
 	}
 	if c.login == "" {
-		return reject(NoLogin, "is in none of the login groups", "add the user to one of them in the directory, or a group of the user's to login.groups")
+		return reject(NoLogin, "is in none of the login groups", "add the user to one of them in the directory, or a "+
+			"group of the user's to login.groups")
 	}
 	return verdict{}
 }
@@ -100,7 +110,8 @@ func checkExpiry(p *plan, c *principal) verdict {
 	case c.badTag != "":
 		return reject(ExpiresTag, c.badTag, "correct the tag or remove it")
 	case !c.expires.IsZero() && !p.in.Now.Before(c.expires):
-		return reject(Expired, "the account ended "+moment(c.expires), "set the tag "+p.in.Policy.ExpiresTag+" to a later day or remove it")
+		return reject(Expired, "the account ended "+moment(c.expires), "set the tag "+p.in.Policy.ExpiresTag+
+			" to a later day or remove it")
 	}
 	return verdict{}
 }
@@ -117,7 +128,8 @@ func describeExpiry(p *plan, c *principal) string {
 
 func checkWanted(_ *plan, c *principal) verdict {
 	if !c.wanted {
-		return reject(NoLogin, "is no login or sudo group and matches nothing in publish_groups", "add it to accounts.publish_groups")
+		return reject(NoLogin, "is no login or sudo group and matches nothing in publish_groups",
+			"add it to accounts.publish_groups")
 	}
 	return verdict{}
 }
@@ -129,9 +141,11 @@ func checkNameOwner(_ *plan, c *principal) verdict {
 	case owner == nil || owner == c:
 		return verdict{}
 	case c.kind == iamUser && owner.kind != iamUser:
-		return reject(NameTaken, fmt.Sprintf("the name %q is a served group's (%s), and a private group of that name would pass for it", c.name, owner.id), "rename the user or the group in the directory; ids stay")
+		return reject(NameTaken, fmt.Sprintf("the name %q is a served group's (%s), and a private group of that name "+
+			"would pass for it", c.name, owner.id), "rename the user or the group in the directory; ids stay")
 	case c.kind == iamUser:
-		return reject(NameTaken, fmt.Sprintf("the login name %q is nobody's, because the user %s (%s) maps to it as well", c.name, quoted(owner.directoryName), owner.id),
+		return reject(NameTaken, fmt.Sprintf("the login name %q is nobody's, because the user %s (%s) maps to it as well",
+			c.name, quoted(owner.directoryName), owner.id),
 			"rename one of the two in the directory; ids stay")
 	default:
 		return reject(NameTaken, fmt.Sprintf("the name %q belongs to the older %s %s (%s, %s)", c.name, owner.kind, quoted(owner.directoryName), owner.id, began(owner)),
@@ -171,19 +185,24 @@ func checkIDOwner(_ *plan, c *principal) verdict {
 // checkHost lets everything win that the host's own files define.
 func checkHost(p *plan, c *principal) verdict {
 	if copied := p.host.copyOf(c); copied != "" {
-		return reject(HostName, fmt.Sprintf("the host's own %s has the same name and the same id %d: it takes this %s's place, and what the directory says opens nothing for it",
-			quoted(copied), c.unixID, c.kind), p.host.removeCommand(copied)+"; files stay, and the next refresh serves the "+c.kind.String())
+		return reject(HostName, fmt.Sprintf("the host's own %s has the same name and the same id %d: it takes this %s's "+
+			"place, and what the directory says opens nothing for it",
+			quoted(copied), c.unixID, c.kind), p.host.removeCommand(copied)+"; files stay, and the next refresh serves the "+
+			c.kind.String())
 	}
 	if whose := p.host.ownerOfName(c.name); whose != "" {
-		return reject(HostName, fmt.Sprintf("the name %q is that of the local %s", c.name, quoted(whose)), "rename the "+c.kind.String()+" in the directory, or remove the local one")
+		return reject(HostName, fmt.Sprintf("the name %q is that of the local %s", c.name, quoted(whose)),
+			"rename the "+c.kind.String()+" in the directory, or remove the local one")
 	}
 	if what := p.host.ownerOfID(c.unixID); what != "" {
-		return reject(HostID, fmt.Sprintf("the id %d is %s", c.unixID, quoted(what)), "free the id in the host's files, or pin another for "+c.id)
+		return reject(HostID, fmt.Sprintf("the id %d is %s", c.unixID, quoted(what)),
+			"free the id in the host's files, or pin another for "+c.id)
 	}
 	account := func(name string) bool { return p.host.isAccount(name) || p.in.Policy.isSystemName(name) }
 	group := func(name string) bool { return p.host.isGroup(name) || p.in.Policy.isSystemName(name) }
 	if owner, of := chown(c.name, account, group); owner != "" && c.kind == iamUser {
-		return reject(HostName, fmt.Sprintf("the login name %q: %s", c.name, chownMeaning(owner, of)), "rename the user in the directory; the id stays")
+		return reject(HostName, fmt.Sprintf("the login name %q: %s", c.name, chownMeaning(owner, of)),
+			"rename the user in the directory; the id stays")
 	}
 	return verdict{}
 }
@@ -192,18 +211,22 @@ func checkHost(p *plan, c *principal) verdict {
 func checkHistory(p *plan, c *principal) verdict {
 	if r := p.entries[c.unixID]; r != nil && !r.of(c) && !p.expired(r) && !p.yields(r, c) {
 		if r.Former() {
-			return reject(HeldByHistory, fmt.Sprintf("the id %d was that of the former %s %q (%s) and is kept until %s", c.unixID, r.kind(), r.UnixName, r.ID, moment(r.FormerSince.Add(p.in.Policy.KeepNames))),
+			return reject(HeldByHistory, fmt.Sprintf("the id %d was that of the former %s %q (%s) and is kept until %s",
+				c.unixID, r.kind(), r.UnixName, r.ID, moment(r.FormerSince.Add(p.in.Policy.KeepNames))),
 				fmt.Sprintf("wait, or pin an id for %s: another, or this one if the files behind it are to change hands", c.id))
 		}
-		return reject(HeldByHistory, fmt.Sprintf("the id %d is still that of the %s %q (%s), whose removal is not confirmed", c.unixID, r.kind(), r.UnixName, r.ID),
+		return reject(HeldByHistory, fmt.Sprintf("the id %d is still that of the %s %q (%s), whose removal is not confirmed",
+			c.unixID, r.kind(), r.UnixName, r.ID),
 			p.waitRemedy())
 	}
 	name := fold(c.name)
 	if r := p.pendingNames[name]; r != nil && !r.of(c) {
-		return reject(HeldByHistory, fmt.Sprintf("the name %q is still that of %s, whose removal is not confirmed", c.name, r.ID), p.waitRemedy())
+		return reject(HeldByHistory, fmt.Sprintf("the name %q is still that of %s, whose removal is not confirmed", c.name,
+			r.ID), p.waitRemedy())
 	}
 	if r := p.waitingNames[name]; r != nil && !r.of(c) {
-		return reject(HeldByHistory, fmt.Sprintf("the name %q is still that of %s, who waits for another name", c.name, r.ID), p.waitRemedy())
+		return reject(HeldByHistory, fmt.Sprintf("the name %q is still that of %s, who waits for another name", c.name,
+			r.ID), p.waitRemedy())
 	}
 	return verdict{}
 }

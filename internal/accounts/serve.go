@@ -100,7 +100,8 @@ func (p *plan) liveRows(result *Result) []row {
 		} else {
 			u.served = true
 		}
-		r := row{User: p.account(u.id, u.directoryName, name, uid), groups: u.memberOf, sudo: p.inSudo(u.memberOf), live: true}
+		r := row{User: p.account(u.id, u.directoryName, name, uid), groups: u.memberOf, sudo: p.inSudo(u.memberOf),
+			live: true}
 		p.settleHome(&r.User, result)
 		r.Expires = u.expires
 		if p.denied[u.id] {
@@ -118,7 +119,8 @@ func (p *plan) liveRows(result *Result) []row {
 		}
 	}
 	for _, e := range p.pending {
-		result.Pending = append(result.Pending, Pending{ID: e.ID, LoginName: e.UnixName, UID: e.UnixID, Missed: e.Missed, Denied: p.denied[e.ID]})
+		result.Pending = append(result.Pending, Pending{ID: e.ID, LoginName: e.UnixName, UID: e.UnixID, Missed: e.Missed,
+			Denied: p.denied[e.ID]})
 		if !p.free(e) || taken[e.UnixName] {
 			continue // formerRows shows it as best it can
 		}
@@ -142,7 +144,8 @@ func (p *plan) free(e *Entry) bool {
 
 // account is the passwd entry of a user who is not former.
 func (p *plan) account(id, directoryName, name string, uid uint32) User {
-	return User{ID: id, Name: name, UID: uid, Gecos: gecos(directoryName), Home: home(p.in.Policy.Home, name, uid), Shell: p.in.Policy.Shell}
+	return User{ID: id, Name: name, UID: uid, Gecos: gecos(directoryName), Home: home(p.in.Policy.Home, name, uid),
+		Shell: p.in.Policy.Shell}
 }
 
 // gecos is the directory name as a field of passwd(5), in which commas separate
@@ -180,7 +183,8 @@ func (p *plan) inSudo(groups []int32) bool {
 func (p *plan) recordLive(groupVerdicts []verdict) {
 	keep := map[string]bool{} // groups whose entry stays active although they are not served here
 	note := func(c *principal) {
-		p.entries[c.unixID] = &Entry{Group: c.kind != iamUser, ID: c.id, DirectoryName: c.directoryName, UnixName: c.name, UnixID: c.unixID}
+		p.entries[c.unixID] = &Entry{Group: c.kind != iamUser, ID: c.id, DirectoryName: c.directoryName, UnixName: c.name,
+			UnixID: c.unixID}
 	}
 	group := func(g *principal, found verdict) {
 		if g.served {

@@ -20,7 +20,8 @@ func (p *plan) shared(result *Result) map[string][]string {
 	for _, account := range slices.Sorted(maps.Keys(p.in.Policy.Shared)) {
 		local, exists := p.host.users[account]
 		refuse := func(detail, remedy string) {
-			result.Findings = append(result.Findings, Finding{Kind: "shared", ID: account, DirectoryName: account, Reason: LocalAccount, Detail: detail, Remedy: remedy})
+			result.Findings = append(result.Findings, Finding{Kind: "shared", ID: account, DirectoryName: account,
+				Reason: LocalAccount, Detail: detail, Remedy: remedy})
 		}
 		switch {
 		case !exists:

@@ -86,7 +86,8 @@ func TestAFleetKeepsItsPromisesWhateverHappens(t *testing.T) {
 				w := start()
 				if _, broken := play(w, events); broken != "" {
 					short := shorten(start, events)
-					t.Errorf("seed %d: %s\nthe shortest history found, %d of %d events:\n%s", seed, broken, len(short), length, tell(start, short))
+					t.Errorf("seed %d: %s\nthe shortest history found, %d of %d events:\n%s", seed, broken, len(short), length,
+						tell(start, short))
 				}
 				refreshes.Add(int64(w.refreshes))
 				blocked.Add(int64(w.blocked))
@@ -98,7 +99,8 @@ func TestAFleetKeepsItsPromisesWhateverHappens(t *testing.T) {
 	workers.Wait()
 	t.Logf("%d events, %d refreshes, %d refused, %d times a memory kept a principal waiting, %d rows of former users",
 		histories*length, refreshes.Load(), refusals.Load(), blocked.Load(), former.Load())
-	for what, n := range map[string]int64{"refreshes": refreshes.Load(), "memories in the way": blocked.Load(), "refusals": refusals.Load(), "former users": former.Load()} {
+	for what, n := range map[string]int64{"refreshes": refreshes.Load(), "memories in the way": blocked.Load(),
+		"refusals": refusals.Load(), "former users": former.Load()} {
 		if n < int64(histories) {
 			t.Errorf("only %d %s in %d histories: the rules were hardly exercised", n, what, histories)
 		}
@@ -115,7 +117,8 @@ func TestTheSimulatorFindsFaultsAndTellsThemShort(t *testing.T) {
 		{"a live row that depends on what the host served before", "(a)", func(in Input) (Result, error) {
 			r, err := Build(in)
 			for i := range r.Tables.Users {
-				if u := &r.Tables.Users[i]; !u.Former && slices.ContainsFunc(in.History.Entries, func(p Entry) bool { return p.ID == u.ID && p.UnixName != u.Name }) {
+				if u := &r.Tables.Users[i]; !u.Former && slices.ContainsFunc(in.History.Entries,
+					func(p Entry) bool { return p.ID == u.ID && p.UnixName != u.Name }) {
 					u.Home = "/home/old"
 				}
 			}

@@ -27,17 +27,24 @@ func TestAnswer(t *testing.T) {
 		err          string
 		asks, warns  int
 	}{
-		{name: "the daemon's answer counts before the cache", online: "prefer", cached: cached(0), source: "the directory", asks: 1},
+		{name: "the daemon's answer counts before the cache", online: "prefer", cached: cached(0), source: "the directory",
+			asks: 1},
 		{name: "the daemon's answer counts where nothing is cached", online: "require", source: "the directory", asks: 1},
-		{name: "a missing answer is replaced by the cache", online: "prefer", down: true, cached: cached(time.Minute), source: "cache of 1m0s ago", asks: 1, warns: 1},
-		{name: "a missing answer is replaced by nothing where an answer is required", online: "require", down: true, cached: cached(0), err: "the daemon is away", asks: 1},
+		{name: "a missing answer is replaced by the cache", online: "prefer", down: true, cached: cached(time.Minute),
+			source: "cache of 1m0s ago", asks: 1, warns: 1},
+		{name: "a missing answer is replaced by nothing where an answer is required", online: "require", down: true,
+			cached: cached(0), err: "the daemon is away", asks: 1},
 		{name: "a name that nobody knows has no answer", online: "prefer", down: true, asks: 1, warns: 1},
 		{name: "nobody is asked where online is off", online: "off", cached: cached(0), source: "cache of 0s ago"},
 		{name: "the cache counts up to max_stale", online: "off", cached: cached(time.Hour), source: "cache of 1h0m0s ago"},
-		{name: "the cache counts no longer than max_stale", online: "off", cached: cached(time.Hour + time.Second), err: "cached keys are 1h0m1s old, keys.max_stale is 1h0m0s"},
-		{name: "a cache without a limit counts for ever", online: "off", maxStale: -1, cached: cached(10000 * time.Hour), source: "cache of 10000h0m0s ago"},
-		{name: "a clock set back by little is nothing", online: "off", cached: cached(-5 * time.Minute), source: "cache of 0s ago"},
-		{name: "a clock set back makes the age unknown", online: "off", cached: cached(-5*time.Minute - time.Second), err: "the clock was set back"},
+		{name: "the cache counts no longer than max_stale", online: "off", cached: cached(time.Hour + time.Second),
+			err: "cached keys are 1h0m1s old, keys.max_stale is 1h0m0s"},
+		{name: "a cache without a limit counts for ever", online: "off", maxStale: -1, cached: cached(10000 * time.Hour),
+			source: "cache of 10000h0m0s ago"},
+		{name: "a clock set back by little is nothing", online: "off", cached: cached(-5 * time.Minute),
+			source: "cache of 0s ago"},
+		{name: "a clock set back makes the age unknown", online: "off", cached: cached(-5*time.Minute - time.Second),
+			err: "the clock was set back"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			policy, asks, warns := hour, 0, 0
@@ -60,7 +67,8 @@ func TestAnswer(t *testing.T) {
 				t.Errorf("error %q, want %q", got, c.err)
 			}
 			if a.Source != c.source || (a.User != nil) != (c.source != "") || asks != c.asks || warns != c.warns {
-				t.Errorf("answer %+v after %d questions and %d warnings, want source %q, %d and %d", a, asks, warns, c.source, c.asks, c.warns)
+				t.Errorf("answer %+v after %d questions and %d warnings, want source %q, %d and %d", a, asks, warns, c.source,
+					c.asks, c.warns)
 			}
 			if strings.HasPrefix(a.Source, "cache") && a.User != c.cached {
 				t.Errorf("got user %+v, want the cached one", a.User)
@@ -71,7 +79,8 @@ func TestAnswer(t *testing.T) {
 
 func TestLocalUID(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "passwd")
-	text := "root:x:0:0::/root:/bin/sh\nbob:x:1001:1001::/home/bob:/bin/sh\nbob:x:1002:1002::/:/bin/sh\ncut:x\nodd:x:-1:1::/:\n"
+	text := "root:x:0:0::/root:/bin/sh\nbob:x:1001:1001::/home/bob:/bin/sh\nbob:x:1002:1002::/:/bin/sh\ncut:x\n" +
+		"odd:x:-1:1::/:\n"
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

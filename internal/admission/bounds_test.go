@@ -45,7 +45,8 @@ func TestAClockSetBackIsToldAndCountsOnlyWhereAgesCount(t *testing.T) {
 		t.Errorf("where keys never grow old: %+v, %v; want the cached answer", a, err)
 	}
 	r.Policy.MaxStale = time.Hour
-	if a, err := r.Answer(nil, ahead); err == nil || !strings.Contains(err.Error(), "dated 1h0m0s ahead") || a.User != nil {
+	if a, err := r.Answer(nil, ahead); err == nil || !strings.Contains(err.Error(), "dated 1h0m0s ahead") ||
+		a.User != nil {
 		t.Errorf("where they do: %+v, %v; want it refused with how far it is ahead", a, err)
 	}
 }
@@ -64,7 +65,8 @@ func TestBeforeTheFirstFileTheDaemonAloneIsAsked(t *testing.T) {
 		t.Errorf("got %+v, %v", a, err)
 	}
 	silent := errors.New("silent")
-	if a, err := r.Answer(func(context.Context) (cache.UserKeys, error) { return cache.UserKeys{}, silent }, nil); !errors.Is(err, silent) {
+	if a, err := r.Answer(func(context.Context) (cache.UserKeys, error) { return cache.UserKeys{}, silent },
+		nil); !errors.Is(err, silent) {
 		t.Errorf("without the daemon: %+v, %v; want its error", a, err)
 	}
 }

@@ -49,7 +49,8 @@ func (l *Log) Send(severity int, text string) {
 	if l.dead {
 		return
 	}
-	line := fmt.Sprintf("<%d>%s %s[%d]: %s", facilityAuth|severity, time.Now().Format(time.Stamp), l.tag, os.Getpid(), Printable(text))
+	line := fmt.Sprintf("<%d>%s %s[%d]: %s", facilityAuth|severity, time.Now().Format(time.Stamp), l.tag, os.Getpid(),
+		Printable(text))
 	if l.conn.RemoteAddr().Network() == "unix" {
 		line += "\n"
 	}

@@ -137,7 +137,8 @@ func Open(ctx context.Context, o Options) (*Caller, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	c := &Caller{options: o, limiter: newLimiter(o.Rate, o.Burst), endpoint: o.Endpoint, pages: pageSize{largest: o.LargestPage, smallest: o.SmallestPage}}
+	c := &Caller{options: o, limiter: newLimiter(o.Rate, o.Burst), endpoint: o.Endpoint,
+		pages: pageSize{largest: o.LargestPage, smallest: o.SmallestPage}}
 	if c.endpoint == "" {
 		c.endpoint = o.Title
 	}
@@ -147,7 +148,8 @@ func Open(ctx context.Context, o Options) (*Caller, error) {
 	// client, because its own would fall back to version 1.
 	first, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
-		return nil, &Error{Op: "read AWS configuration", Kind: ErrNoCredentials, Cause: err, Remedy: "correct the AWS_* environment or the profile"}
+		return nil, &Error{Op: "read AWS configuration", Kind: ErrNoCredentials, Cause: err,
+			Remedy: "correct the AWS_* environment or the profile"}
 	}
 	c.imds = imds.NewFromConfig(first, func(m *imds.Options) {
 		m.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.Proxy = nil })
@@ -181,7 +183,8 @@ func Open(ctx context.Context, o Options) (*Caller, error) {
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, settings...)
 	if err != nil {
-		return nil, &Error{Op: "read AWS configuration", Kind: ErrNoCredentials, Cause: err, Remedy: "correct the AWS_* environment or the profile"}
+		return nil, &Error{Op: "read AWS configuration", Kind: ErrNoCredentials, Cause: err,
+			Remedy: "correct the AWS_* environment or the profile"}
 	}
 	if o.Endpoint != "" {
 		cfg.BaseEndpoint = aws.String(o.Endpoint)
@@ -199,16 +202,18 @@ func Open(ctx context.Context, o Options) (*Caller, error) {
 		})
 	}
 	cfg.APIOptions = append(cfg.APIOptions, c.counting, c.wholeAnswers)
-	c.own = &rereader{chain: cfg.Credentials, read: time.Now(), now: time.Now, load: func(ctx context.Context) (aws.CredentialsProvider, error) {
-		anew, err := config.LoadDefaultConfig(ctx, settings...)
-		return anew.Credentials, err
-	}}
+	c.own = &rereader{chain: cfg.Credentials, read: time.Now(), now: time.Now,
+		load: func(ctx context.Context) (aws.CredentialsProvider, error) {
+			anew, err := config.LoadDefaultConfig(ctx, settings...)
+			return anew.Credentials, err
+		}}
 	cfg.Credentials = named{c.own, "find AWS credentials", noCredentialsRemedy, true}
 	c.expire = c.own.Invalidate
 	// The instance's own, whatever role the service is read by: the tags of an
 	// instance are in its own account.
 	if c.ec2, err = newEC2(ctx, cfg); err != nil {
-		return nil, &Error{Op: "read AWS configuration", Kind: ErrNoRegion, Cause: err, Remedy: "correct source.region or the AWS_* environment"}
+		return nil, &Error{Op: "read AWS configuration", Kind: ErrNoRegion, Cause: err,
+			Remedy: "correct source.region or the AWS_* environment"}
 	}
 
 	if o.AssumeRole != "" {
@@ -262,7 +267,8 @@ func (o Options) check() error {
 	case o.Rate < 0 || o.Burst < 0:
 		return fmt.Errorf("open %s client: rate %v and burst %d must not be negative", o.Title, o.Rate, o.Burst)
 	case o.AssumeRole != "" && !roleARN.MatchString(o.AssumeRole):
-		return fmt.Errorf("open %s client: assume_role %q is no role's ARN, as arn:aws:iam::111122223333:role/name is", o.Title, o.AssumeRole)
+		return fmt.Errorf("open %s client: assume_role %q is no role's ARN, as arn:aws:iam::111122223333:role/name is",
+			o.Title, o.AssumeRole)
 	case o.AssumeRole == "" && o.ExternalID != "":
 		return fmt.Errorf("open %s client: external_id is set and assume_role is not", o.Title)
 	}
@@ -314,7 +320,8 @@ func (c *Caller) sessionName(ctx context.Context) string {
 	return name[:min(len(name), 64)]
 }
 
-const noCredentialsRemedy = "attach an instance profile to this instance, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_SHARED_CREDENTIALS_FILE in /etc/nss-iam/environment; " +
+const noCredentialsRemedy = "attach an instance profile to this instance, or set AWS_ACCESS_KEY_ID and " +
+	"AWS_SECRET_ACCESS_KEY or AWS_SHARED_CREDENTIALS_FILE in /etc/nss-iam/environment; " +
 	"the service does not see files in /root or /home (ProtectHome)"
 
 // named is a credentials provider whose failures say what failed.
@@ -334,13 +341,13 @@ func (n named) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		return credentials, err
 	}
 	failed := explain(n.op, err)
-	switch failed.Kind {
-	case ErrUnreachable, ErrTimeout, ErrIncomplete:
+	switch is := func(kind error) bool { return errors.Is(failed.Kind, kind) }; {
+	case is(ErrUnreachable) || is(ErrTimeout) || is(ErrIncomplete):
 		// Of the chain's own search: nothing that it tried was there.
 		if n.search {
 			failed.Kind, failed.Detail, failed.Remedy = ErrNoCredentials, "", n.remedy
 		}
-	case ErrAccessDenied:
+	case is(ErrAccessDenied):
 		failed.Remedy = n.remedy
 	}
 	return credentials, failed

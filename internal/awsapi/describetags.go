@@ -87,7 +87,8 @@ func (e *ec2Client) tags(ctx context.Context, resource, key string) ([]instanceT
 	}
 	ctx = middleware.WithOperationName(middleware.WithServiceID(middleware.ClearStackValues(ctx), "EC2"), describeTags)
 	ctx = awsmiddleware.SetOperationName(awsmiddleware.SetServiceID(ctx, "EC2"), describeTags)
-	_, _, err := middleware.DecorateHandler(smithyhttp.NewClientHandlerWithOptions(e.config.HTTPClient), stack).Handle(ctx, nil)
+	_, _, err := middleware.DecorateHandler(smithyhttp.NewClientHandlerWithOptions(e.config.HTTPClient),
+		stack).Handle(ctx, nil)
 	if err != nil {
 		return nil, &smithy.OperationError{ServiceID: "EC2", OperationName: describeTags, Err: err}
 	}
@@ -98,7 +99,8 @@ func (e *ec2Client) tags(ctx context.Context, resource, key string) ([]instanceT
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-requests.html
 func (e *ec2Client) serialize(form string) middleware.SerializeMiddleware {
 	return middleware.SerializeMiddlewareFunc("OperationSerializer",
-		func(ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler) (out middleware.SerializeOutput, metadata middleware.Metadata, err error) {
+		func(ctx context.Context, in middleware.SerializeInput,
+			next middleware.SerializeHandler) (out middleware.SerializeOutput, metadata middleware.Metadata, err error) {
 			request := in.Request.(*smithyhttp.Request)
 			target, err := url.Parse(e.endpoint)
 			if err != nil {
@@ -124,13 +126,15 @@ func (e *ec2Client) sign(form string) middleware.FinalizeMiddleware {
 	hash := hex.EncodeToString(sum[:])
 	var skew time.Duration
 	return middleware.FinalizeMiddlewareFunc("Signing",
-		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (out middleware.FinalizeOutput, metadata middleware.Metadata, err error) {
+		func(ctx context.Context, in middleware.FinalizeInput,
+			next middleware.FinalizeHandler) (out middleware.FinalizeOutput, metadata middleware.Metadata, err error) {
 			credentials, err := e.config.Credentials.Retrieve(ctx)
 			if err != nil {
 				return out, metadata, &v4.SigningError{Err: err}
 			}
 			request := in.Request.(*smithyhttp.Request)
-			if err := v4.NewSigner().SignHTTP(ctx, credentials, request.Request, hash, "ec2", e.config.Region, time.Now().Add(skew)); err != nil {
+			if err := v4.NewSigner().SignHTTP(ctx, credentials, request.Request, hash, "ec2", e.config.Region,
+				time.Now().Add(skew)); err != nil {
 				return out, metadata, &v4.SigningError{Err: err}
 			}
 			out, metadata, err = next.HandleFinalize(ctx, in)
@@ -144,7 +148,8 @@ func (e *ec2Client) sign(form string) middleware.FinalizeMiddleware {
 // readTags reads the answer into tags.
 func readTags(tags *[]instanceTag) middleware.DeserializeMiddleware {
 	return middleware.DeserializeMiddlewareFunc("OperationDeserializer",
-		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+		func(ctx context.Context, in middleware.DeserializeInput,
+			next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
 			out, metadata, err := next.HandleDeserialize(ctx, in)
 			if err != nil {
 				return out, metadata, err
@@ -193,14 +198,16 @@ func ec2Endpoint(ctx context.Context, cfg aws.Config) (string, error) {
 		return "", err
 	}
 	resolved, err := sts.NewDefaultEndpointResolverV2().ResolveEndpoint(ctx, sts.EndpointParameters{
-		Region: aws.String(cfg.Region), UseFIPS: aws.Bool(fips), UseDualStack: aws.Bool(dualStack), UseGlobalEndpoint: aws.Bool(false),
+		Region: aws.String(cfg.Region), UseFIPS: aws.Bool(fips), UseDualStack: aws.Bool(dualStack),
+		UseGlobalEndpoint: aws.Bool(false),
 	})
 	if err != nil {
 		return "", fmt.Errorf("find EC2's endpoint for region %q: %w", cfg.Region, err)
 	}
 	host, ok := strings.CutPrefix(resolved.URI.Host, "sts")
 	if !ok {
-		return "", fmt.Errorf("find EC2's endpoint for region %q: STS's is %q, which does not begin with \"sts\"", cfg.Region, resolved.URI.Host)
+		return "", fmt.Errorf("find EC2's endpoint for region %q: STS's is %q, which does not begin with \"sts\"",
+			cfg.Region, resolved.URI.Host)
 	}
 	resolved.URI.Host = "ec2" + host
 	return resolved.URI.String(), nil

@@ -112,12 +112,17 @@ func TestEC2IsAskedWhereTheEnvironmentSays(t *testing.T) {
 		environment map[string]string
 		base, want  string
 	}{
-		"nothing is set":                        {nil, "", "https://ec2.eu-west-1.amazonaws.com"},
-		"for EC2 alone":                         {map[string]string{"AWS_ENDPOINT_URL_EC2": "https://own.test"}, "", "https://own.test"},
-		"for every service":                     {map[string]string{"AWS_ENDPOINT_URL": "https://all.test"}, "", "https://all.test"},
-		"EC2's own before every service's":      {map[string]string{"AWS_ENDPOINT_URL": "https://all.test", "AWS_ENDPOINT_URL_EC2": "https://own.test"}, "", "https://own.test"},
-		"the configured one for another's name": {map[string]string{"AWS_ENDPOINT_URL_IAM": "https://iam.test"}, "https://configured.test", "https://configured.test"},
-		"all of it is to be ignored":            {map[string]string{"AWS_ENDPOINT_URL_EC2": "https://own.test", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "", "https://ec2.eu-west-1.amazonaws.com"},
+		"nothing is set": {nil, "", "https://ec2.eu-west-1.amazonaws.com"},
+		"for EC2 alone": {map[string]string{"AWS_ENDPOINT_URL_EC2": "https://own.test"}, "",
+			"https://own.test"},
+		"for every service": {map[string]string{"AWS_ENDPOINT_URL": "https://all.test"}, "",
+			"https://all.test"},
+		"EC2's own before every service's": {map[string]string{"AWS_ENDPOINT_URL": "https://all.test",
+			"AWS_ENDPOINT_URL_EC2": "https://own.test"}, "", "https://own.test"},
+		"the configured one for another's name": {map[string]string{"AWS_ENDPOINT_URL_IAM": "https://iam.test"},
+			"https://configured.test", "https://configured.test"},
+		"all of it is to be ignored": {map[string]string{"AWS_ENDPOINT_URL_EC2": "https://own.test",
+			"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "", "https://ec2.eu-west-1.amazonaws.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			isolateEnvironment(t)

@@ -88,7 +88,8 @@ func (e *Error) Unwrap() []error {
 
 // Is makes every failure to come as far as AWS a directory.ErrNotReached.
 func (e *Error) Is(target error) bool {
-	return target == directory.ErrNotReached && (e.Kind == ErrUnreachable || e.Kind == ErrNoRegion || e.Kind == ErrNoCredentials ||
+	return target == directory.ErrNotReached && (e.Kind == ErrUnreachable || e.Kind == ErrNoRegion ||
+		e.Kind == ErrNoCredentials ||
 		e.Kind == ErrTimeout && e.unconnected)
 }
 
@@ -119,17 +120,18 @@ func explain(op string, err error) *Error {
 	if errors.As(err, &api) {
 		e.Kind = kindOf(api.ErrorCode(), err)
 		e.Detail = api.ErrorMessage()
-		if e.Kind == ErrRefused || e.Kind == ErrService || e.Kind == ErrBadCredentials {
+		is := func(kind error) bool { return errors.Is(e.Kind, kind) }
+		if is(ErrRefused) || is(ErrService) || is(ErrBadCredentials) {
 			e.Detail = api.ErrorCode() + ": " + e.Detail
 		}
-		switch e.Kind {
-		case ErrAccessDenied:
+		switch {
+		case is(ErrAccessDenied):
 			e.Detail, e.Remedy = denied(api.ErrorMessage())
-		case ErrThrottled:
+		case is(ErrThrottled):
 			e.Remedy = "fewer hosts that ask AWS, a longer source.refresh or a lower source.rate help"
-		case ErrBadCredentials:
+		case is(ErrBadCredentials):
 			e.Remedy = "correct the access key, the session token and this host's clock"
-		case ErrExpired:
+		case is(ErrExpired):
 			e.Remedy = "renew the credentials, and check this host's clock"
 		}
 		return e
@@ -147,7 +149,8 @@ func explain(op string, err error) *Error {
 	case errors.As(err, &dns):
 		e.Kind, e.Detail = ErrUnreachable, fmt.Sprintf("look up %q: %s", dns.Name, dns.Err)
 		e.Remedy = namesRemedy
-	case errors.As(err, &certificate), errors.As(err, &unknownAuthority), errors.As(err, &wrongHost), errors.As(err, &record), errors.As(err, &alert):
+	case errors.As(err, &certificate), errors.As(err, &unknownAuthority), errors.As(err, &wrongHost),
+		errors.As(err, &record), errors.As(err, &alert):
 		e.Kind, e.Detail = ErrUnreachable, "TLS: "+innermost(err).Error()
 		e.Remedy = "check this host's clock, its CA certificates and source.endpoint"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
@@ -264,7 +267,7 @@ func innermost(err error) error {
 			return err
 		}
 		// A syscall's bare "connection refused" says less than the dial that met it.
-		if _, ok := err.(*net.OpError); ok {
+		if _, ok := err.(*net.OpError); ok { //nolint:errorlint // each level of the error is looked at alone
 			return err
 		}
 		err = inner

@@ -69,7 +69,8 @@ func (c *Caller) noInstance(ctx context.Context, op string, err error) error {
 	if ctx.Err() != nil {
 		return ended(ctx, op, err)
 	}
-	return &Error{Op: op, Kind: ErrNoInstance, Cause: err, Remedy: "enable the instance metadata service (IMDSv2), or do without instance tags on this host"}
+	return &Error{Op: op, Kind: ErrNoInstance, Cause: err, Remedy: "enable the instance metadata service (IMDSv2), or " +
+		"do without instance tags on this host"}
 }
 
 func (c *Caller) describeTag(ctx context.Context, op, key string) (string, error) {
@@ -85,7 +86,7 @@ func (c *Caller) describeTag(ctx context.Context, op, key string) (string, error
 			return "", ended(ctx, op, err)
 		}
 		failed := explain(op, err)
-		if failed.Kind == ErrAccessDenied {
+		if errors.Is(failed.Kind, ErrAccessDenied) {
 			if failed.Remedy == "" {
 				failed.Remedy = grant("ec2:DescribeTags", "*")
 			}

@@ -26,14 +26,17 @@ func TestTheRateIsHalvedByThrottlingAndWonBackSlowly(t *testing.T) {
 				l.throttled(begin.Add(time.Duration(i) * 100 * time.Millisecond))
 			}
 		}, 4, 1},
-		{"a second one later halves again", func(l *limiter) { l.throttled(begin); l.throttled(begin.Add(2 * time.Second)) }, 2, 1},
+		{"a second one later halves again", func(l *limiter) { l.throttled(begin); l.throttled(begin.Add(2 * time.Second)) },
+			2, 1},
 		{"there is a floor", func(l *limiter) {
 			for i := range 100 {
 				l.throttled(begin.Add(time.Duration(i) * 2 * time.Second))
 			}
 		}, 0.5, 1},
-		{"five seconds win a tenth back", func(l *limiter) { l.throttled(begin); l.fill(begin.Add(5 * time.Second)) }, 4.8, 1},
-		{"twenty-five seconds win all back", func(l *limiter) { l.throttled(begin); l.fill(begin.Add(25 * time.Second)) }, 8, 20},
+		{"five seconds win a tenth back", func(l *limiter) { l.throttled(begin); l.fill(begin.Add(5 * time.Second)) }, 4.8,
+			1},
+		{"twenty-five seconds win all back", func(l *limiter) { l.throttled(begin); l.fill(begin.Add(25 * time.Second)) }, 8,
+			20},
 		{"it never passes the base", func(l *limiter) { l.throttled(begin); l.fill(begin.Add(time.Hour)) }, 8, 20},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -206,7 +209,8 @@ func TestNoMoreCallsGoOutThanTheRateAllows(t *testing.T) {
 		l := newLimiter(5, 20)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
-		all := []*atomic.Int64{calls(directory.Urgent(ctx), l, 8), calls(directory.Renewal(ctx), l, 2), calls(ctx, l, 8), calls(directory.Background(ctx), l, 8)}
+		all := []*atomic.Int64{calls(directory.Urgent(ctx), l, 8), calls(directory.Renewal(ctx), l, 2), calls(ctx, l, 8),
+			calls(directory.Background(ctx), l, 8)}
 		<-ctx.Done()
 		synctest.Wait()
 		total := int64(0)
@@ -221,7 +225,8 @@ func TestNoMoreCallsGoOutThanTheRateAllows(t *testing.T) {
 
 func TestACallWhoseTimeEndsBeforeItsTurnIsRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, mark := range []func(context.Context) context.Context{directory.Urgent, directory.Renewal, directory.Background, func(c context.Context) context.Context { return c }} {
+		for _, mark := range []func(context.Context) context.Context{directory.Urgent, directory.Renewal,
+			directory.Background, func(c context.Context) context.Context { return c }} {
 			l := newLimiter(1, 1)
 			if err := l.wait(mark(t.Context())); err != nil {
 				t.Fatal(err)

@@ -24,7 +24,8 @@ func TestAProxyIsNotAskedForTheMetadataService(t *testing.T) {
 			return
 		}
 		fmt.Println("region:", c.Region())
-		for _, address := range []string{"169.254.169.254", "169.254.170.2", "[fd00:ec2::254]", "[fd00:ec2::23]", "192.0.2.1", "iam.amazonaws.com"} {
+		for _, address := range []string{"169.254.169.254", "169.254.170.2", "[fd00:ec2::254]", "[fd00:ec2::23]",
+			"192.0.2.1", "iam.amazonaws.com"} {
 			r, err := http.NewRequest(http.MethodGet, "http://"+address+"/", nil)
 			if err != nil {
 				fmt.Println(err)
@@ -61,7 +62,8 @@ func TestAProxyIsNotAskedForTheMetadataService(t *testing.T) {
 		t.Errorf("%v, and the proxy was asked %d times\n%s", err, asked.Load(), out)
 	}
 	for _, want := range []string{
-		"169.254.169.254 false", "169.254.170.2 false", "[fd00:ec2::254] false", "[fd00:ec2::23] false", "192.0.2.1 true", "iam.amazonaws.com true",
+		"169.254.169.254 false", "169.254.170.2 false", "[fd00:ec2::254] false", "[fd00:ec2::23] false", "192.0.2.1 true",
+		"iam.amazonaws.com true",
 	} {
 		if !strings.Contains(string(out), want+" <nil>\n") {
 			t.Errorf("%q is missing:\n%s", want, out)

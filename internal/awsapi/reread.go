@@ -25,7 +25,7 @@ type rereader struct {
 
 	mu    sync.Mutex
 	chain aws.CredentialsProvider
-	read  time.Time // when chain was made; zero: it is to be made anew
+	read  time.Time // when chain was made; zero: it is to be made again
 }
 
 // ofFile reports whether a chain has credentials that stand in a file.
@@ -52,7 +52,7 @@ func (r *rereader) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return found, err
 }
 
-// current is the chain, made anew if it has credentials of a file that were
+// current is the chain, made again if it has credentials of a file that were
 // read too long ago. A file that cannot be read leaves what was read.
 func (r *rereader) current(ctx context.Context) aws.CredentialsProvider {
 	r.mu.Lock()
@@ -75,7 +75,7 @@ func (r *rereader) take(chain aws.CredentialsProvider) {
 	r.chain, r.read = chain, r.now()
 }
 
-// Invalidate has the next Retrieve look for credentials anew.
+// Invalidate has the next Retrieve look for credentials again.
 func (r *rereader) Invalidate() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -24,8 +24,9 @@ func TestCredentialsOfAFileAreReadAgain(t *testing.T) {
 		}
 	}
 	for name, value := range map[string]string{
-		"AWS_SHARED_CREDENTIALS_FILE": file, "AWS_CONFIG_FILE": "/nonexistent", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
-		"AWS_PROFILE": "", "AWS_EC2_METADATA_DISABLED": "true", "AWS_REGION": "eu-west-1",
+		"AWS_SHARED_CREDENTIALS_FILE": file, "AWS_CONFIG_FILE": "/nonexistent", "AWS_ACCESS_KEY_ID": "",
+		"AWS_SECRET_ACCESS_KEY": "",
+		"AWS_PROFILE":           "", "AWS_EC2_METADATA_DISABLED": "true", "AWS_REGION": "eu-west-1",
 	} {
 		t.Setenv(name, value)
 	}

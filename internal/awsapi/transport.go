@@ -29,7 +29,8 @@ import (
 func (c *Caller) Stats() directory.Stats {
 	c.counter.Lock()
 	defer c.counter.Unlock()
-	return directory.Stats{Calls: maps.Clone(c.counter.calls), Throttles: maps.Clone(c.counter.throttles), Rate: c.limiter.inForce(), Spare: c.limiter.spare()}
+	return directory.Stats{Calls: maps.Clone(c.counter.calls), Throttles: maps.Clone(c.counter.throttles),
+		Rate: c.limiter.inForce(), Spare: c.limiter.spare()}
 }
 
 type counter struct {
@@ -45,7 +46,7 @@ func (c *counter) add(action string, err error) (throttled bool) {
 	}
 	c.calls[action]++
 	var api smithy.APIError
-	if errors.As(err, &api) && kindOf(api.ErrorCode(), err) == ErrThrottled {
+	if errors.As(err, &api) && errors.Is(kindOf(api.ErrorCode(), err), ErrThrottled) {
 		c.throttles[action]++
 		return true
 	}
@@ -55,7 +56,8 @@ func (c *counter) add(action string, err error) (throttled bool) {
 // counting counts every request of every client.
 func (c *Caller) counting(stack *middleware.Stack) error {
 	return stack.Deserialize.Insert(middleware.DeserializeMiddlewareFunc("CountRequests",
-		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+		func(ctx context.Context, in middleware.DeserializeInput,
+			next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
 			out, metadata, err := next.HandleDeserialize(ctx, in)
 			throttled := c.counter.add(awsmiddleware.GetOperationName(ctx), err)
 			if throttled && awsmiddleware.GetServiceID(ctx) == c.options.Service {
@@ -108,7 +110,8 @@ func (u *unresolved) explain(op string, cause error) *Error {
 	if dns, ok := errors.AsType[*net.DNSError](u.hosts[host]); ok && !dns.IsTimeout {
 		detail = dns.Err
 	}
-	return &Error{Op: op, Kind: ErrUnreachable, Cause: cause, Detail: fmt.Sprintf("look up %q: %s", host, detail), Remedy: namesRemedy}
+	return &Error{Op: op, Kind: ErrUnreachable, Cause: cause, Detail: fmt.Sprintf("look up %q: %s", host, detail),
+		Remedy: namesRemedy}
 }
 
 // traced notes how far the attempts of a call come.
@@ -139,7 +142,8 @@ func (g gaveUp) RetryableError() bool { return false }
 // waits in Call, outside the call's own time limit.
 func (c *Caller) limiting(stack *middleware.Stack) error {
 	return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("LimitRate",
-		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput,
+			middleware.Metadata, error) {
 			tries, ok := ctx.Value(triesKey{}).(*tries)
 			if ok && tries.paid {
 				tries.paid = false
@@ -232,12 +236,12 @@ func (c *Caller) try(ctx context.Context, op string, limit time.Duration, f func
 	}
 	failed := explain(op, err)
 	failed.unconnected = !tries.connected.Load()
-	if failed.Kind == ErrTimeout && failed.unconnected {
+	if errors.Is(failed.Kind, ErrTimeout) && failed.unconnected {
 		if unresolved := c.names.explain(op, err); unresolved != nil {
 			return unresolved
 		}
 	}
-	if failed.Kind == ErrTimeout && !failed.unconnected {
+	if errors.Is(failed.Kind, ErrTimeout) && !failed.unconnected {
 		failed.Detail = "the connection is there, and the answer took too long: " + c.endpoint + " or the way to it is slow"
 		failed.Remedy = "look at the proxy and at lost packets on the way"
 		if directory.LaneOf(ctx) != directory.LoginLane {
@@ -262,7 +266,8 @@ func ended(ctx context.Context, op string, err error) error {
 	case ctx.Err() != nil:
 		return &Error{Op: op, Kind: ErrTimeout, Cause: ctx.Err(), Detail: "the time allowed is over"}
 	}
-	return &Error{Op: op, Kind: ErrTimeout, Cause: err, Detail: "the time allowed ends before the rate allows the next call",
+	return &Error{Op: op, Kind: ErrTimeout, Cause: err, Detail: "the time allowed ends before the rate allows the next " +
+		"call",
 		Remedy: "raise source.rate, or ask for less"}
 }
 
@@ -283,7 +288,8 @@ func (e *cutError) RetryableError() bool { return true }
 // reading at the end of the result.
 func (c *Caller) wholeAnswers(stack *middleware.Stack) error {
 	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("WholeAnswer",
-		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+		func(ctx context.Context, in middleware.DeserializeInput,
+			next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
 			out, metadata, err := next.HandleDeserialize(ctx, in)
 			response, ok := out.RawResponse.(*smithyhttp.Response)
 			if err != nil || !ok || response.StatusCode < 200 || response.StatusCode >= 300 {

@@ -51,13 +51,15 @@ type Page struct {
 // Walk reads a list to its end, or fails: the SDK's paginators take a page that
 // is truncated and has no marker for the last. A page without IsTruncated that
 // has a marker is not taken for the last either.
-func (c *Caller) Walk(ctx context.Context, op string, read func(ctx context.Context, marker *string) (Page, error)) error {
+func (c *Caller) Walk(ctx context.Context, op string, read func(ctx context.Context, marker *string) (Page,
+	error)) error {
 	var marker *string
 	seen := make(map[string]bool)
 	slow := 0
 	for n := 1; n <= maxPages; n++ {
 		p, err := c.page(ctx, op, marker, read)
-		if errors.Is(err, ErrTimeout) && ctx.Err() == nil && directory.LaneOf(ctx) != directory.LoginLane && slow < slowPages {
+		if errors.Is(err, ErrTimeout) && ctx.Err() == nil && directory.LaneOf(ctx) != directory.LoginLane &&
+			slow < slowPages {
 			c.pages.halve()
 			slow++
 			n--
@@ -86,7 +88,8 @@ func (c *Caller) Walk(ctx context.Context, op string, read func(ctx context.Cont
 
 // page reads one page. If nobody waits for it, one try that takes too long ends
 // the call: the next one is for a smaller page.
-func (c *Caller) page(ctx context.Context, op string, marker *string, read func(ctx context.Context, marker *string) (Page, error)) (p Page, err error) {
+func (c *Caller) page(ctx context.Context, op string, marker *string,
+	read func(ctx context.Context, marker *string) (Page, error)) (p Page, err error) {
 	f := func(ctx context.Context) (err error) {
 		p, err = read(ctx, marker)
 		return err

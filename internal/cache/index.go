@@ -105,7 +105,8 @@ func eachIndex(data []byte, fn func(head, room []byte, at int, keys places) erro
 	for _, name := range Indexed {
 		heads, rooms := all[BucketIndex], all[BucketTables]
 		h, r := heads.find(name), rooms.find(name)
-		if h < 0 || r < 0 || len(heads.pairs[h].value) != IndexHead || len(rooms.pairs[r].value) != roomSize(all[name].pairs) {
+		if h < 0 || r < 0 || len(heads.pairs[h].value) != IndexHead ||
+			len(rooms.pairs[r].value) != roomSize(all[name].pairs) {
 			return fmt.Errorf("%w: no index of %q", ErrDamaged, name)
 		}
 		if err := fn(heads.pairs[h].value, rooms.pairs[r].value, rooms.offsets[r]+len(name), all[name]); err != nil {

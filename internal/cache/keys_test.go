@@ -155,10 +155,12 @@ func TestCheckedTimesAloneAreWrittenNowAndThen(t *testing.T) {
 		written, was, is time.Duration // the file, and a checked time in it and now: before the moment of the question
 		want             bool
 	}{
-		{"half a day newer, in a file just short of an hour old", 24 * time.Hour, time.Hour - time.Second, 12 * time.Hour, 0, false},
+		{"half a day newer, in a file just short of an hour old", 24 * time.Hour, time.Hour - time.Second, 12 * time.Hour, 0,
+			false},
 		{"half a day newer, in a file an hour old", 24 * time.Hour, time.Hour, 12 * time.Hour, 0, true},
 		{"a second newer, in a file an hour old", 24 * time.Hour, time.Hour, time.Second, 0, true},
-		{"where keys never grow old, in a file just short of an hour old", 0, time.Hour - time.Second, 12 * time.Hour, 0, false},
+		{"where keys never grow old, in a file just short of an hour old", 0, time.Hour - time.Second, 12 * time.Hour, 0,
+			false},
 		{"where they do in two minutes, in a file of 14 seconds", 2 * time.Minute, 14 * time.Second, time.Minute, 0, false},
 		{"where they do in two minutes, in a file of 15 seconds", 2 * time.Minute, 15 * time.Second, time.Minute, 0, true},
 		{"after the clock was set back by a day", 24 * time.Hour, -24 * time.Hour, -24 * time.Hour, time.Second, true},
@@ -279,7 +281,8 @@ func TestForeignAndBrokenKeyFilesAreRefused(t *testing.T) {
 			must(t, os.Rename(path, path+".real"))
 			must(t, os.Symlink(path+".real", path))
 		}, ErrForeign},
-		{"a folder", func(t *testing.T, path string) { must(t, os.Remove(path)); must(t, os.Mkdir(path, 0o755)) }, ErrForeign},
+		{"a folder", func(t *testing.T, path string) { must(t, os.Remove(path)); must(t, os.Mkdir(path, 0o755)) },
+			ErrForeign},
 		{"an empty file", func(t *testing.T, path string) { must(t, os.Truncate(path, 0)) }, ErrDamaged},
 		{"half the file", func(t *testing.T, path string) { must(t, os.Truncate(path, 2*PageSize)) }, ErrDamaged},
 		{"text", func(t *testing.T, path string) {

@@ -114,7 +114,8 @@ func (r *keysReader) meta() (m KeysMeta) {
 func (r *keysReader) policy() (p LoginPolicy) {
 	if v := r.number("version", 4); v != nil {
 		if got := binary.LittleEndian.Uint32(v); got < OldestKeysVersion || got > NewestKeysVersion {
-			r.err = fmt.Errorf("%w: format version %d, this program reads %d to %d", ErrDamaged, got, OldestKeysVersion, NewestKeysVersion)
+			r.err = fmt.Errorf("%w: format version %d, this program reads %d to %d", ErrDamaged, got, OldestKeysVersion,
+				NewestKeysVersion)
 		}
 	}
 	record, ok := r.record(bucketKeysMeta, "policy")

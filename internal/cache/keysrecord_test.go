@@ -228,7 +228,8 @@ func TestNoMomentBecomesNoEnd(t *testing.T) {
 	for _, c := range []struct {
 		t    time.Time
 		want int64
-	}{{time.Time{}, 0}, {time.Unix(0, 0), 1}, {time.Unix(0, 1), 1}, {time.Unix(1, 0), 1}, {time.Unix(-1, 0), -1}, {testTime, testTime.Unix()}} {
+	}{{time.Time{}, 0}, {time.Unix(0, 0), 1}, {time.Unix(0, 1), 1}, {time.Unix(1, 0), 1}, {time.Unix(-1, 0), -1},
+		{testTime, testTime.Unix()}} {
 		if got := unixOrZero(c.t); got != c.want {
 			t.Errorf("%v is written as %d, want %d", c.t, got, c.want)
 		}
@@ -266,7 +267,8 @@ func TestTheMostKeysAndMembersAreWritten(t *testing.T) {
 	if _, err := appendShared(nil, s); err == nil {
 		t.Errorf("%d members are written", len(s.Members))
 	}
-	for _, bad := range []SharedAccount{{}, {Name: "app", Members: []string{""}}, {Name: "app", Members: []string{"a:b"}}} {
+	for _, bad := range []SharedAccount{{}, {Name: "app", Members: []string{""}},
+		{Name: "app", Members: []string{"a:b"}}} {
 		if _, err := appendShared(nil, bad); err == nil {
 			t.Errorf("%+v is written", bad)
 		}

@@ -30,7 +30,8 @@ func LookupUser(dir, name string) (u accounts.User, ok bool, err error) {
 		case err != nil:
 			return fmt.Errorf("read %q: %w: user %.80q: %w", path, ErrDamaged, name, err)
 		case found.Name != name || !m.Range.Contains(found.UID):
-			return fmt.Errorf("read %q: %w: the record of user %.80q is uid %d, %.80q", path, ErrDamaged, name, found.UID, found.Name)
+			return fmt.Errorf("read %q: %w: the record of user %.80q is uid %d, %.80q", path, ErrDamaged, name, found.UID,
+				found.Name)
 		}
 		u, ok = found, true
 		return nil

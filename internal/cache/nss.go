@@ -229,7 +229,8 @@ func readMeta(t *tree) (m Meta, err error) {
 	}
 	le := binary.LittleEndian
 	if v := le.Uint32(get(MetaVersion, 4)); err == nil && (v < OldestVersion || v > NewestVersion) {
-		return m, fmt.Errorf("%w: format version %d, this program reads %d to %d", ErrDamaged, v, OldestVersion, NewestVersion)
+		return m, fmt.Errorf("%w: format version %d, this program reads %d to %d", ErrDamaged, v, OldestVersion,
+			NewestVersion)
 	}
 	r := get(MetaRange, 8)
 	m.Range = accounts.Range{Low: le.Uint32(r), High: le.Uint32(r[4:])}

@@ -129,7 +129,8 @@ func TestAFileThatIsNotOursIsReportedAndReplaced(t *testing.T) {
 		{"text", write([]byte(strings.Repeat("hello ", 4000))), ErrDamaged},
 		{"zeros", write(make([]byte, 64<<10)), ErrDamaged},
 		{"cut to its metas", func(p string) error { return os.Truncate(p, 2*PageSize) }, ErrDamaged},
-		{"cut by one page", func(p string) error { info, _ := os.Stat(p); return os.Truncate(p, info.Size()-PageSize) }, ErrDamaged},
+		{"cut by one page", func(p string) error { info, _ := os.Stat(p); return os.Truncate(p, info.Size()-PageSize) },
+			ErrDamaged},
 		{"one bit changed in the last page", flip(-PageSize + 200), ErrDamaged},
 		{"one bit changed in a data page", flip(4*PageSize + 100), ErrDamaged},
 		{"writable by its group", func(p string) error { return os.Chmod(p, 0o664) }, ErrForeign},
@@ -149,7 +150,7 @@ func TestAFileThatIsNotOursIsReportedAndReplaced(t *testing.T) {
 			if err := Verify(dir); !errors.Is(err, c.want) {
 				t.Errorf("Verify: %v, want %v", err, c.want)
 			}
-			if _, _, err := ReadNSS(dir); c.want == ErrForeign && !errors.Is(err, ErrForeign) {
+			if _, _, err := ReadNSS(dir); errors.Is(c.want, ErrForeign) && !errors.Is(err, ErrForeign) {
 				t.Errorf("ReadNSS: %v, want ErrForeign", err)
 			}
 			if c.name == "a folder" {
@@ -221,14 +222,16 @@ func TestWhatNoReaderWouldServeIsRefusedByNameAndTheFileKept(t *testing.T) {
 		{"two users of one uid", "twice", user(func(u *accounts.User) { u.UID = testRange.Low })},
 		{"supplementary group 0", "supplementary gid 0", user(func(u *accounts.User) { u.Groups = []uint32{0} })},
 		{"gid 0", `group "team0000": number 0`, group(func(g *accounts.Group) { g.GID = 0 })},
-		{"a member with a comma", `group "team0000": member "a,b"`, group(func(g *accounts.Group) { g.Members = []string{"a,b"} })},
+		{"a member with a comma", `group "team0000": member "a,b"`,
+			group(func(g *accounts.Group) { g.Members = []string{"a,b"} })},
 		{"two groups of one gid", "twice", group(func(g *accounts.Group) { g.GID = testRange.Low })},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
 			publishCompany(t, dir, 2)
 			_, err := PublishNSS(dir, c.tables, testTime)
-			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "keeping the previous file") {
+			if err == nil || !strings.Contains(err.Error(), c.want) ||
+				!strings.Contains(err.Error(), "keeping the previous file") {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
 			if got, _, err := ReadNSS(dir); err != nil || !reflect.DeepEqual(got, company(2)) {

@@ -22,7 +22,8 @@ import (
 // path is as it was and the temporary files are gone.
 //
 // One process at a time may publish into a folder: the caller holds state.db.
-func publish(path string, mode fs.FileMode, gid int, size int, fill func(*bolt.Tx) error, amend func(path string) error, verify func(*tree) error) (err error) {
+func publish(path string, mode fs.FileMode, gid int, size int, fill func(*bolt.Tx) error,
+	amend func(path string) error, verify func(*tree) error) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("publish %q: %w, keeping the previous file", path, err)
@@ -78,7 +79,8 @@ const spareRoom = 1 << 20
 func writeCompact(build, final string, size int, fill func(*bolt.Tx) error) error {
 	room := 4*size + spareRoom
 	db, err := bolt.Open(build, 0o600, &bolt.Options{
-		PageSize: PageSize, NoSync: true, NoFreelistSync: true, OpenFile: openExclusive, NoGrowSync: true, InitialMmapSize: room,
+		PageSize: PageSize, NoSync: true, NoFreelistSync: true, OpenFile: openExclusive, NoGrowSync: true,
+		InitialMmapSize: room,
 	})
 	if err != nil {
 		return err

@@ -130,7 +130,8 @@ func decodeGroup(b []byte) (accounts.Group, error) {
 		return g, fmt.Errorf("group record of gid %d: %w", g.GID, err)
 	}
 	if uint64(len(rest)) != uint64(count)+uint64(size) {
-		return g, fmt.Errorf("group record of gid %d: %d bytes of members, want %d", g.GID, len(rest), uint64(count)+uint64(size))
+		return g, fmt.Errorf("group record of gid %d: %d bytes of members, want %d", g.GID, len(rest),
+			uint64(count)+uint64(size))
 	}
 	g.Name = name
 	lengths, rest := rest[:count], rest[count:]

@@ -121,7 +121,8 @@ end_sessions = "at-once"
 		t.Fatal(err)
 	}
 	want := Default()
-	want.Source = Source{Kind: "s3", Refresh: 30 * time.Second, Rate: 5, URL: "s3://bucket/some/key", TrustedKeys: []string{"k1", "k2"}}
+	want.Source = Source{Kind: "s3", Refresh: 30 * time.Second, Rate: 5, URL: "s3://bucket/some/key",
+		TrustedKeys: []string{"k1", "k2"}}
 	want.Login = Login{Groups: []string{"developers"}, GroupsTag: "nss-iam:login"}
 	want.Sudo = Sudo{Groups: []string{"admins"}, EndSessions: true}
 	want.Accounts.Home = "/efs/%U"
@@ -159,7 +160,8 @@ trusted_keys = ["old"]
 }
 
 func TestASnapshotIsPolledMoreOftenThanIAM(t *testing.T) {
-	got, err := Parse("f", []byte(login+"[source]\nkind = \"file\"\nurl = \"file:///var/snapshot\"\ntrusted_keys = [\"k\"]\n"))
+	got, err := Parse("f", []byte(login+"[source]\nkind = \"file\"\nurl = \"file:///var/snapshot\"\ntrusted_keys = "+
+		"[\"k\"]\n"))
 	if err != nil || got.Source.Refresh != 45*time.Second {
 		t.Errorf("got refresh %v, error %v; want 45s", got.Source.Refresh, err)
 	}
@@ -235,30 +237,43 @@ func TestEachFaultIsNamedWithItsPlace(t *testing.T) {
 		{"a pattern that is broken", "[accounts]\npublish_groups = [\"team-[\"]\n", `f:2:19: key "accounts.publish_groups": "team-[" is not a pattern`},
 		{"a local group that cannot be", "[accounts]\nmap_groups = { \"a\" = \"x y\" }\n", `f:2:16: key "accounts.map_groups.a": "x y" is not a name of a local group`},
 		{"too few groups for anybody", "[accounts]\nmax_groups = 2\n", `f:2:1: key "accounts.max_groups": 2 leaves no room`},
-		{"expiry without tags", "[accounts]\nexpires_tag = \"end\"\n", `f:2:1: key "accounts.expires_tag": needs tags, which are read in bulk only; add bulk = true to [source]`},
-		{"a range below the local accounts' end", "[ids]\nrange = [1000, 70000]\n", `f:2:10: key "ids.range": 1000 is not in 65536 to 2147352575`},
-		{"a range above the kernel's comfort", "[ids]\nrange = [65536, 4294967295]\n", `f:2:17: key "ids.range": 4294967295 is not in 65536 to 2147352575`},
-		{"a range upside down", "[ids]\nrange = [80000, 70000]\n", `f:2:1: key "ids.range": begins at 80000, above its end 70000`},
+		{"expiry without tags", "[accounts]\nexpires_tag = \"end\"\n",
+			`f:2:1: key "accounts.expires_tag": needs tags, which are read in bulk only; add bulk = true to [source]`},
+		{"a range below the local accounts' end", "[ids]\nrange = [1000, 70000]\n",
+			`f:2:10: key "ids.range": 1000 is not in 65536 to 2147352575`},
+		{"a range above the kernel's comfort", "[ids]\nrange = [65536, 4294967295]\n",
+			`f:2:17: key "ids.range": 4294967295 is not in 65536 to 2147352575`},
+		{"a range upside down", "[ids]\nrange = [80000, 70000]\n",
+			`f:2:1: key "ids.range": begins at 80000, above its end 70000`},
 		{"a range of three", "[ids]\nrange = [70000, 80000, 90000]\n", `f:2:1: key "ids.range": has 3 numbers, not two`},
 		{"a pin out of range", "[ids]\npin = { \"AIDAA\" = 0 }\n", `f:2:9: key "ids.pin.AIDAA": 0 is not in the range 2001000000 to 2146999999`},
 		{"a number pinned twice", "[ids.pin]\nAIDAA = 2001000000\nAIDAB = 2001000000\n", `f:3:1: key "ids.pin.AIDAB": 2001000000 is pinned to "AIDAA" as well`},
 		{"a pin by name", "[ids]\npin = { alice = 2001000000 }\n", `f:2:9: key "ids.pin.alice": "alice" is not a UserId or GroupId`},
 		{"a pin that is text", "[ids]\npin = { AIDAA = \"2001000000\" }\n", `f:2:9: key "ids.pin.AIDAA": is a string, not a whole number`},
 		{"weak keys", "[keys]\nmin_rsa_bits = 512\n", `f:2:1: key "keys.min_rsa_bits": 512 is not in 1024 to 16384`},
-		{"a key type that is none", "[keys]\ntypes = [\"ssh-dss\"]\n", `f:2:10: key "keys.types": "ssh-dss" is not a key type`},
+		{"a key type that is none", "[keys]\ntypes = [\"ssh-dss\"]\n",
+			`f:2:10: key "keys.types": "ssh-dss" is not a key type`},
 		{"no key type at all", "[keys]\ntypes = []\n", `f:2:1: key "keys.types": allows no key at all`},
-		{"an option with a value", "[keys]\noptions = [\"command=\\\"/bin/sh\\\"\"]\n", `f:2:12: key "keys.options": "command=\"/bin/sh\"" is not an option that every key may carry; known are restrict, `},
-		{"an option that opens more", "[keys]\noptions = [\"restrict\", \"cert-authority\"]\n", `f:2:24: key "keys.options": "cert-authority" is not an option that every key may carry`},
-		{"an option and its contrary", "[keys]\noptions = [\"no-pty\", \"pty\"]\n", `f:2:1: key "keys.options": "pty" contradicts "no-pty"; remove one of the two`},
-		{"a chain through the path", "[keys]\nchain = [\"helper\"]\n", `f:2:10: key "keys.chain": "helper" is not an absolute path; name the program by its whole path`},
-		{"a shared account with a slash", "[shared]\n\"a/b\" = [\"ops\"]\n", `f:2:1: key "shared.a/b": "a/b" cannot be the name of a Unix account`},
-		{"root as a shared account", "[shared]\nroot = [\"ops\"]\n", `f:2:1: key "shared.root": would let IAM users log in as root; remove it, or add allow_root = true`},
+		{"an option with a value", "[keys]\noptions = [\"command=\\\"/bin/sh\\\"\"]\n",
+			`f:2:12: key "keys.options": "command=\"/bin/sh\"" is not an option that every key may carry; known are restrict, `},
+		{"an option that opens more", "[keys]\noptions = [\"restrict\", \"cert-authority\"]\n",
+			`f:2:24: key "keys.options": "cert-authority" is not an option that every key may carry`},
+		{"an option and its contrary", "[keys]\noptions = [\"no-pty\", \"pty\"]\n",
+			`f:2:1: key "keys.options": "pty" contradicts "no-pty"; remove one of the two`},
+		{"a chain through the path", "[keys]\nchain = [\"helper\"]\n",
+			`f:2:10: key "keys.chain": "helper" is not an absolute path; name the program by its whole path`},
+		{"a shared account with a slash", "[shared]\n\"a/b\" = [\"ops\"]\n",
+			`f:2:1: key "shared.a/b": "a/b" cannot be the name of a Unix account`},
+		{"root as a shared account", "[shared]\nroot = [\"ops\"]\n",
+			`f:2:1: key "shared.root": would let IAM users log in as root; remove it, or add allow_root = true`},
 		{"a shared account for nobody", "[shared]\nec2-user = []\n", `f:2:1: key "shared.ec2-user": names no group`},
 		{"no confirmation", "[removal]\nconfirm = 0\n", `f:2:1: key "removal.confirm": 0 is not in 1 to 1000`},
 		{"a fraction above one", "[removal]\nmax_fraction = 20\n", `f:2:1: key "removal.max_fraction": 20 is not in 0 to 1`},
-		{"a fraction that is no number", "[removal]\nmax_fraction = nan\n", `f:2:1: key "removal.max_fraction": NaN is not in 0 to 1`},
+		{"a fraction that is no number", "[removal]\nmax_fraction = nan\n",
+			`f:2:1: key "removal.max_fraction": NaN is not in 0 to 1`},
 		{"a relative cache folder", "[cache]\ndir = \"cache\"\n", `f:2:1: key "cache.dir": "cache" is not an absolute path`},
-		{"figures in a file that nobody reads", "[metrics]\ntextfile = \"/var/figures\"\n", `f:2:1: key "metrics.textfile": "/var/figures" does not end in .prom`},
+		{"figures in a file that nobody reads", "[metrics]\ntextfile = \"/var/figures\"\n",
+			`f:2:1: key "metrics.textfile": "/var/figures" does not end in .prom`},
 		{"text that is not TOML", "[login]\ngroups = [\n", `f:2:11: not TOML: array is incomplete`},
 		{"a key given twice", "[login]\nall_users = true\nall_users = true\n", `f:3:1: not TOML: `},
 	} {
@@ -290,7 +305,8 @@ func TestAllFaultsAreReportedTogetherInTheirOrder(t *testing.T) {
 	for _, line := range strings.Split(err.Error(), "\n") {
 		got = append(got, strings.Join(strings.SplitN(line, ": ", 3)[:2], ": "))
 	}
-	want := []string{`f:2:1: key "removal.confirm"`, `f:4:1: key "accounts.shell"`, `f:5:1: key "accounts.home"`, `f:6:1: key "accounts.hoem"`}
+	want := []string{`f:2:1: key "removal.confirm"`, `f:4:1: key "accounts.shell"`, `f:5:1: key "accounts.home"`,
+		`f:6:1: key "accounts.hoem"`}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -299,7 +315,8 @@ func TestAllFaultsAreReportedTogetherInTheirOrder(t *testing.T) {
 func TestAMissingFileIsNamed(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "none.toml")
 	_, err := Load(name)
-	if want := `open configuration "` + name + `": no such file or directory; create it or name another with --config`; err == nil || err.Error() != want {
+	if want := `open configuration "` + name +
+		`": no such file or directory; create it or name another with --config`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -359,7 +376,8 @@ func FuzzParse(f *testing.F) {
 
 func TestEveryFormCompiles(t *testing.T) {
 	for i, f := range []form{
-		iamGroupForm, regionForm, roleForm, externalIDForm, pathPrefixForm, bucketForm, trustedKeyForm, signingParameterForm, domainForm,
+		iamGroupForm, regionForm, roleForm, externalIDForm, pathPrefixForm, bucketForm, trustedKeyForm, signingParameterForm,
+		domainForm,
 		iamTagForm, instanceTagForm, localNameForm, principalForm, patternForm, durationForm, durationPart,
 	} {
 		if f.compiled().MatchString("") {
@@ -370,7 +388,8 @@ func TestEveryFormCompiles(t *testing.T) {
 
 func TestTheFolderOfHomesIsAboveEveryHome(t *testing.T) {
 	for home, want := range map[string]string{
-		"/home/%u": "/home", "/srv/%u/home": "/srv", "/home/u-%U": "/home", "/%u": "/", "/efs/100%%/%u": "/efs/100%", "/efs/a%%b-%u/x": "/efs",
+		"/home/%u": "/home", "/srv/%u/home": "/srv", "/home/u-%U": "/home", "/%u": "/", "/efs/100%%/%u": "/efs/100%",
+		"/efs/a%%b-%u/x": "/efs",
 	} {
 		if got := (Accounts{Home: home}).HomesFolder(); got != want {
 			t.Errorf("%q: %q, want %q", home, got, want)
@@ -379,8 +398,10 @@ func TestTheFolderOfHomesIsAboveEveryHome(t *testing.T) {
 }
 
 func TestAnEndpointOfThisHostNeedsNoEncryption(t *testing.T) {
-	for _, address := range []string{"http://127.0.0.1:8000", "http://[::1]:8000", "http://localhost:8000", "http://127.9.9.9", "https://iam.example.com"} {
-		if got, err := Parse("f", []byte(login+"[source]\nendpoint = \""+address+"\"\n")); err != nil || got.Source.Endpoint != address {
+	for _, address := range []string{"http://127.0.0.1:8000", "http://[::1]:8000", "http://localhost:8000",
+		"http://127.9.9.9", "https://iam.example.com"} {
+		if got, err := Parse("f", []byte(login+"[source]\nendpoint = \""+address+"\"\n")); err != nil ||
+			got.Source.Endpoint != address {
 			t.Errorf("%s: got %q, %v", address, got.Source.Endpoint, err)
 		}
 	}

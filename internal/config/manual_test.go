@@ -30,7 +30,8 @@ func TestTheManualPageNamesEveryKey(t *testing.T) {
 	check("shared", "allow_root")
 	for section, text := range parts {
 		for _, line := range strings.Split(text, "\n") {
-			if key, ok := strings.CutPrefix(line, ".It Ic "); ok && sections[section][key] == nil && section+"."+key != "shared.allow_root" {
+			if key, ok := strings.CutPrefix(line, ".It Ic "); ok && sections[section][key] == nil && section+"."+
+				key != "shared.allow_root" {
 				t.Errorf("nss-iam.toml(5) tells of %s.%s, which there is not", section, key)
 			}
 		}

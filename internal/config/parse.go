@@ -18,7 +18,8 @@ const maxSize = 4 << 20
 func Load(path string) (Config, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("open configuration %q: %w; create it or name another with --config", path, errors.Unwrap(err))
+		return Config{}, fmt.Errorf("open configuration %q: %w; create it or name another with --config", path,
+			errors.Unwrap(err))
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxSize+1))
@@ -26,7 +27,8 @@ func Load(path string) (Config, error) {
 		return Config{}, fmt.Errorf("read configuration %q: %w", path, errors.Unwrap(err))
 	}
 	if len(data) > maxSize {
-		return Config{}, fmt.Errorf("read configuration %q: larger than %d bytes; it is hardly a configuration", path, maxSize)
+		return Config{}, fmt.Errorf("read configuration %q: larger than %d bytes; it is hardly a configuration", path,
+			maxSize)
 	}
 	return Parse(path, data)
 }
@@ -92,9 +94,11 @@ func (r *reader) document(document map[string]any) {
 		table, isTable := document[section].(map[string]any)
 		switch {
 		case section != "shared" && sections[section] == nil:
-			r.fault("no such section", "known are "+list(append(sortedKeys(sections), "shared"))+nearest(section, append(sortedKeys(sections), "shared")), section)
+			r.fault("no such section", "known are "+list(append(sortedKeys(sections), "shared"))+nearest(section,
+				append(sortedKeys(sections), "shared")), section)
 		case !isTable:
-			r.fault("is a "+kindOf(document[section])+", not a section", "write ["+section+"] on a line of its own and its keys below", section)
+			r.fault("is a "+kindOf(document[section])+", not a section",
+				"write ["+section+"] on a line of its own and its keys below", section)
 		case section == "shared":
 			r.shared(table)
 		default:

@@ -31,7 +31,8 @@ func init() {
 			},
 			"endpoint": readEndpoint,
 			"assume_role": func(r *reader, v value) {
-				put(&r.config.Source.AssumeRole)(v.matching(roleForm, "the ARN of a role", `"arn:aws:iam::123456789012:role/nss-iam"`))
+				put(&r.config.Source.AssumeRole)(v.matching(roleForm, "the ARN of a role",
+					`"arn:aws:iam::123456789012:role/nss-iam"`))
 			},
 			"external_id": func(r *reader, v value) {
 				put(&r.config.Source.ExternalID)(v.matching(externalIDForm, "an external id", `"some-secret-of-both-accounts"`))
@@ -115,8 +116,11 @@ func init() {
 			},
 		},
 		"removal": {
-			"confirm":      readConfirm,
-			"max_fraction": func(r *reader, v value) { put(&r.config.Removal.MaxFraction)(v.fraction(0, 1, "max_fraction = 0.2")) },
+			"confirm": readConfirm,
+			"max_fraction": func(r *reader,
+				v value) {
+				put(&r.config.Removal.MaxFraction)(v.fraction(0, 1, "max_fraction = 0.2"))
+			},
 			"keep_names": func(r *reader, v value) {
 				put(&r.config.Removal.KeepNames)(v.duration(time.Minute, 36500*day, `, or "0" to forget at once`, `"90d"`))
 			},
@@ -161,7 +165,8 @@ var (
 )
 
 func readInstanceTag(v value, example string) (string, bool) {
-	s, ok := v.matching(instanceTagForm, "a tag key that instance metadata can show", example+`, of letters, digits and + - = . , _ : @`)
+	s, ok := v.matching(instanceTagForm, "a tag key that instance metadata can show",
+		example+`, of letters, digits and + - = . , _ : @`)
 	if ok && (s == "." || s == ".." || s == "_index" || strings.HasPrefix(s, "aws:")) {
 		v.fault(quote(s)+" is reserved by AWS", "choose another tag key, as in "+example)
 		return "", false
@@ -175,12 +180,15 @@ func readEndpoint(r *reader, v value) {
 		return
 	}
 	u, err := url.Parse(s)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		v.fault(quote(s)+" is not the address of an endpoint", `write it as "https://iam.example.com", or remove it for AWS's own`)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || u.RawQuery != "" ||
+		u.Fragment != "" {
+		v.fault(quote(s)+" is not the address of an endpoint",
+			`write it as "https://iam.example.com", or remove it for AWS's own`)
 		return
 	}
 	if u.Scheme == "http" && !loopback(u.Hostname()) {
-		v.fault(quote(s)+" is not encrypted: anybody on the way decides who may log in", "write it with https; http is for an address of this host's own loopback, such as http://127.0.0.1:8000")
+		v.fault(quote(s)+" is not encrypted: anybody on the way decides who may log in",
+			"write it with https; http is for an address of this host's own loopback, such as http://127.0.0.1:8000")
 		return
 	}
 	r.config.Source.Endpoint = s
@@ -294,7 +302,8 @@ func readMapGroups(r *reader, v value) {
 func readMaxGroups(r *reader, v value) {
 	n, ok := v.number(0, 65536, "max_groups = 16")
 	if ok && n > 0 && n < 4 {
-		v.fault(fmt.Sprintf("%d leaves no room beside the private group, iam-users and iam-sudo", n), "write 4 or more, or 0 for no limit; NFS takes 16")
+		v.fault(fmt.Sprintf("%d leaves no room beside the private group, iam-users and iam-sudo", n),
+			"write 4 or more, or 0 for no limit; NFS takes 16")
 		return
 	}
 	put(&r.config.Accounts.MaxGroups)(int(n), ok)
@@ -331,7 +340,8 @@ func (v value) end(example string) (int64, bool) {
 		return 0, false
 	}
 	if n < MinID || n > MaxID {
-		v.listFault(fmt.Sprintf("%d is not in %d to %d", n, MinID, MaxID), "stay in those bounds: below are local accounts, above are numbers that systemd and the kernel keep for themselves")
+		v.listFault(fmt.Sprintf("%d is not in %d to %d", n, MinID, MaxID),
+			"stay in those bounds: below are local accounts, above are numbers that systemd and the kernel keep for themselves")
 		return 0, false
 	}
 	return n, true
@@ -408,7 +418,8 @@ func readTextFile(r *reader, v value) {
 	const example = `"/var/lib/prometheus/node-exporter/nss-iam.prom"`
 	path, ok := readPath(v, example)
 	if ok && !strings.HasSuffix(path, ".prom") {
-		v.fault(quote(path)+" does not end in .prom, and node_exporter reads no other files", "write it as textfile = "+example)
+		v.fault(quote(path)+" does not end in .prom, and node_exporter reads no other files", "write it as textfile = "+
+			example)
 		return
 	}
 	put(&r.config.Metrics.TextFile)(path, ok)
@@ -426,7 +437,8 @@ func readChain(r *reader, v value) {
 		s, isText := any.(string)
 		switch {
 		case !isText:
-			v.at(fmt.Sprint(i), any).listFault(fmt.Sprintf("element %d is a %s, not a string", i+1, kindOf(any)), "write it as "+example)
+			v.at(fmt.Sprint(i), any).listFault(fmt.Sprintf("element %d is a %s, not a string", i+1, kindOf(any)),
+				"write it as "+example)
 			return
 		case i == 0 && pathProblem(s) != "":
 			v.at("0", any).listFault(quote(s)+" "+pathProblem(s), "name the program by its whole path, as in "+example)

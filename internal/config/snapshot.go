@@ -54,13 +54,15 @@ func (r *reader) checkPublish() {
 	if !r.given["publish.url"] {
 		for _, key := range []string{"key", "trusted_keys", "expires"} {
 			if r.given["publish."+key] {
-				r.fault("has no effect without publish.url", `add url = "s3://bucket/key" to [publish], or remove it`, "publish", key)
+				r.fault("has no effect without publish.url", `add url = "s3://bucket/key" to [publish], or remove it`, "publish",
+					key)
 			}
 		}
 		return
 	}
 	if !r.given["publish.key"] {
-		r.fault("needs the key that signs the snapshot", `add key = "/etc/nss-iam/signing.key", which "iam-cachefill publish --new-key" writes`, "publish", "url")
+		r.fault("needs the key that signs the snapshot",
+			`add key = "/etc/nss-iam/signing.key", which "iam-cachefill publish --new-key" writes`, "publish", "url")
 	}
 	if r.config.Source.Snapshot() && !r.faulty("source.kind") {
 		r.fault("a host that reads a snapshot does not write one", `set source.kind to "iam" or "identity-center", or remove [publish]`, "publish", "url")

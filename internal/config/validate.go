@@ -56,12 +56,14 @@ func (r *reader) checkSource() {
 			source.Refresh = refreshSnapshot
 		}
 		if !r.given["source.url"] {
-			r.fault(fmt.Sprintf("%q needs the address of a snapshot", source.Kind), `add url = "`+map[string]string{"s3": "s3://bucket/key", "file": "file:///path"}[source.Kind]+`"`, "source", "kind")
+			r.fault(fmt.Sprintf("%q needs the address of a snapshot", source.Kind),
+				`add url = "`+map[string]string{"s3": "s3://bucket/key", "file": "file:///path"}[source.Kind]+`"`, "source", "kind")
 		} else if source.URL != "" && !strings.HasPrefix(source.URL, source.Kind+"://") {
 			r.fault(quote(source.URL)+" does not fit kind = "+quote(source.Kind), "change one of the two", "source", "url")
 		}
 		if len(source.TrustedKeys) == 0 && !r.faulty("source.trusted_keys") {
-			r.fault(fmt.Sprintf("%q needs the keys that may sign the snapshot", source.Kind), `add trusted_keys = ["…"]`, "source", "kind")
+			r.fault(fmt.Sprintf("%q needs the keys that may sign the snapshot", source.Kind), `add trusted_keys = ["…"]`,
+				"source", "kind")
 		}
 		return
 	}
@@ -145,11 +147,13 @@ func (r *reader) checkIDs() {
 	for _, id := range sortedKeys(ids.Pin) {
 		n := ids.Pin[id]
 		if n < ids.Low || n > ids.High {
-			r.fault(fmt.Sprintf("%d is not in the range %d to %d", n, ids.Low, ids.High), "pin a number of ids.range", "ids", "pin", id)
+			r.fault(fmt.Sprintf("%d is not in the range %d to %d", n, ids.Low, ids.High), "pin a number of ids.range", "ids",
+				"pin", id)
 			continue
 		}
 		if other, taken := held[n]; taken {
-			r.fault(fmt.Sprintf("%d is pinned to %s as well", n, quote(other)), "give each a number of its own", "ids", "pin", id)
+			r.fault(fmt.Sprintf("%d is pinned to %s as well", n, quote(other)), "give each a number of its own", "ids", "pin",
+				id)
 			continue
 		}
 		held[n] = id

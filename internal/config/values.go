@@ -190,10 +190,12 @@ func (v value) duration(low, high time.Duration, zero, example string) (time.Dur
 	case d == 0 && zero != "":
 		return 0, true
 	case d < low:
-		v.fault(fmt.Sprintf("%s is shorter than %s", quote(s), FormatDuration(low)), "write "+strconv.Quote(FormatDuration(low))+" or more"+zero)
+		v.fault(fmt.Sprintf("%s is shorter than %s", quote(s), FormatDuration(low)),
+			"write "+strconv.Quote(FormatDuration(low))+" or more"+zero)
 		return 0, false
 	case d > high:
-		v.fault(fmt.Sprintf("%s is longer than %s", quote(s), FormatDuration(high)), "write "+strconv.Quote(FormatDuration(high))+" or less"+zero)
+		v.fault(fmt.Sprintf("%s is longer than %s", quote(s), FormatDuration(high)),
+			"write "+strconv.Quote(FormatDuration(high))+" or less"+zero)
 		return 0, false
 	}
 	return d, true

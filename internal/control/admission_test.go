@@ -70,11 +70,13 @@ func TestAdmissionFailsAsALookupDoes(t *testing.T) {
 	client, _ := serve(t, Options{Admit: func(context.Context, string) (cache.UserKeys, error) {
 		return cache.UserKeys{}, errors.New("IAM is away")
 	}})
-	if _, err := client.Admission(within(t, time.Minute), "alice", false); err == nil || !strings.Contains(err.Error(), "IAM is away") {
+	if _, err := client.Admission(within(t, time.Minute), "alice", false); err == nil ||
+		!strings.Contains(err.Error(), "IAM is away") {
 		t.Errorf("%v, want that IAM is away", err)
 	}
 	for _, name := range []string{"", "a b", "a/b", "a:b", "\n", strings.Repeat("x", 256)} {
-		if _, err := client.Admission(within(t, time.Minute), name, true); err == nil || !strings.Contains(err.Error(), "no login name") {
+		if _, err := client.Admission(within(t, time.Minute), name, true); err == nil ||
+			!strings.Contains(err.Error(), "no login name") {
 			t.Errorf("%q: %v, want that it is no login name", name, err)
 		}
 	}

@@ -68,7 +68,8 @@ func TestAnAnswerIsTakenWholeOrNotAtAll(t *testing.T) {
 		if (err == nil) != c.sound {
 			t.Errorf("%s: %v, want sound: %v", c.name, err, c.sound)
 		}
-		if err == nil && (a.User.UID != w.UID || a.User.Login != w.Login || len(a.User.Keys) != len(w.Keys) || len(a.Shared) != len(w.Shared)) ||
+		if err == nil && (a.User.UID != w.UID || a.User.Login != w.Login || len(a.User.Keys) != len(w.Keys) ||
+			len(a.Shared) != len(w.Shared)) ||
 			err != nil && (a.User.Name != "" || a.User.Keys != nil) {
 			t.Errorf("%s: read as %.300v", c.name, a)
 		}
@@ -77,7 +78,8 @@ func TestAnAnswerIsTakenWholeOrNotAtAll(t *testing.T) {
 
 func TestTheLongestAnswerFitsIntoWhatAClientReads(t *testing.T) {
 	a := Answer{User: cache.UserKeys{Name: "alice", UID: 2001000001, Login: true, Checked: time.Unix(7, 0)}}
-	blob := append(binary.BigEndian.AppendUint32([]byte("\x00\x00\x00\x01t"), 2050), bytes.Repeat([]byte{1}, 2050)...) // RSA of 16384 bits
+	// RSA of 16384 bits
+	blob := append(binary.BigEndian.AppendUint32([]byte("\x00\x00\x00\x01t"), 2050), bytes.Repeat([]byte{1}, 2050)...)
 	for i := range keys.MaxKeys {
 		a.User.Keys = append(a.User.Keys, keys.Key{ID: fmt.Sprint("APKA", i), Type: "t", Blob: blob})
 	}
@@ -91,7 +93,8 @@ func TestAnAnswerThatIsNotOursIsToldAsUnusable(t *testing.T) {
 	for _, c := range []struct{ name, answer, says string }{
 		{"no HTTP", "hello\r\n\r\n", "unusable answer"},
 		{"an error with its reason", "HTTP/1.1 503 X\r\nContent-Length: 15\r\n\r\n" + `{"error":"why"}`, `it says "why"`},
-		{"an error without a reason", "HTTP/1.1 503 X\r\nContent-Length: 12\r\n\r\n" + `{"error":""}`, "unusable answer: status 503"},
+		{"an error without a reason", "HTTP/1.1 503 X\r\nContent-Length: 12\r\n\r\n" + `{"error":""}`,
+			"unusable answer: status 503"},
 		{"an error that is no JSON", "HTTP/1.1 500 X\r\nContent-Length: 3\r\n\r\nwhy", "unusable answer: status 500"},
 		{"a success of another kind", "HTTP/1.1 204 X\r\n\r\n", "unusable answer: status 204"},
 		{"no JSON", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nwhy", "unusable answer: not JSON"},
@@ -121,7 +124,8 @@ func TestAnAnswerThatIsNotOursIsToldAsUnusable(t *testing.T) {
 		_ = l.Close()
 	}
 	absent := filepath.Join(t.TempDir(), "sock")
-	if _, err := (Client{Path: absent}).Status(within(t, 5*time.Second)); err == nil || strings.Count(err.Error(), absent) != 1 {
+	if _, err := (Client{Path: absent}).Status(within(t, 5*time.Second)); err == nil ||
+		strings.Count(err.Error(), absent) != 1 {
 		t.Errorf("no socket: %v, want it named once", err)
 	}
 }
@@ -170,7 +174,8 @@ func TestOnlyRootOrTheRunningUserIsBelieved(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	if got, err := (Client{Path: path}).Status(within(t, 10*time.Second)); err == nil || !strings.Contains(err.Error(), "belongs to uid 12345") {
+	if got, err := (Client{Path: path}).Status(within(t, 10*time.Second)); err == nil ||
+		!strings.Contains(err.Error(), "belongs to uid 12345") {
 		t.Errorf("got %s, %v; want it refused by its owner", got, err)
 	}
 }
@@ -186,7 +191,8 @@ func TestALoginNameIsOfPlainCharacters(t *testing.T) {
 		ok   bool
 	}{
 		{"!", true}, {"~", true}, {"a", true}, {strings.Repeat("a", 255), true}, {strings.Repeat("a", 256), false},
-		{"", false}, {" ", false}, {"a\x7f", false}, {"a/b", false}, {"a:b", false}, {"a\n", false}, {"ä", false}, {"\x80", false},
+		{"", false}, {" ", false}, {"a\x7f", false}, {"a/b", false}, {"a:b", false}, {"a\n", false}, {"ä", false},
+		{"\x80", false},
 	} {
 		before := asked.Load()
 		_, err := c.Keys(within(t, 10*time.Second), question.name)

@@ -103,7 +103,8 @@ func TestAnAnswerArrivesAsItWasGiven(t *testing.T) {
 		strings.Repeat("a", 10000): "unusable answer",
 		strings.Repeat("a", 256):   "no login name",
 	} {
-		if a, err := c.Keys(within(t, 5*time.Second), name); err == nil || !strings.Contains(err.Error(), want) || !reflect.DeepEqual(a, Answer{}) {
+		if a, err := c.Keys(within(t, 5*time.Second), name); err == nil || !strings.Contains(err.Error(), want) ||
+			!reflect.DeepEqual(a, Answer{}) {
 			t.Errorf("Keys(%.20q) = %+v, %v; want %q", name, a, err, want)
 		}
 	}
@@ -112,16 +113,18 @@ func TestAnAnswerArrivesAsItWasGiven(t *testing.T) {
 func TestASlowLookupCostsOneWaitAndIsThereForTheNext(t *testing.T) {
 	release := make(chan struct{})
 	var calls atomic.Int32
-	c, _ := serve(t, Options{Patience: func() time.Duration { return time.Second }, Lookup: func(context.Context, string) (Answer, error) {
-		calls.Add(1)
-		<-release
-		return alice(t), nil
-	}})
+	c, _ := serve(t, Options{Patience: func() time.Duration { return time.Second },
+		Lookup: func(context.Context, string) (Answer, error) {
+			calls.Add(1)
+			<-release
+			return alice(t), nil
+		}})
 	if _, err := c.Keys(within(t, time.Minute), "alice"); err == nil || !strings.Contains(err.Error(), "no answer yet") {
 		t.Errorf("the first asker got %v, want to be told that there is no answer yet", err)
 	}
 	begin := time.Now()
-	if _, err := c.Keys(within(t, time.Minute), "alice"); err == nil || !strings.Contains(err.Error(), "no answer yet") || time.Since(begin) > 900*time.Millisecond {
+	if _, err := c.Keys(within(t, time.Minute), "alice"); err == nil || !strings.Contains(err.Error(), "no answer yet") ||
+		time.Since(begin) > 900*time.Millisecond {
 		t.Errorf("the second asker got %v after %v, want the same at once", err, time.Since(begin))
 	}
 	close(release)
@@ -223,14 +226,15 @@ func TestAnAskerWhoHangsUpCostsTheOthersNothing(t *testing.T) {
 
 func TestLookupsAreBoundedInNumberAndTime(t *testing.T) {
 	var under, most atomic.Int32
-	c, _ := serve(t, Options{Concurrent: 3, LookupTimeout: 300 * time.Millisecond, QueueTimeout: 500 * time.Millisecond, Lookup: func(ctx context.Context, _ string) (Answer, error) {
-		n := under.Add(1)
-		defer under.Add(-1)
-		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
-		}
-		<-ctx.Done()
-		return Answer{}, ctx.Err()
-	}})
+	c, _ := serve(t, Options{Concurrent: 3, LookupTimeout: 300 * time.Millisecond, QueueTimeout: 500 * time.Millisecond,
+		Lookup: func(ctx context.Context, _ string) (Answer, error) {
+			n := under.Add(1)
+			defer under.Add(-1)
+			for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+			}
+			<-ctx.Done()
+			return Answer{}, ctx.Err()
+		}})
 	var wait sync.WaitGroup
 	var busy atomic.Int32
 	for i := range 20 {
@@ -251,10 +255,11 @@ func TestLookupsAreBoundedInNumberAndTime(t *testing.T) {
 
 func TestTheRateOfLookupsIsBounded(t *testing.T) {
 	var calls atomic.Int32
-	c, _ := serve(t, Options{Rate: 0.001, Burst: 2, LookupTimeout: time.Second, Lookup: func(_ context.Context, name string) (Answer, error) {
-		calls.Add(1)
-		return Answer{User: cache.UserKeys{Name: name, Checked: time.Unix(1, 0)}}, nil
-	}})
+	c, _ := serve(t, Options{Rate: 0.001, Burst: 2, LookupTimeout: time.Second,
+		Lookup: func(_ context.Context, name string) (Answer, error) {
+			calls.Add(1)
+			return Answer{User: cache.UserKeys{Name: name, Checked: time.Unix(1, 0)}}, nil
+		}})
 	failed := 0
 	for i := range 5 {
 		if _, err := c.Keys(within(t, 5*time.Second), fmt.Sprint("user", i)); err != nil {
@@ -295,7 +300,8 @@ func TestStatusAndRefresh(t *testing.T) {
 		t.Errorf("Status = %s, %v", got, err)
 	}
 	if os.Getuid() != 0 {
-		if _, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{}); err == nil || !strings.Contains(err.Error(), "only root") {
+		if _, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{}); err == nil ||
+			!strings.Contains(err.Error(), "only root") {
 			t.Errorf("Refresh as uid %d: %v", os.Getuid(), err)
 		}
 		return
@@ -305,7 +311,8 @@ func TestStatusAndRefresh(t *testing.T) {
 	if err != nil || json.Unmarshal(got, &back) != nil || back != (RefreshRequest{DryRun: true, AcceptGroups: true}) {
 		t.Errorf("Refresh = %s, %v", got, err)
 	}
-	if _, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{Confirm: true}); err == nil || !strings.Contains(err.Error(), "nothing to confirm") {
+	if _, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{Confirm: true}); err == nil ||
+		!strings.Contains(err.Error(), "nothing to confirm") {
 		t.Errorf("Refresh = %v", err)
 	}
 }
@@ -313,7 +320,8 @@ func TestStatusAndRefresh(t *testing.T) {
 func TestExplainIsAnsweredToRootWhereThereIsAnAnswer(t *testing.T) {
 	unmet.Root(t, "only root may ask")
 	c, _ := serve(t, Options{Explain: func(_ context.Context, name string) (any, error) { return "about " + name, nil }})
-	if got, err := c.Explain(within(t, 5*time.Second), "a&b"); err != nil || strings.TrimSpace(string(got)) != `"about a\u0026b"` {
+	if got, err := c.Explain(within(t, 5*time.Second), "a&b"); err != nil ||
+		strings.TrimSpace(string(got)) != `"about a\u0026b"` {
 		t.Errorf("Explain = %s, %v", got, err)
 	}
 	quiet, _ := serve(t, Options{})

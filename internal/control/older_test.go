@@ -129,7 +129,8 @@ func TestAStrangersNameWaitsForFiveMinutesAndNoLonger(t *testing.T) {
 		looked bool
 	}{
 		{"asked about just now", func(*Server, *directory) {}, true},
-		{"asked about five minutes ago", func(s *Server, _ *directory) { s.lookups.strangers.line.names[0].asked = time.Now().Add(-lineWaits) }, true},
+		{"asked about five minutes ago",
+			func(s *Server, _ *directory) { s.lookups.strangers.line.names[0].asked = time.Now().Add(-lineWaits) }, true},
 		{"asked about before that", func(s *Server, _ *directory) {
 			s.lookups.strangers.line.names[0].asked = time.Now().Add(-lineWaits - 1)
 		}, false},
@@ -182,7 +183,8 @@ func TestWhatIsForgottenForRoomIsWhatHasEnded(t *testing.T) {
 	}
 	fill()
 	l.drop(now)
-	for name, kept := range map[string]bool{"under way": true, "past": false, "now": true, "fresh": true, "never answered": false} {
+	for name, kept := range map[string]bool{"under way": true, "past": false, "now": true, "fresh": true,
+		"never answered": false} {
 		if (l.names[name] != nil) != kept {
 			t.Errorf("with room: %s is kept: %v, want %v", name, l.names[name] != nil, kept)
 		}
@@ -272,8 +274,12 @@ func TestEveryRefusalForRateIsCountedOnce(t *testing.T) {
 				l.names[person(i+1)] = &remembered{under: &lookup{}}
 			}
 		}, 1, 0},
-		{"the name's own tries are spent", func(l *lookups) { l.remember(person(0), time.Now()).tries.AllowN(time.Now(), strangerTries) }, 1, 0},
-		{"a lookup of the name waits for its turn", func(l *lookups) { l.remember(person(0), time.Now()).under = &lookup{} }, 1, 0},
+		{"the name's own tries are spent", func(l *lookups) {
+			l.remember(person(0), time.Now()).tries.AllowN(time.Now(),
+				strangerTries)
+		}, 1, 0},
+		{"a lookup of the name waits for its turn", func(l *lookups) { l.remember(person(0), time.Now()).under = &lookup{} },
+			1, 0},
 		{"the rate of all is spent", func(l *lookups) { l.strangers.rate.AllowN(time.Now(), strangerBurst) }, 1, 1},
 		{"all turns are taken", func(l *lookups) {
 			for range strangerTurns {
@@ -327,7 +333,8 @@ func TestAnOlderAnswerIsRenewedWithoutAnotherQuestion(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		begin := time.Now()
-		if a, err := s.lookups.keys(ctx, Question{Name: person(0)}); err != nil || len(a.User.Keys) != 1 || time.Since(begin) != 0 {
+		if a, err := s.lookups.keys(ctx, Question{Name: person(0)}); err != nil || len(a.User.Keys) != 1 ||
+			time.Since(begin) != 0 {
 			t.Fatalf("got %+v, %v after %v; want the older answer at once", a, err, time.Since(begin))
 		}
 		time.Sleep(30 * time.Second)

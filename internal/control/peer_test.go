@@ -70,7 +70,8 @@ func TestOnlyKnownPeersAreAnswered(t *testing.T) {
 			cmd.Env = []string{"CONTROL_TEST_SOCKET=" + client.Path}
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
 			out, err := cmd.CombinedOutput()
-			if err != nil || !strings.Contains(string(out), "peer says: "+c.keys) || !strings.Contains(string(out), "peer refreshes: "+c.fresh) {
+			if err != nil || !strings.Contains(string(out), "peer says: "+c.keys) ||
+				!strings.Contains(string(out), "peer refreshes: "+c.fresh) {
 				t.Errorf("%v\n%s", err, out)
 			}
 			if believes := strings.Contains(string(out), "peer believes root: true"); believes != (c.keys != "EOF") {
@@ -132,11 +133,14 @@ func TestHostilePeersAreBounded(t *testing.T) {
 	}
 	for _, p := range []struct{ name, text, want string }{
 		{"garbage", "\x00\xff\x16\x03\x01 garbage\r\n\r\n", "400 Bad Request"},
-		{"an endless header", "GET /v1/keys HTTP/1.1\r\nA: " + strings.Repeat("x", 1<<20), "431 Request Header Fields Too Large"},
+		{"an endless header", "GET /v1/keys HTTP/1.1\r\nA: " + strings.Repeat("x", 1<<20),
+			"431 Request Header Fields Too Large"},
 		{"another path", "GET /etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", "404 Not Found"},
 		{"another method", "DELETE /v1/keys?name=alice HTTP/1.1\r\nHost: x\r\n\r\n", "405 Method Not Allowed"},
-		{"a body that never comes", "POST /v1/refresh HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", "413 Request Entity Too Large"},
-		{"a body in pieces", "POST /v1/refresh HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", "413 Request Entity Too Large"},
+		{"a body that never comes", "POST /v1/refresh HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n",
+			"413 Request Entity Too Large"},
+		{"a body in pieces", "POST /v1/refresh HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+			"413 Request Entity Too Large"},
 		{"no such endpoint here", "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n", "501 Not Implemented"},
 	} {
 		t.Run(p.name, func(t *testing.T) {
@@ -160,7 +164,8 @@ func TestHostilePeersAreBounded(t *testing.T) {
 			defer func() { _ = conn.Close() }()
 			open = append(open, conn)
 		}
-		if _, err := rawExchange(c.Path, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err == nil || !strings.Contains(err.Error(), "EOF") {
+		if _, err := rawExchange(c.Path, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err == nil ||
+			!strings.Contains(err.Error(), "EOF") {
 			t.Errorf("the 21st got %v", err)
 		}
 		for _, conn := range open {

@@ -45,9 +45,10 @@ type Options struct {
 	// Refresh refreshes now; the result becomes JSON.
 	Refresh func(ctx context.Context, r RefreshRequest) (any, error)
 
-	Peers         []uint32      // who may ask for keys and status, besides root
-	Reuse         time.Duration // how long an answer is reused: 3 s; negative: not at all
-	Older         time.Duration // how long an answer is reused while there is no room for lookups: 1 min; five times as long while all turns are taken
+	Peers []uint32      // who may ask for keys and status, besides root
+	Reuse time.Duration // how long an answer is reused: 3 s; negative: not at all
+	// how long an answer is reused while there is no room for lookups: 1 min; five times as long while all turns are taken
+	Older         time.Duration
 	Retry         time.Duration // how long a failure is reused: 1 s, and no longer than Reuse
 	LookupTimeout time.Duration // of one lookup: 10 s
 	QueueTimeout  time.Duration // how long a lookup waits for its turn: 1 min
@@ -121,7 +122,8 @@ func NewServer(o Options) *Server {
 		return &lookups{
 			ask: ask, listed: o.Listed, spare: o.Spare, reuse: o.Reuse, older: o.Older, retry: o.Retry,
 			timeout: o.LookupTimeout, queueing: o.QueueTimeout, patience: o.Patience,
-			turn: make(chan struct{}, o.Concurrent), rate: pace, life: life, names: map[string]*remembered{}, renewals: newLine(nil),
+			turn: make(chan struct{}, o.Concurrent), rate: pace, life: life, names: map[string]*remembered{},
+			renewals: newLine(nil),
 			strangers: strangers{
 				perSecond: o.Strangers, rate: strange, turn: make(chan struct{}, strangerTurns), line: newLine(strange),
 			},
@@ -220,7 +222,10 @@ func (s *Server) keys(w http.ResponseWriter, r *http.Request) {
 // loginName returns the name that is asked about, and refuses what is none.
 func loginName(w http.ResponseWriter, r *http.Request) (name string, ok bool) {
 	name = r.URL.Query().Get("name")
-	if name == "" || len(name) > 255 || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '/' || c == ':' }) {
+	if name == "" || len(name) > 255 || strings.ContainsFunc(name, func(c rune) bool {
+		return c <= ' ' || c >= 0x7f ||
+			c == '/' || c == ':'
+	}) {
 		reply(w, http.StatusBadRequest, wireError{"that is no login name"})
 		return "", false
 	}
@@ -298,7 +303,8 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.RefreshTimeout)
 	defer cancel()
 	query := r.URL.Query()
-	result, err := s.options.Refresh(ctx, RefreshRequest{DryRun: query.Get("dry_run") == "1", Confirm: query.Get("confirm") == "1",
+	result, err := s.options.Refresh(ctx, RefreshRequest{DryRun: query.Get("dry_run") == "1",
+		Confirm:      query.Get("confirm") == "1",
 		AcceptGroups: query.Get("accept_groups") == "1"})
 	s.report(w, result, err)
 }

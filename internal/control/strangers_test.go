@@ -233,7 +233,8 @@ func TestUnknownKeysAtManyNamesKeepNobodyOut(t *testing.T) {
 			}
 		}
 		if opensAfter == 0 || opensAfter > people*4*time.Second {
-			t.Errorf("a key uploaded in the middle of it opened the login after %v, want four seconds a name at most", opensAfter)
+			t.Errorf("a key uploaded in the middle of it opened the login after %v, want four seconds a name at most",
+				opensAfter)
 		}
 		// Of the people's own logins one in 1.7 s, and one in four seconds of the strangers.
 		if got, most := d.lookups(""), 300*10/17+360/4+strangerBurst+2; got > most {

@@ -29,18 +29,25 @@ func TestAnAnswerThatCannotBeIAMsIsRefusedWhole(t *testing.T) {
 		spoil func(*Directory)
 		want  string
 	}{
-		{"users out of order", func(d *Directory) { d.Users[0], d.Users[1] = d.Users[1], d.Users[0] }, `user "AIDAA" stands after "AIDAB"`},
+		{"users out of order", func(d *Directory) { d.Users[0], d.Users[1] = d.Users[1], d.Users[0] },
+			`user "AIDAA" stands after "AIDAB"`},
 		{"a user twice", func(d *Directory) { d.Users[1] = d.Users[0] }, `user "AIDAA" stands in it twice`},
 		{"a user without an id", func(d *Directory) { d.Users[0].ID = "" }, `user "alice" has the id "", which no directory gives`},
 		{"an id with a space", func(d *Directory) { d.Users[2].ID = "AIDAC x" }, `has the id "AIDAC x"`},
-		{"an id without end", func(d *Directory) { d.Users[2].ID = "AIDAC" + strings.Repeat("x", 200) }, `has the id "AIDACxxx`},
-		{"groups out of order", func(d *Directory) { d.Groups[0], d.Groups[1] = d.Groups[1], d.Groups[0] }, `group "AGPAA" stands after "AGPAB"`},
+		{"an id without end", func(d *Directory) { d.Users[2].ID = "AIDAC" + strings.Repeat("x", 200) },
+			`has the id "AIDACxxx`},
+		{"groups out of order", func(d *Directory) { d.Groups[0], d.Groups[1] = d.Groups[1], d.Groups[0] },
+			`group "AGPAA" stands after "AGPAB"`},
 		{"a group twice", func(d *Directory) { d.Groups[1].ID = d.Groups[0].ID }, `group "AGPAA" stands in it twice`},
 		{"a group without an id", func(d *Directory) { d.Groups[0].ID = "" }, `group "dev" has the id ""`},
-		{"a member who is no user", func(d *Directory) { d.Groups[0].Members = []string{"AIDAA", "AIDABB"} }, `group "dev" has the member "AIDABB", who is no user of it`},
-		{"a member after all users", func(d *Directory) { d.Groups[0].Members = []string{"AIDAZ"} }, `group "dev" has the member "AIDAZ"`},
-		{"a member twice", func(d *Directory) { d.Groups[0].Members = []string{"AIDAA", "AIDAA"} }, `group "dev": malformed directory: member "AIDAA" stands in it twice`},
-		{"members out of order", func(d *Directory) { d.Groups[0].Members = []string{"AIDAC", "AIDAA"} }, `group "dev": malformed directory: member "AIDAA" stands after "AIDAC"`},
+		{"a member who is no user", func(d *Directory) { d.Groups[0].Members = []string{"AIDAA", "AIDABB"} },
+			`group "dev" has the member "AIDABB", who is no user of it`},
+		{"a member after all users", func(d *Directory) { d.Groups[0].Members = []string{"AIDAZ"} },
+			`group "dev" has the member "AIDAZ"`},
+		{"a member twice", func(d *Directory) { d.Groups[0].Members = []string{"AIDAA", "AIDAA"} },
+			`group "dev": malformed directory: member "AIDAA" stands in it twice`},
+		{"members out of order", func(d *Directory) { d.Groups[0].Members = []string{"AIDAC", "AIDAA"} },
+			`group "dev": malformed directory: member "AIDAA" stands after "AIDAC"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := sound()
@@ -97,8 +104,10 @@ func TestGroupsAreFoundWithoutRegardToASCIICase(t *testing.T) {
 
 func TestCompareTellsWhatHappened(t *testing.T) {
 	before, after := sound(), sound()
-	after.Users = []User{{ID: "AIDAA", Name: "alicia", Tags: map[string]string{"k": "v"}}, before.Users[2], {ID: "AIDAD", Name: "dave"}}
-	after.Groups = []Group{{ID: "AGPAA", Name: "developers", Members: []string{"AIDAC", "AIDAD"}}, {ID: "AGPAC", Name: "new", Members: []string{"AIDAA"}}}
+	after.Users = []User{{ID: "AIDAA", Name: "alicia", Tags: map[string]string{"k": "v"}}, before.Users[2],
+		{ID: "AIDAD", Name: "dave"}}
+	after.Groups = []Group{{ID: "AGPAA", Name: "developers", Members: []string{"AIDAC", "AIDAD"}},
+		{ID: "AGPAC", Name: "new", Members: []string{"AIDAA"}}}
 	before.Groups[1].Members = []string{"AIDAB"}
 	got := Compare(before, after)
 	want := Difference{

@@ -16,8 +16,10 @@ func TestAFaultIsTheSameForErrorsOfTheSameCause(t *testing.T) {
 		a, b error
 		same bool
 	}{
-		"two ports":         {errors.New("read udp 127.0.0.1:60249->10.0.0.2:53: refused"), errors.New("read udp 127.0.0.1:60251->10.0.0.2:53: refused"), true},
-		"two addresses":     {errors.New("dial tcp [fd00:ec2::254]:443: refused"), errors.New("dial tcp 10.1.2.3:443: refused"), false},
+		"two ports": {errors.New("read udp 127.0.0.1:60249->10.0.0.2:53: refused"),
+			errors.New("read udp 127.0.0.1:60251->10.0.0.2:53: refused"), true},
+		"two addresses": {errors.New("dial tcp [fd00:ec2::254]:443: refused"),
+			errors.New("dial tcp 10.1.2.3:443: refused"), false},
 		"two request ids":   {errors.New("denied, RequestID: 0ad5-77"), errors.New("denied, RequestID: 9c31-12"), true},
 		"two words":         {errors.New("permission denied"), errors.New("no space left on device"), false},
 		"two objects":       {fmt.Errorf("refresh: %w", kindError{"read group", "a"}), kindError{"read group", "b"}, true},

@@ -24,9 +24,11 @@ func TestOneCauseIsOneFinding(t *testing.T) {
 			{Check: "source", State: Broken, What: denied},
 		}, []string{"refresh", "source"}},
 		{"nsswitch.conf without us, and glibc that does not ask us", []Finding{
-			{Check: glibc, State: Broken, What: "programs do not see"}, {Check: "nsswitch", State: Broken, What: "does not name iam"},
+			{Check: glibc, State: Broken, What: "programs do not see"},
+			{Check: "nsswitch", State: Broken, What: "does not name iam"},
 		}, []string{"nsswitch"}},
-		{"glibc alone", []Finding{{Check: glibc, State: Broken}, {Check: "nsswitch", State: Good}}, []string{"nsswitch", "nsswitch"}},
+		{"glibc alone", []Finding{{Check: glibc, State: Broken}, {Check: "nsswitch", State: Good}},
+			[]string{"nsswitch", "nsswitch"}},
 	} {
 		var got []string
 		for _, f := range causes(c.findings) {
@@ -39,8 +41,10 @@ func TestOneCauseIsOneFinding(t *testing.T) {
 }
 
 func TestNoRemedyOfDoctorIsDoctor(t *testing.T) {
-	for _, fix := range []string{"iam-cachefill doctor", "the message names what is missing; iam-cachefill doctor tries it again"} {
-		if got := causes([]Finding{{Check: "logins", State: Broken, Fix: fix}}); len(got) != 1 || strings.Contains(got[0].Fix, "doctor") || got[0].Fix == "" {
+	for _, fix := range []string{"iam-cachefill doctor", "the message names what is missing; iam-cachefill doctor " +
+		"tries it again"} {
+		if got := causes([]Finding{{Check: "logins", State: Broken, Fix: fix}}); len(got) != 1 ||
+			strings.Contains(got[0].Fix, "doctor") || got[0].Fix == "" {
 			t.Errorf("%q becomes %+v", fix, got)
 		}
 	}

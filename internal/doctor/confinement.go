@@ -43,7 +43,8 @@ func (e *examination) selinux(ctx context.Context) {
 	}
 	if e.HomesByPAM && !e.Host.HelpedMkhomedir() {
 		e.add(Broken, "selinux", "pam_mkhomedir makes homes, and SELinux does not let sshd make any",
-			"new people log in to / and can save nothing", `set accounts.homes = "create", then `+setUp+"; or use pam_oddjob_mkhomedir")
+			"new people log in to / and can save nothing", `set accounts.homes = "create", then `+setUp+
+				"; or use pam_oddjob_mkhomedir")
 	}
 	if len(e.findings) == before {
 		e.good("selinux", "SELinux enforces, and our files have the labels of our policy module")
@@ -61,7 +62,8 @@ func typeOf(label string) string {
 
 // denials counts what AppArmor and SELinux refused of our own files since the boot.
 func (e *examination) denials(ctx context.Context) {
-	log, err := e.Host.Run(ctx, "journalctl", "-q", "-b", "--no-pager", "-o", "cat", "-n", "20000", "_TRANSPORT=kernel", "+", "_TRANSPORT=audit")
+	log, err := e.Host.Run(ctx, "journalctl", "-q", "-b", "--no-pager", "-o", "cat", "-n", "20000", "_TRANSPORT=kernel",
+		"+", "_TRANSPORT=audit")
 	if err != nil {
 		return
 	}
@@ -79,7 +81,8 @@ func (e *examination) denials(ctx context.Context) {
 	if strings.Contains(last, "apparmor") {
 		fix = reloadAppArmor
 	}
-	e.add(Broken, "confinement", fmt.Sprintf("%d accesses to our files were denied since the boot, the last: %.300s", len(denied), last),
+	e.add(Broken, "confinement", fmt.Sprintf("%d accesses to our files were denied since the boot, the last: %.300s",
+		len(denied), last),
 		"confined programs do not know users of the directory", fix)
 }
 

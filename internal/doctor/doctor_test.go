@@ -13,7 +13,8 @@ import (
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
-const sshdT = "usepam yes\nauthorizedkeysfile none\nauthorizedkeyscommand " + hostsetup.Helper + " %u %U %f %k %t\nauthorizedkeyscommanduser nss-iam\n"
+const sshdT = "usepam yes\nauthorizedkeysfile none\nauthorizedkeyscommand " + hostsetup.Helper +
+	" %u %U %f %k %t\nauthorizedkeyscommanduser nss-iam\n"
 
 const asked = "account required pam_unix.so\naccount [success=1 default=ignore] pam_localuser.so\n" +
 	"account [success=ok default=bad] pam_exec.so quiet seteuid " + hostsetup.AccountHelper + "\n"
@@ -25,7 +26,8 @@ func healthy(t *testing.T) (Input, map[string]string) {
 	unmet.Root(t, "files of root's are needed")
 	root := t.TempDir()
 	for name, mode := range map[string]os.FileMode{
-		"/usr/libexec/nss-iam/authkeys": 0o755, "/usr/libexec/nss-iam/account": 0o755, "/etc/pam.d/sshd": 0o644, "/etc/pam.d/su": 0o644,
+		"/usr/libexec/nss-iam/authkeys": 0o755, "/usr/libexec/nss-iam/account": 0o755, "/etc/pam.d/sshd": 0o644,
+		"/etc/pam.d/su": 0o644,
 		"/usr/bin/sudo": 0o755, "/etc/sudo.conf": 0o644, "/usr/lib/x86_64-linux-gnu/libnss_iam.so.2": 0o644,
 		"/etc/nss-iam/config.toml": 0o644, "/var/lib/nss-iam/nss.db": 0o644, "/var/lib/nss-iam/keys.db": 0o640,
 		"/var/lib/nss-iam/state.db": 0o600, "/usr/sbin/sshd": 0o755, "/etc/ssh/sshd_config": 0o644,
@@ -70,7 +72,8 @@ func healthy(t *testing.T) (Input, map[string]string) {
 			return "", errors.New("no such program")
 		}},
 		ConfigFile: "/etc/nss-iam/config.toml", CacheDir: "/var/lib/nss-iam", HelperGID: 0, HomesByPAM: true, Sudo: true,
-		Served: Served{Name: "alice", UID: 2001000001}, Health: []Finding{{Check: "daemon", State: Good, What: "the daemon answers"}},
+		Served: Served{Name: "alice", UID: 2001000001}, Health: []Finding{{Check: "daemon", State: Good, What: "the " +
+			"daemon answers"}},
 		AWS: func(context.Context) []Attempt { return []Attempt{{What: "users"}} },
 	}, answers
 }
@@ -91,7 +94,8 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 		check string
 		fix   string
 	}{
-		{"nobody may log in", func(p *Input, _ map[string]string) { p.ConfigError = config.ErrNotConfigured }, "configuration", "[login]"},
+		{"nobody may log in", func(p *Input, _ map[string]string) { p.ConfigError = config.ErrNotConfigured },
+			"configuration", "[login]"},
 		{"a configuration that others may write", func(p *Input, _ map[string]string) {
 			_ = os.Chmod(p.Host.Root+"/etc/nss-iam/config.toml", 0o666)
 		}, "permissions", "chmod 0644 /etc/nss-iam/config.toml"},
@@ -109,15 +113,18 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 			_ = os.RemoveAll(p.Host.Root + "/usr/lib")
 		}, "library", "install"},
 		{"a library that does not answer", func(_ *Input, a map[string]string) { a["getent -s"] = "" }, "library", "ldd"},
-		{"a module that answers with another number", func(_ *Input, a map[string]string) { a["getent -s"] = "alice:*:7:7:::\n" }, "library", "ldd"},
-		{"glibc that does not ask it", func(_ *Input, a map[string]string) { a["getent pa"] = "FAIL exit status 2" }, "nsswitch", setUp},
+		{"a module that answers with another number",
+			func(_ *Input, a map[string]string) { a["getent -s"] = "alice:*:7:7:::\n" }, "library", "ldd"},
+		{"glibc that does not ask it", func(_ *Input, a map[string]string) { a["getent pa"] = "FAIL exit status 2" },
+			"nsswitch", setUp},
 		{"nsswitch.conf without it", func(p *Input, _ map[string]string) {
 			_ = os.WriteFile(p.Host.Root+"/etc/nsswitch.conf", []byte("passwd: files iam\ngroup: files\n"), 0o644)
 		}, "nsswitch", setUp},
 		{"a broken nsswitch.conf", func(p *Input, _ map[string]string) {
 			_ = os.WriteFile(p.Host.Root+"/etc/nsswitch.conf", []byte("passwd files\n"), 0o644)
 		}, "nsswitch", "nsswitch.conf(5)"},
-		{"a broken sshd_config", func(_ *Input, a map[string]string) { a["/usr/sbin/sshd -t"] = "FAIL bad option" }, "sshd", "sshd -t"},
+		{"a broken sshd_config", func(_ *Input, a map[string]string) { a["/usr/sbin/sshd -t"] = "FAIL bad option" }, "sshd",
+			"sshd -t"},
 		{"no key command", func(_ *Input, a map[string]string) {
 			a["/usr/sbin/sshd -T"] = "authorizedkeyscommand none\nusepam yes\n"
 		}, "sshd", setUp},
@@ -132,7 +139,8 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 		}, "own keys", setUp},
 		{"own keys that are allowed, and no PAM", func(p *Input, a map[string]string) {
 			p.AllowOwn = true
-			a["/usr/sbin/sshd -T"] = strings.Replace(strings.Replace(sshdT, "file none", "file .ssh/authorized_keys", 1), "usepam yes", "usepam no", 1)
+			a["/usr/sbin/sshd -T"] = strings.Replace(strings.Replace(sshdT, "file none", "file .ssh/authorized_keys", 1),
+				"usepam yes", "usepam no", 1)
 		}, "own keys", "UsePAM yes"},
 		{"certificates, and no PAM", func(_ *Input, a map[string]string) {
 			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "usepam yes", "usepam no\ntrustedusercakeys /etc/ssh/ca.pub", 1)
@@ -146,21 +154,30 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 		{"local accounts that are not jumped over", func(p *Input, _ map[string]string) {
 			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/su", []byte(strings.Replace(asked, "success=1", "success=2", 1)), 0o644)
 		}, "pam", "--undo"},
-		{"no account helper", func(p *Input, _ map[string]string) { _ = os.Remove(p.Host.Root + hostsetup.AccountHelper) }, "permissions", "install"},
-		{"a sudo that looks at the process", func(p *Input, _ map[string]string) { _ = os.Remove(p.Host.Root + "/etc/sudo.conf") }, "sudo", setUp},
+		{"no account helper", func(p *Input, _ map[string]string) { _ = os.Remove(p.Host.Root + hostsetup.AccountHelper) },
+			"permissions", "install"},
+		{"a sudo that looks at the process",
+			func(p *Input, _ map[string]string) { _ = os.Remove(p.Host.Root + "/etc/sudo.conf") }, "sudo", setUp},
 		{"an initgroups line that ends before ours", func(p *Input, _ map[string]string) {
-			_ = os.WriteFile(p.Host.Root+"/etc/nsswitch.conf", []byte("passwd: files iam\ngroup: files iam\ninitgroups: files iam\n"), 0o644)
+			_ = os.WriteFile(p.Host.Root+"/etc/nsswitch.conf", []byte("passwd: files iam\ngroup: files iam\ninitgroups: "+
+				"files iam\n"), 0o644)
 		}, "nsswitch", setUp},
 		{"what package health finds", func(p *Input, _ map[string]string) {
-			p.Health = append(p.Health, Finding{Check: "keys", State: Broken, What: "too old", Why: "nobody gets in", Fix: "iam-cachefill refresh"})
+			p.Health = append(p.Health, Finding{Check: "keys", State: Broken, What: "too old", Why: "nobody gets in",
+				Fix: "iam-cachefill refresh"})
 		}, "keys", "refresh"},
 		{"a missing permission", func(p *Input, _ map[string]string) {
 			p.AWS = func(context.Context) []Attempt {
-				return []Attempt{{"users", errors.New(`read group "x": access denied: iam:GetGroup; add to the policy: {"Effect": "Allow"}`)}}
+				return []Attempt{{"users",
+					errors.New(`read group "x": access denied: iam:GetGroup; add to the policy: {"Effect": "Allow"}`)}}
 			}
 		}, "source", `add to the policy: {"Effect": "Allow"}`},
-		{"a snapshot that the daemon does not see", func(p *Input, _ map[string]string) { p.Snapshot = "/root/snapshot" }, "source", "source.url"},
-		{"homes that the daemon may not make", func(p *Input, _ map[string]string) { p.HomesByPAM, p.HomesFolder = false, "/home" }, "homes", setUp},
+		{"a snapshot that the daemon does not see", func(p *Input, _ map[string]string) { p.Snapshot = "/root/snapshot" },
+			"source", "source.url"},
+		{"homes that the daemon may not make", func(p *Input, _ map[string]string) {
+			p.HomesByPAM, p.HomesFolder = false,
+				"/home"
+		}, "homes", setUp},
 		{"a denial of SELinux's", func(_ *Input, a map[string]string) {
 			a["journalctl"] = `avc:  denied  { map } for  pid=1 comm="systemd-userdbd" path="/var/lib/nss-iam/nss.db"` + "\n"
 		}, "confinement", "restorecon"},
@@ -220,9 +237,13 @@ func TestAHostWhoseSELinuxEnforcesIsWellWithOurModuleAndHomesThatMayBeMade(t *te
 	for name, arrange := range map[string]func(*Input){
 		"the daemon makes them": func(p *Input) { p.HomesByPAM = false },
 		"oddjob makes them": func(p *Input) {
-			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/common-session", []byte("session optional pam_oddjob_mkhomedir.so\n"), 0o644)
+			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/common-session", []byte("session optional pam_oddjob_mkhomedir.so\n"),
+				0o644)
 		},
-		"SELinux only says what it saw": func(p *Input) { _ = os.WriteFile(p.Host.Root+"/sys/fs/selinux/enforce", []byte("0"), 0o644) },
+		"SELinux only says what it saw": func(p *Input) {
+			_ = os.WriteFile(p.Host.Root+"/sys/fs/selinux/enforce",
+				[]byte("0"), 0o644)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, answers := healthy(t)
@@ -266,14 +287,17 @@ func TestWhatWorksButShouldBeLookedAtIsADoubt(t *testing.T) {
 		check string
 		what  string
 	}{
-		{"files that sshd ignores", func(p *Input, _ map[string]string) { p.OwnKeys = []string{"alice", "bob"} }, "own keys", "2 served users have an authorized_keys file: alice, bob"},
+		{"files that sshd ignores", func(p *Input, _ map[string]string) { p.OwnKeys = []string{"alice", "bob"} }, "own keys",
+			"2 served users have an authorized_keys file: alice, bob"},
 		{"a local account that uses a served group", func(p *Input, _ map[string]string) {
-			p.LocalFiles = []Fault{{What: `the local account "x" has the served group "developers"`, Remedy: "usermod -g GROUP x"}}
+			p.LocalFiles = []Fault{{What: `the local account "x" has the served group "developers"`,
+				Remedy: "usermod -g GROUP x"}}
 		}, "local files", `"x" has the served group`},
 		{"a home that another uid owns", func(p *Input, _ map[string]string) {
 			p.ForeignHomes = []Fault{{What: `the user "bob" has the home`, Remedy: "chown"}}
 		}, "homes", `"bob"`},
-		{"many files that sshd ignores", func(p *Input, _ map[string]string) { p.OwnKeys = make([]string, 21) }, "own keys", "21 served users have an authorized_keys file: , , "},
+		{"many files that sshd ignores", func(p *Input, _ map[string]string) { p.OwnKeys = make([]string, 21) }, "own keys",
+			"21 served users have an authorized_keys file: , , "},
 		{"files that sshd may read", func(p *Input, a map[string]string) {
 			p.OwnKeys, p.AllowOwn = []string{"alice"}, true
 			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "file none", "file .ssh/authorized_keys", 1)
@@ -285,7 +309,8 @@ func TestWhatWorksButShouldBeLookedAtIsADoubt(t *testing.T) {
 			a["/usr/sbin/sshd -T"] = sshdT + "trustedusercakeys /etc/ssh/ca.pub\nauthorizedprincipalsfile %h/.ssh/principals\n"
 		}, "certificates", "%h/.ssh/principals"},
 		{"broken_shadow", func(p *Input, _ map[string]string) {
-			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/sshd", []byte(strings.Replace(asked, "pam_unix.so", "pam_unix.so broken_shadow", 1)), 0o644)
+			_ = os.WriteFile(p.Host.Root+"/etc/pam.d/sshd", []byte(strings.Replace(asked, "pam_unix.so", "pam_unix.so "+
+				"broken_shadow", 1)), 0o644)
 		}, "pam", "broken_shadow at: sshd"},
 		{"a sudo.conf with another choice", func(p *Input, _ map[string]string) {
 			_ = os.WriteFile(p.Host.Root+"/etc/sudo.conf", []byte("Set group_source static\n"), 0o644)
@@ -303,7 +328,8 @@ func TestWhatWorksButShouldBeLookedAtIsADoubt(t *testing.T) {
 		})
 	}
 	p, answers := healthy(t)
-	answers["/usr/sbin/sshd -T"] = sshdT + "trustedusercakeys /etc/ssh/ca.pub\nauthorizedprincipalsfile /etc/ssh/principals/%u\n"
+	answers["/usr/sbin/sshd -T"] = sshdT + "trustedusercakeys /etc/ssh/ca.pub\nauthorizedprincipalsfile " +
+		"/etc/ssh/principals/%u\n"
 	for _, f := range Examine(context.Background(), p) {
 		if f.State != Good {
 			t.Errorf("certificates that PAM is asked about: %+v", f)

@@ -15,7 +15,8 @@ func (e *examination) doors(ctx context.Context, s hostsetup.Sight) {
 	if s.SSHD && s.SSHDError == nil && e.Served.Name != "" {
 		entrance, err := e.Host.EntranceOf(ctx, e.Served.Name)
 		if err != nil {
-			e.add(Warning, "sshd", fmt.Sprintf("what sshd does for %q cannot be read: %v", e.Served.Name, err), "own keys and certificates may open logins", "sshd -T -C user="+e.Served.Name)
+			e.add(Warning, "sshd", fmt.Sprintf("what sshd does for %q cannot be read: %v", e.Served.Name, err),
+				"own keys and certificates may open logins", "sshd -T -C user="+e.Served.Name)
 		} else {
 			e.entrance(entrance)
 		}
@@ -32,15 +33,18 @@ func (e *examination) pam(s hostsetup.Stack) {
 		e.add(Broken, "pam", "PAM does not ask the account helper at: "+strings.Join(s.Unasked, ", "), out, setUp)
 	}
 	if len(s.Ends) > 0 {
-		e.add(Broken, "pam", "a line ends PAM's account phase before the account helper is asked at: "+strings.Join(s.Ends, ", "), out,
+		e.add(Broken, "pam", "a line ends PAM's account phase before the account helper is asked at: "+strings.Join(s.Ends,
+			", "), out,
 			"make that line required, or move it behind the helper's")
 	}
 	if len(s.Misjumps) > 0 {
-		e.add(Broken, "pam", "the line before the account helper's is not \"account [success=1 default=ignore] pam_localuser.so\" at: "+strings.Join(s.Misjumps, ", "),
+		e.add(Broken, "pam", "the line before the account helper's is not \"account [success=1 default=ignore] "+
+			"pam_localuser.so\" at: "+strings.Join(s.Misjumps, ", "),
 			"a fault of the helper keeps local accounts out, or the jump skips another line", setUp+" --undo; "+setUp)
 	}
 	if len(s.Broken) > 0 {
-		e.add(Warning, "pam", "pam_unix has broken_shadow at: "+strings.Join(s.Broken, ", "), "the lock on former users' accounts is not seen; the account helper alone keeps them out",
+		e.add(Warning, "pam", "pam_unix has broken_shadow at: "+strings.Join(s.Broken, ", "),
+			"the lock on former users' accounts is not seen; the account helper alone keeps them out",
 			"take broken_shadow out of the account lines, if no other directory needs it")
 	}
 	if len(e.findings) == before {
@@ -52,8 +56,10 @@ func (e *examination) entrance(s hostsetup.Entrance) {
 	before := len(e.findings)
 	switch own := s.KeysFile != "none"; {
 	case own && !e.AllowOwn:
-		e.add(Broken, "own keys", fmt.Sprintf("sshd reads %q of served users (sshd -T -C user=%s)", s.KeysFile, e.Served.Name),
-			"such a key goes on opening the login when the one in the directory is gone", setUp+"; or set keys.own_file = \"allow\"")
+		e.add(Broken, "own keys", fmt.Sprintf("sshd reads %q of served users (sshd -T -C user=%s)", s.KeysFile,
+			e.Served.Name),
+			"such a key goes on opening the login when the one in the directory is gone",
+			setUp+"; or set keys.own_file = \"allow\"")
 	case own && !s.UsePAM:
 		e.add(Broken, "own keys", fmt.Sprintf("sshd reads %q of served users and does not ask PAM", s.KeysFile),
 			"nobody is asked whether the person may come in", "UsePAM yes; or set keys.own_file = \"ignore\", then "+setUp)
@@ -63,17 +69,22 @@ func (e *examination) entrance(s hostsetup.Entrance) {
 		if s.KeysFile != "none" {
 			why = "they open these logins besides the keys in the directory"
 		}
-		e.add(state, "own keys", fmt.Sprintf("%d served users have an authorized_keys file: %s", len(e.OwnKeys), some(e.OwnKeys)), why,
+		e.add(state, "own keys", fmt.Sprintf("%d served users have an authorized_keys file: %s", len(e.OwnKeys),
+			some(e.OwnKeys)), why,
 			"have them upload the keys to the directory, and remove the files")
 	}
 	if given(s.UserCAs) && !s.UsePAM {
-		e.add(Broken, "certificates", "sshd trusts the certificates of "+s.UserCAs+" and does not ask PAM", "a certificate opens the login as long as it is valid", "UsePAM yes")
+		e.add(Broken, "certificates", "sshd trusts the certificates of "+s.UserCAs+" and does not ask PAM",
+			"a certificate opens the login as long as it is valid", "UsePAM yes")
 	}
-	if given(s.UserCAs) && given(s.Principals) && (strings.HasPrefix(s.Principals, "%h") || !strings.HasPrefix(s.Principals, "/")) {
-		e.add(Warning, "certificates", "sshd reads who may enter a login from the user's own file "+s.Principals, "each user decides who else may enter", "AuthorizedPrincipalsFile none; or a path outside homes")
+	if given(s.UserCAs) && given(s.Principals) && (strings.HasPrefix(s.Principals, "%h") ||
+		!strings.HasPrefix(s.Principals, "/")) {
+		e.add(Warning, "certificates", "sshd reads who may enter a login from the user's own file "+s.Principals,
+			"each user decides who else may enter", "AuthorizedPrincipalsFile none; or a path outside homes")
 	}
 	if !s.UsePAM {
-		e.add(Warning, "sshd", "sshd does not use PAM", "nobody is asked about ways in besides keys in the directory, as GSSAPI", "UsePAM yes")
+		e.add(Warning, "sshd", "sshd does not use PAM", "nobody is asked about ways in besides keys in the directory, as "+
+			"GSSAPI", "UsePAM yes")
 	}
 	if len(e.findings) == before {
 		e.good("own keys", "no key or certificate opens a served user's login unasked")
@@ -102,6 +113,7 @@ func (e *examination) sudo(ctx context.Context) {
 	case source == "":
 		e.add(Broken, "sudo", "sudo takes groups from the process that calls it", why, setUp)
 	default:
-		e.add(Warning, "sudo", fmt.Sprintf("/etc/sudo.conf has \"group_source %s\", and setup leaves that alone", source), why, "write in /etc/sudo.conf: Set group_source dynamic")
+		e.add(Warning, "sudo", fmt.Sprintf("/etc/sudo.conf has \"group_source %s\", and setup leaves that alone", source),
+			why, "write in /etc/sudo.conf: Set group_source dynamic")
 	}
 }

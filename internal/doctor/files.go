@@ -17,10 +17,12 @@ func (e *examination) configuration() {
 	case e.ConfigError == nil:
 		e.good("configuration", fmt.Sprintf("%q is sound", e.ConfigFile))
 	case errors.Is(e.ConfigError, config.ErrNotConfigured):
-		e.add(Broken, "configuration", fmt.Sprintf("%q lets nobody log in", e.ConfigFile), "nothing is served until a login rule is set",
+		e.add(Broken, "configuration", fmt.Sprintf("%q lets nobody log in", e.ConfigFile),
+			"nothing is served until a login rule is set",
 			"name the groups of the directory under [login] in "+e.ConfigFile)
 	default:
-		e.add(Broken, "configuration", e.ConfigError.Error(), "nothing is refreshed until it is corrected", "iam-cachefill check-config")
+		e.add(Broken, "configuration", e.ConfigError.Error(), "nothing is refreshed until it is corrected",
+			"iam-cachefill check-config")
 	}
 }
 
@@ -40,10 +42,12 @@ func (e *examination) files() {
 	before := len(e.findings)
 	helper := []expected{
 		{hostsetup.Helper, 0o755, -1, 0o022, 0o111, "sshd does not run a helper that others could change", false},
-		{hostsetup.AccountHelper, 0o755, -1, 0o022, 0o111, "PAM runs it as root, and without it refuses everybody but local accounts", false},
+		{hostsetup.AccountHelper, 0o755, -1, 0o022, 0o111, "PAM runs it as root, and without it refuses everybody but " +
+			"local accounts", false},
 	}
 	for dir := filepath.Dir(hostsetup.Helper); ; dir = filepath.Dir(dir) {
-		helper = append(helper, expected{dir, 0o755, -1, 0o022, 0o111, "sshd does not run a helper in a folder that others could change", false})
+		helper = append(helper, expected{dir, 0o755, -1, 0o022, 0o111,
+			"sshd does not run a helper in a folder that others could change", false})
 		if dir == "/" {
 			break
 		}
@@ -51,9 +55,12 @@ func (e *examination) files() {
 	for _, x := range append(helper,
 		expected{e.ConfigFile, 0o644, -1, 0o022, 0, foreign, false},
 		expected{filepath.Dir(e.ConfigFile), 0o755, -1, 0o022, 0, foreign, false},
-		expected{e.CacheDir, 0o755, -1, 0o022, 0o055, "every program looks up users there, and none but root may write there", false},
-		expected{filepath.Join(e.CacheDir, "nss.db"), 0o644, -1, 0o022, 0o044, "the module refuses a file that others could change, and must be able to read it", true},
-		expected{filepath.Join(e.CacheDir, "keys.db"), 0o640, e.HelperGID, 0o027, 0o040, "the key helper must read it, and nobody else", true},
+		expected{e.CacheDir, 0o755, -1, 0o022, 0o055,
+			"every program looks up users there, and none but root may write there", false},
+		expected{filepath.Join(e.CacheDir, "nss.db"), 0o644, -1, 0o022, 0o044,
+			"the module refuses a file that others could change, and must be able to read it", true},
+		expected{filepath.Join(e.CacheDir, "keys.db"), 0o640, e.HelperGID, 0o027, 0o040,
+			"the key helper must read it, and nobody else", true},
 		expected{filepath.Join(e.CacheDir, "state.db"), 0o600, -1, 0o077, 0, "it is the refresher's own", true},
 		expected{"/etc/nss-iam/environment", 0o600, -1, 0o077, 0, "it may hold AWS credentials", true},
 	) {
@@ -84,9 +91,11 @@ func (e *examination) file(x expected) {
 		e.add(Broken, "permissions", fmt.Sprintf("%q belongs to uid %d", x.path, owner.Uid), x.why, "chown root "+x.path)
 	}
 	if mode&x.bad != 0 || mode&x.need != x.need {
-		e.add(Broken, "permissions", fmt.Sprintf("%q has mode %04o", x.path, mode), x.why, fmt.Sprintf("chmod %04o %s", x.mode, x.path))
+		e.add(Broken, "permissions", fmt.Sprintf("%q has mode %04o", x.path, mode), x.why,
+			fmt.Sprintf("chmod %04o %s", x.mode, x.path))
 	}
 	if x.gid >= 0 && owner.Gid != uint32(x.gid) {
-		e.add(Broken, "permissions", fmt.Sprintf("%q belongs to group %d", x.path, owner.Gid), x.why, fmt.Sprintf("chgrp %d %s", x.gid, x.path))
+		e.add(Broken, "permissions", fmt.Sprintf("%q belongs to group %d", x.path, owner.Gid), x.why,
+			fmt.Sprintf("chgrp %d %s", x.gid, x.path))
 	}
 }

@@ -13,7 +13,8 @@ import (
 const setUp = "iam-cachefill setup"
 
 var libraryPatterns = []string{
-	"/usr/lib/*-linux-gnu*/libnss_iam.so.2", "/lib/*-linux-gnu*/libnss_iam.so.2", "/usr/lib64/libnss_iam.so.2", "/lib64/libnss_iam.so.2", "/usr/lib/libnss_iam.so.2",
+	"/usr/lib/*-linux-gnu*/libnss_iam.so.2", "/lib/*-linux-gnu*/libnss_iam.so.2", "/usr/lib64/libnss_iam.so.2",
+	"/lib64/libnss_iam.so.2", "/usr/lib/libnss_iam.so.2",
 }
 
 // library asks the module itself, whatever nsswitch.conf says, and then glibc
@@ -25,25 +26,33 @@ func (e *examination) library(ctx context.Context) {
 		found = append(found, names...)
 	}
 	if len(found) == 0 {
-		e.add(Broken, "library", "libnss_iam.so.2 is not installed", "no program knows a user of the directory", "install the package again")
+		e.add(Broken, "library", "libnss_iam.so.2 is not installed", "no program knows a user of the directory",
+			"install the package again")
 		return
 	}
 	name := e.Served.Name
-	if name == "" && slices.ContainsFunc(e.Health, func(f Finding) bool { return f.State == Broken && (f.Check == "cache" || f.Check == "refresh") }) {
+	if name == "" && slices.ContainsFunc(e.Health, func(f Finding) bool {
+		return f.State == Broken &&
+			(f.Check == "cache" || f.Check == "refresh")
+	}) {
 		return // that is why
 	}
 	if name == "" {
-		e.add(Warning, "library", "no user is served, so the module cannot be asked for one", "nobody can log in", "iam-cachefill refresh")
+		e.add(Warning, "library", "no user is served, so the module cannot be asked for one", "nobody can log in",
+			"iam-cachefill refresh")
 		return
 	}
 	want := fmt.Sprintf("%s:*:%d:", name, e.Served.UID)
-	if got, err := e.Host.Run(ctx, "getent", "-s", "passwd:iam", "passwd", name); err != nil || !strings.HasPrefix(got, want) {
-		e.add(Broken, "library", fmt.Sprintf("the module does not answer for %q: %s", name, answered(got, err)), "no program knows a user of the directory", "ldconfig; ldd "+found[0])
+	if got, err := e.Host.Run(ctx, "getent", "-s", "passwd:iam", "passwd", name); err != nil ||
+		!strings.HasPrefix(got, want) {
+		e.add(Broken, "library", fmt.Sprintf("the module does not answer for %q: %s", name, answered(got, err)),
+			"no program knows a user of the directory", "ldconfig; ldd "+found[0])
 		return
 	}
 	e.good("library", "the module answers")
 	if got, err := e.Host.Run(ctx, "getent", "passwd", name); err != nil || !strings.HasPrefix(got, want) {
-		e.add(Broken, glibc, fmt.Sprintf("programs do not see %q: %s", name, answered(got, err)), "users exist for the module, but glibc does not ask it", setUp+"; then restart nscd, if it runs")
+		e.add(Broken, glibc, fmt.Sprintf("programs do not see %q: %s", name, answered(got, err)),
+			"users exist for the module, but glibc does not ask it", setUp+"; then restart nscd, if it runs")
 	}
 }
 
@@ -73,11 +82,14 @@ func (e *examination) host(ctx context.Context) {
 	}
 	switch {
 	case s.NsswitchError != nil:
-		e.add(Broken, "nsswitch", fmt.Sprintf("%s is broken: %v", s.NsswitchFile, s.NsswitchError), "glibc may know no user at all", "correct it; nsswitch.conf(5) says how")
+		e.add(Broken, "nsswitch", fmt.Sprintf("%s is broken: %v", s.NsswitchFile, s.NsswitchError),
+			"glibc may know no user at all", "correct it; nsswitch.conf(5) says how")
 	case !s.Passwd || !s.Group:
-		e.add(Broken, "nsswitch", s.NsswitchFile+" does not name iam for both passwd and group", "no program knows a user of the directory", setUp)
+		e.add(Broken, "nsswitch", s.NsswitchFile+" does not name iam for both passwd and group",
+			"no program knows a user of the directory", setUp)
 	case !s.Initgroups:
-		e.add(Broken, "nsswitch", s.NsswitchFile+" has an initgroups line without [SUCCESS=continue] before iam", "a person in one local group is in none of ours", setUp)
+		e.add(Broken, "nsswitch", s.NsswitchFile+" has an initgroups line without [SUCCESS=continue] before iam",
+			"a person in one local group is in none of ours", setUp)
 	default:
 		e.good("nsswitch", s.NsswitchFile+" names iam")
 	}
@@ -89,9 +101,12 @@ func (e *examination) host(ctx context.Context) {
 func (e *examination) homes(s hostsetup.Sight) {
 	switch {
 	case e.HomesFolder != "" && !e.Host.MayMakeHomes(e.HomesFolder):
-		e.add(Broken, "homes", fmt.Sprintf("the daemon may make no homes in %q", e.HomesFolder), "its unit is shut in; new people have no home", setUp)
+		e.add(Broken, "homes", fmt.Sprintf("the daemon may make no homes in %q", e.HomesFolder),
+			"its unit is shut in; new people have no home", setUp)
 	case e.HomesFolder != "" && len(e.Homeless) > 0:
-		e.add(Warning, "homes", fmt.Sprintf("%d users have no home, %q among them", len(e.Homeless), e.Homeless[0]), "the daemon makes homes after each refresh; its log says what hinders it", "iam-cachefill refresh; journalctl -u nss-iam -g home")
+		e.add(Warning, "homes", fmt.Sprintf("%d users have no home, %q among them", len(e.Homeless), e.Homeless[0]),
+			"the daemon makes homes after each refresh; its log says what hinders it",
+			"iam-cachefill refresh; journalctl -u nss-iam -g home")
 	case e.HomesFolder != "":
 		e.good("homes", "the daemon makes homes")
 	case !e.HomesByPAM:
@@ -99,7 +114,8 @@ func (e *examination) homes(s hostsetup.Sight) {
 	case s.MakesHomes && (!s.SSHD || s.UsePAM || s.SSHDError != nil):
 		e.good("homes", "PAM makes homes at a login")
 	default:
-		e.add(Warning, "homes", "nothing makes homes", "people log in to / and can save nothing", setUp+"; or set accounts.homes = \"create\", or \"none\" if they are there already")
+		e.add(Warning, "homes", "nothing makes homes", "people log in to / and can save nothing",
+			setUp+"; or set accounts.homes = \"create\", or \"none\" if they are there already")
 	}
 }
 
@@ -109,19 +125,23 @@ func (e *examination) sshd(s hostsetup.Sight) {
 	case !s.SSHD:
 		e.add(Warning, "sshd", "there is no sshd", "nobody logs in by ssh", "install openssh-server, then "+setUp)
 	case s.SSHDError != nil:
-		e.add(Broken, "sshd", fmt.Sprintf("sshd refuses its configuration: %v", s.SSHDError), "after the next restart nobody logs in by ssh", "sshd -t")
+		e.add(Broken, "sshd", fmt.Sprintf("sshd refuses its configuration: %v", s.SSHDError),
+			"after the next restart nobody logs in by ssh", "sshd -t")
 	case s.InUnit != "":
-		e.add(Broken, "sshd", s.InUnit+" gives sshd another AuthorizedKeysCommand", "a command line beats sshd_config, so the directory is never asked", setUp)
+		e.add(Broken, "sshd", s.InUnit+" gives sshd another AuthorizedKeysCommand",
+			"a command line beats sshd_config, so the directory is never asked", setUp)
 	case len(s.KeysCommand) == 0:
 		e.add(Broken, "sshd", "sshd has no AuthorizedKeysCommand", "keys in the directory open nothing", setUp)
 	case s.KeysCommand[0] != hostsetup.Helper:
 		e.add(Broken, "sshd", "sshd's AuthorizedKeysCommand is "+command, "keys in the directory open nothing", setUp)
 	case s.KeysUser != hostsetup.HelperUser:
-		e.add(Broken, "sshd", "sshd runs the key helper as "+s.KeysUser, "only "+hostsetup.HelperUser+" may read the keys", setUp)
+		e.add(Broken, "sshd", "sshd runs the key helper as "+s.KeysUser, "only "+hostsetup.HelperUser+" may read the keys",
+			setUp)
 	case len(s.KeysCommand) < 2 || s.KeysCommand[1] != "%u":
 		e.add(Broken, "sshd", "sshd does not pass the login name first: "+command, "the helper refuses to guess", setUp)
 	case !strings.Contains(command, "%U"):
-		e.add(Warning, "sshd", "sshd does not pass %U: "+command, "the helper cannot compare the number that sshd found with its own", "with OpenSSH 7.7 or later: "+setUp)
+		e.add(Warning, "sshd", "sshd does not pass %U: "+command, "the helper cannot compare the number that sshd found "+
+			"with its own", "with OpenSSH 7.7 or later: "+setUp)
 	default:
 		e.good("sshd", "sshd asks the key helper")
 	}
@@ -134,7 +154,8 @@ var hidden = []string{"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"}
 func (e *examination) snapshot() {
 	for _, dir := range hidden {
 		if strings.HasPrefix(e.Snapshot, dir) {
-			e.add(Broken, "source", fmt.Sprintf("the daemon does not see %q", e.Snapshot), "its unit hides "+dir+" from it", "put the snapshot under /var/lib, and set source.url")
+			e.add(Broken, "source", fmt.Sprintf("the daemon does not see %q", e.Snapshot), "its unit hides "+dir+" from it",
+				"put the snapshot under /var/lib, and set source.url")
 		}
 	}
 }
@@ -162,7 +183,8 @@ func (e *examination) clock(ctx context.Context) {
 		return // no systemd, and no telling
 	}
 	if strings.TrimSpace(got) == "no" {
-		e.add(Warning, "clock", "the clock is not synchronised", "AWS refuses requests whose time is five minutes off", "timedatectl set-ntp true")
+		e.add(Warning, "clock", "the clock is not synchronised", "AWS refuses requests whose time is five minutes off",
+			"timedatectl set-ntp true")
 		return
 	}
 	e.good("clock", "the clock is synchronised")

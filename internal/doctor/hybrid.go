@@ -44,7 +44,8 @@ func (e *examination) hybridNode() {
 			"a hybrid node has no role of an instance: the daemon asks with the agent's credentials, or with none", hybridRecipe)
 		return
 	case !e.seen(file):
-		e.add(Broken, "hybrid node", fmt.Sprintf("the daemon does not see %q", file), "its unit hides the folder from it", hybridRecipe)
+		e.add(Broken, "hybrid node", fmt.Sprintf("the daemon does not see %q", file), "its unit hides the folder from it",
+			hybridRecipe)
 		return
 	}
 	info, err := os.Stat(e.Host.Root + file)
@@ -53,7 +54,8 @@ func (e *examination) hybridNode() {
 		e.add(Broken, "hybrid node", fmt.Sprintf("%q is not there", file), "the agent has written no credentials",
 			"systemctl status amazon-ssm-agent; ShareCreds must not be false in /etc/amazon/ssm/amazon-ssm-agent.json")
 	case time.Since(info.ModTime()) > keptFor:
-		e.add(Broken, "hybrid node", fmt.Sprintf("%q was written %s ago", file, time.Since(info.ModTime()).Round(time.Minute)),
+		e.add(Broken, "hybrid node", fmt.Sprintf("%q was written %s ago", file,
+			time.Since(info.ModTime()).Round(time.Minute)),
 			"what the agent writes is good for an hour, and it writes every 30 minutes", "systemctl restart amazon-ssm-agent")
 	default:
 		e.good("hybrid node", fmt.Sprintf("%s, whose agent renews %q", what, file))

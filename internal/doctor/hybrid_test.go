@@ -45,7 +45,8 @@ func TestAHybridNodeNeedsTheAgentsCredentials(t *testing.T) {
 		{"an EC2 instance", map[string]string{registration: `{"ManagedInstanceID":"i-0123456789abcdef0"}`}, 0, "", ""},
 		{"a registration that is damaged", map[string]string{registration: "{"}, 0, "", ""},
 		{"without credentials", map[string]string{registration: node}, 0, Broken, "names no credentials"},
-		{"with an access key", map[string]string{registration: node, environment: "AWS_ACCESS_KEY_ID=AKIA\n"}, 0, Good, "access key"},
+		{"with an access key", map[string]string{registration: node, environment: "AWS_ACCESS_KEY_ID=AKIA\n"}, 0, Good,
+			"access key"},
 		{"with a file that the unit hides", map[string]string{registration: node, agents: "x",
 			environment: "AWS_SHARED_CREDENTIALS_FILE=" + agents + "\n"}, 0, Broken, "does not see"},
 		{"with a folder that a drop-in shows", map[string]string{registration: node, agents: "x",
@@ -54,7 +55,8 @@ func TestAHybridNodeNeedsTheAgentsCredentials(t *testing.T) {
 		{"with a file that is not there", map[string]string{registration: node,
 			environment: "AWS_SHARED_CREDENTIALS_FILE=/var/lib/agent/credentials\n"}, 0, Broken, "is not there"},
 		{"with a file that nobody renews", map[string]string{registration: node, "/var/lib/agent/credentials": "x",
-			environment: "AWS_SHARED_CREDENTIALS_FILE=/var/lib/agent/credentials\n"}, 2 * time.Hour, Broken, "restart amazon-ssm-agent"},
+			environment: "AWS_SHARED_CREDENTIALS_FILE=/var/lib/agent/credentials\n"}, 2 * time.Hour, Broken,
+			"restart amazon-ssm-agent"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, _ := healthy(t)

@@ -44,7 +44,8 @@ func (e *examination) subids() {
 			if err1 != nil || err2 != nil || count == 0 || first > uint64(e.HighID) || first+count <= uint64(e.LowID) {
 				continue
 			}
-			e.add(Warning, "subordinate ids", fmt.Sprintf("%s gives %.80q the numbers %d to %d; those from %d to %d are directory users'",
+			e.add(Warning, "subordinate ids", fmt.Sprintf("%s gives %.80q the numbers %d to %d; those from %d to %d are "+
+				"directory users'",
 				name, f[0], first, first+count-1, e.LowID, e.HighID),
 				"processes in containers of that user can own, and change, files of directory users with these numbers",
 				"give a range below "+strconv.FormatUint(uint64(e.LowID), 10)+` instead: "Rootless podman" in docs/operations.md`)

@@ -139,9 +139,11 @@ func (e *examination) add(state, check, what, why, fix string) {
 func (e *examination) config() {
 	switch {
 	case e.ConfigError != "":
-		e.add(Broken, "configuration", e.ConfigError, "the daemon keeps the previous configuration, and does not start with this one", "iam-cachefill check-config")
+		e.add(Broken, "configuration", e.ConfigError, "the daemon keeps the previous configuration, and does not start "+
+			"with this one", "iam-cachefill check-config")
 	case e.NotConfigured:
-		e.add(Broken, "configuration", "no login rule is set", "nobody is served", "set [login] groups in /etc/nss-iam/config.toml, then systemctl reload nss-iam")
+		e.add(Broken, "configuration", "no login rule is set", "nobody is served",
+			"set [login] groups in /etc/nss-iam/config.toml, then systemctl reload nss-iam")
 	}
 }
 
@@ -153,7 +155,8 @@ func (e *examination) daemon() {
 	case e.Daemon == Silent && e.UnitInstalled:
 		e.add(Broken, "daemon", "the daemon does not answer", "nothing is refreshed, and cached keys grow too old", fix)
 	case e.Daemon == Silent:
-		e.add(Warning, "daemon", "no daemon runs, and no unit of it is installed", "something else must run \"iam-cachefill refresh\"", fix)
+		e.add(Warning, "daemon", "no daemon runs, and no unit of it is installed",
+			"something else must run \"iam-cachefill refresh\"", fix)
 	}
 }
 
@@ -176,11 +179,13 @@ func (e *examination) sweep() {
 		if e.Now.Sub(e.SweepFailing) > e.Refresh {
 			state = Broken
 		}
-		e.add(state, "sweep", fmt.Sprintf("keys are not looked at since %s ago: %s", Span(e.Now.Sub(e.SweepFailing)), e.SweepError),
+		e.add(state, "sweep", fmt.Sprintf("keys are not looked at since %s ago: %s", Span(e.Now.Sub(e.SweepFailing)),
+			e.SweepError),
 			"cached keys grow too old, and then open nothing", "the message names what is missing; then iam-cachefill refresh")
 	}
 	if e.Slow != "" {
-		e.add(Warning, "sweep", e.Slow, "while the directory cannot be asked, keys that are too old open nothing", e.SlowRemedy)
+		e.add(Warning, "sweep", e.Slow, "while the directory cannot be asked, keys that are too old open nothing",
+			e.SlowRemedy)
 	}
 }
 
@@ -190,11 +195,13 @@ func (e *examination) logins() {
 	for _, t := range e.Trials {
 		if t.Error != "" {
 			failed = true
-			e.add(Broken, "logins", fmt.Sprintf("%s: %s", t.What, t.Error), why, "the message names what is missing; iam-cachefill doctor tries it again")
+			e.add(Broken, "logins", fmt.Sprintf("%s: %s", t.What, t.Error), why,
+				"the message names what is missing; iam-cachefill doctor tries it again")
 		}
 	}
 	if e.LoginError != "" && !failed {
-		e.add(Broken, "logins", "the directory could not be asked at the last login: "+e.LoginError, why, "iam-cachefill doctor")
+		e.add(Broken, "logins", "the directory could not be asked at the last login: "+e.LoginError, why,
+			"iam-cachefill doctor")
 	}
 }
 
@@ -205,13 +212,17 @@ func (e *examination) refresh() {
 	}
 	switch age := e.Now.Sub(e.Success); {
 	case e.LastError != "":
-		e.add(Broken, "refresh", "the last refresh failed: "+e.LastError, why, "the message names what is missing; then iam-cachefill refresh")
+		e.add(Broken, "refresh", "the last refresh failed: "+e.LastError, why,
+			"the message names what is missing; then iam-cachefill refresh")
 	case !e.Known && e.Success.IsZero():
-		e.add(Warning, "refresh", "no refresh since the host started is known", "what is served may be old", "iam-cachefill refresh")
+		e.add(Warning, "refresh", "no refresh since the host started is known", "what is served may be old",
+			"iam-cachefill refresh")
 	case e.Success.IsZero():
-		e.add(Broken, "refresh", "no refresh was ever good", "nobody is served", "systemctl status nss-iam; iam-cachefill refresh")
+		e.add(Broken, "refresh", "no refresh was ever good", "nobody is served",
+			"systemctl status nss-iam; iam-cachefill refresh")
 	case e.Refresh > 0 && age > Overdue(e.Refresh):
-		e.add(Broken, "refresh", fmt.Sprintf("the last good refresh was %s ago, and one is due every %s", Span(age), Span(e.Refresh)), why, "systemctl status nss-iam")
+		e.add(Broken, "refresh", fmt.Sprintf("the last good refresh was %s ago, and one is due every %s", Span(age),
+			Span(e.Refresh)), why, "systemctl status nss-iam")
 	default:
 		e.good("refresh", fmt.Sprintf("refreshed %s ago", Span(age)))
 	}
@@ -223,10 +234,12 @@ func Overdue(interval time.Duration) time.Duration { return 3 * interval }
 
 func (e *examination) snapshots() {
 	if !e.Expired.IsZero() {
-		e.add(Broken, "snapshot", fmt.Sprintf("%s expired %s ago; it is served still", e.Snapshot, Span(e.Now.Sub(e.Expired))),
+		e.add(Broken, "snapshot", fmt.Sprintf("%s expired %s ago; it is served still", e.Snapshot,
+			Span(e.Now.Sub(e.Expired))),
 			"changes in the directory do not reach this host", "see why its publisher is silent: iam-cachefill status there")
 	}
 	if e.Unpublished != "" {
-		e.add(Broken, "publish", fmt.Sprintf("%s is not written: %s", e.PublishOf, e.Unpublished), "hosts keep the snapshot before, until its keys grow too old", "iam-cachefill publish")
+		e.add(Broken, "publish", fmt.Sprintf("%s is not written: %s", e.PublishOf, e.Unpublished),
+			"hosts keep the snapshot before, until its keys grow too old", "iam-cachefill publish")
 	}
 }

@@ -17,7 +17,8 @@ func well() Facts {
 	return Facts{
 		Now: now, Daemon: Answers, UnitInstalled: true, Policy: policy,
 		Keys: AgesOf(cache.KeyTables{Policy: policy, Users: []cache.UserKeys{
-			{Name: "alice", Login: true, Checked: now.Add(-time.Hour)}, {Name: "bob", Login: true, Checked: now.Add(-time.Minute)},
+			{Name: "alice", Login: true, Checked: now.Add(-time.Hour)},
+			{Name: "bob", Login: true, Checked: now.Add(-time.Minute)},
 		}}, now),
 		Refresh: 5 * time.Minute, Known: true, Success: now.Add(-time.Minute),
 		Trials: []Trial{{What: "one user's groups"}},
@@ -39,14 +40,16 @@ func TestWhereAllIsWellEveryFindingIsGood(t *testing.T) {
 	for name, change := range map[string]func(*Facts){
 		"a host": func(*Facts) {},
 		"a publisher that serves nobody": func(f *Facts) {
-			f.ServesNobody, f.PublishOf, f.NSSError, f.KeysError, f.Keys = true, "s3://b/k", "no such file", "no such file", Ages{}
+			f.ServesNobody, f.PublishOf, f.NSSError, f.KeysError, f.Keys = true, "s3://b/k", "no such file", "no such file",
+				Ages{}
 		},
 		"another configuration, whose daemon nobody asks": func(f *Facts) { f.Daemon = NotAsked },
 		"nobody's keys are there yet":                     func(f *Facts) { f.Keys = Ages{} },
 		"keys that are old where only IAM opens":          aged("require", time.Hour, 5*time.Hour),
 		"keys that never grow too old":                    aged("prefer", 0, 5000*time.Hour),
-		"keys at 23 hours of a few, as with 4,800 people": aged("prefer", 24*time.Hour, 14*time.Hour, 11*time.Hour, 6*time.Hour),
-		"a refresh at the last moment":                    func(f *Facts) { f.Success = now.Add(-15 * time.Minute) },
+		"keys at 23 hours of a few, as with 4,800 people": aged("prefer", 24*time.Hour, 14*time.Hour, 11*time.Hour,
+			6*time.Hour),
+		"a refresh at the last moment": func(f *Facts) { f.Success = now.Add(-15 * time.Minute) },
 	} {
 		f := well()
 		change(&f)
@@ -67,26 +70,44 @@ func TestEachFaultIsSaid(t *testing.T) {
 		says         string
 	}{
 		{"a unit whose daemon does not answer", func(f *Facts) { f.Daemon = Silent }, "daemon", Broken, "does not answer"},
-		{"no daemon where no unit is installed", func(f *Facts) { f.Daemon, f.UnitInstalled = Silent, false }, "daemon", Warning, "no unit"},
+		{"no daemon where no unit is installed", func(f *Facts) { f.Daemon, f.UnitInstalled = Silent, false }, "daemon",
+			Warning, "no unit"},
 		{"no nss.db", func(f *Facts) { f.NSSError = "no such file" }, "cache", Broken, "nss.db"},
 		{"no keys.db", func(f *Facts) { f.KeysError = "no such file" }, "cache", Broken, "keys.db"},
-		{"keys of one person too old", aged("prefer", day, 25*time.Hour, time.Hour, time.Hour), "keys", Broken, `1 of 3 people who may log in open nothing ("a"): cached keys are 25h0m0s old`},
+		{"keys of one person too old", aged("prefer", day, 25*time.Hour, time.Hour, time.Hour), "keys", Broken,
+			`1 of 3 people who may log in open nothing ("a"): cached keys are 25h0m0s old`},
 		{"keys of all too old", aged("off", day, 25*time.Hour, 26*time.Hour), "keys", Broken, `2 of 2 people`},
 		{"keys dated ahead: the clock was set back", aged("prefer", day, -2*time.Hour), "keys", Broken, "dated 2h0m0s ahead"},
-		{"most keys older than half of max_stale", aged("prefer", day, 14*time.Hour, 13*time.Hour, time.Hour), "keys", Warning, "from 2026-11-25T22:00:00Z on they open nothing"},
+		{"most keys older than half of max_stale", aged("prefer", day, 14*time.Hour, 13*time.Hour, time.Hour), "keys",
+			Warning, "from 2026-11-25T22:00:00Z on they open nothing"},
 		{"a refresh that failed", func(f *Facts) { f.LastError = "throttled" }, "refresh", Broken, "throttled"},
-		{"a refresh that is overdue", func(f *Facts) { f.Success = now.Add(-16 * time.Minute) }, "refresh", Broken, "16m ago, and one is due every 5m"},
+		{"a refresh that is overdue", func(f *Facts) { f.Success = now.Add(-16 * time.Minute) }, "refresh", Broken,
+			"16m ago, and one is due every 5m"},
 		{"never a good refresh", func(f *Facts) { f.Success = time.Time{} }, "refresh", Broken, "no refresh was ever good"},
-		{"an overdue refresh from before the boot", func(f *Facts) { f.Known, f.Success = false, now.Add(-day) }, "refresh", Broken, "24h ago"},
-		{"nothing known of a refresh", func(f *Facts) { f.Known, f.Success = false, time.Time{} }, "refresh", Warning, "is known"},
+		{"an overdue refresh from before the boot", func(f *Facts) { f.Known, f.Success = false, now.Add(-day) }, "refresh",
+			Broken, "24h ago"},
+		{"nothing known of a refresh", func(f *Facts) { f.Known, f.Success = false, time.Time{} }, "refresh", Warning,
+			"is known"},
 		{"a login that IAM did not answer", func(f *Facts) { f.LoginError = "denied" }, "logins", Broken, "denied"},
-		{"a trial that IAM did not answer", func(f *Facts) { f.Trials = []Trial{{"one user's groups", "iam:ListGroupsForUser"}} }, "logins", Broken, "iam:ListGroupsForUser"},
-		{"a sweep that fails this moment", func(f *Facts) { f.SweepError, f.SweepFailing = "throttled", now.Add(-time.Minute) }, "sweep", Warning, "throttled"},
-		{"a sweep that has failed for a while", func(f *Facts) { f.SweepError, f.SweepFailing = "denied", now.Add(-6*time.Minute) }, "sweep", Broken, "denied"},
-		{"a sweep that is too slow", func(f *Facts) { f.Slow, f.SlowRemedy = "cannot be kept", "set" }, "sweep", Warning, "cannot be kept"},
-		{"an expired snapshot", func(f *Facts) { f.Snapshot, f.Expired = "s3://b/k", now.Add(-time.Hour) }, "snapshot", Broken, "expired 1h ago"},
-		{"a snapshot that is not published", func(f *Facts) { f.PublishOf, f.Unpublished = "s3://b/k", "denied" }, "publish", Broken, "s3://b/k is not written: denied"},
-		{"a configuration that is wrong", func(f *Facts) { f.ConfigError = "config.toml:2: no" }, "configuration", Broken, "config.toml:2"},
+		{"a trial that IAM did not answer",
+			func(f *Facts) { f.Trials = []Trial{{"one user's groups", "iam:ListGroupsForUser"}} }, "logins", Broken,
+			"iam:ListGroupsForUser"},
+		{"a sweep that fails this moment", func(f *Facts) {
+			f.SweepError, f.SweepFailing = "throttled",
+				now.Add(-time.Minute)
+		}, "sweep", Warning, "throttled"},
+		{"a sweep that has failed for a while", func(f *Facts) {
+			f.SweepError, f.SweepFailing = "denied",
+				now.Add(-6*time.Minute)
+		}, "sweep", Broken, "denied"},
+		{"a sweep that is too slow", func(f *Facts) { f.Slow, f.SlowRemedy = "cannot be kept", "set" }, "sweep", Warning,
+			"cannot be kept"},
+		{"an expired snapshot", func(f *Facts) { f.Snapshot, f.Expired = "s3://b/k", now.Add(-time.Hour) }, "snapshot",
+			Broken, "expired 1h ago"},
+		{"a snapshot that is not published", func(f *Facts) { f.PublishOf, f.Unpublished = "s3://b/k", "denied" }, "publish",
+			Broken, "s3://b/k is not written: denied"},
+		{"a configuration that is wrong", func(f *Facts) { f.ConfigError = "config.toml:2: no" }, "configuration", Broken,
+			"config.toml:2"},
 		{"no login rule", func(f *Facts) { f.NotConfigured = true }, "configuration", Broken, "no login rule"},
 	} {
 		f := well()
@@ -124,13 +145,15 @@ func TestKeysAreThoseOfPeopleWhoMayLogIn(t *testing.T) {
 		},
 		Shared: []cache.SharedAccount{{Name: "ops", Members: []string{"shared"}}},
 	}, now)
-	if a.People != 4 || !a.Oldest.Equal(now.Add(-3*time.Hour)) || !a.Median.Equal(now.Add(-2*time.Hour)) || !slices.Equal(a.Useless, []string{"shared", "one"}) {
+	if a.People != 4 || !a.Oldest.Equal(now.Add(-3*time.Hour)) || !a.Median.Equal(now.Add(-2*time.Hour)) ||
+		!slices.Equal(a.Useless, []string{"shared", "one"}) {
 		t.Errorf("got %+v", a)
 	}
 }
 
 func TestOnlyWhatKeepsEverybodyOutStopsLogins(t *testing.T) {
-	all := []Finding{{Check: "cache", State: Broken}, {Check: "daemon", State: Broken}, {Check: "logins", State: Broken}, {Check: "refresh", State: Broken}, {Check: "cache", State: Warning}}
+	all := []Finding{{Check: "cache", State: Broken}, {Check: "daemon", State: Broken}, {Check: "logins", State: Broken},
+		{Check: "refresh", State: Broken}, {Check: "cache", State: Warning}}
 	for online, want := range map[string]int{"prefer": 1, "off": 1, "require": 3} {
 		if got := StopsLogins(all, cache.LoginPolicy{Online: online}); len(got) != want {
 			t.Errorf("keys.online = %q: %+v", online, got)
@@ -140,7 +163,8 @@ func TestOnlyWhatKeepsEverybodyOutStopsLogins(t *testing.T) {
 
 func TestSpansAreShort(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0s", 59 * time.Second: "59s", 61 * time.Second: "1m1s", 2*time.Hour + 5*time.Minute: "2h5m", 24 * time.Hour: "24h",
+		0: "0s", 59 * time.Second: "59s", 61 * time.Second: "1m1s", 2*time.Hour + 5*time.Minute: "2h5m",
+		24 * time.Hour: "24h",
 		50 * time.Hour: "2d2h", -time.Minute: "-1m", 59*time.Minute + 59*time.Second: "59m59s",
 	} {
 		if got := Span(d); got != want {

@@ -73,9 +73,11 @@ func (e *examination) keys() {
 	)
 	switch n := len(a.Useless); {
 	case n > 0:
-		e.add(Broken, "keys", fmt.Sprintf("the cached keys of %d of %d people who may log in open nothing (%s): %s", n, a.People, quoted(a.Useless), a.why), why, fix)
+		e.add(Broken, "keys", fmt.Sprintf("the cached keys of %d of %d people who may log in open nothing (%s): %s", n,
+			a.People, quoted(a.Useless), a.why), why, fix)
 	case p.MaxStale > 0 && e.Now.Sub(a.Median) > p.MaxStale/2:
-		e.add(Warning, "keys", fmt.Sprintf("%s; from %s on they open nothing", e.Checked(), p.Until(a.Oldest).Format(time.RFC3339)), why, fix)
+		e.add(Warning, "keys", fmt.Sprintf("%s; from %s on they open nothing", e.Checked(),
+			p.Until(a.Oldest).Format(time.RFC3339)), why, fix)
 	default:
 		e.good("keys", e.Checked())
 	}
@@ -87,7 +89,8 @@ func (f Facts) Checked() string {
 	if a.People == 0 {
 		return "nobody's keys are cached"
 	}
-	text := fmt.Sprintf("keys checked %s ago at most, half of them within %s", Span(f.Now.Sub(a.Oldest)), Span(f.Now.Sub(a.Median)))
+	text := fmt.Sprintf("keys checked %s ago at most, half of them within %s", Span(f.Now.Sub(a.Oldest)),
+		Span(f.Now.Sub(a.Median)))
 	switch p := f.Policy; {
 	case p.Online == "require":
 		text += `; keys.online is "require", so they open nothing`

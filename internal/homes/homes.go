@@ -64,7 +64,8 @@ func (m Maker) Make(ctx context.Context, wanted []Home) (made []Home, faults []e
 	r := &run{Maker: m, told: map[string]bool{}}
 	parents := map[string][]Home{}
 	for _, h := range wanted {
-		if path.Clean(h.Path) != h.Path || !path.IsAbs(h.Path) || h.Path == "/" || strings.HasPrefix(path.Base(h.Path), leftover) {
+		if path.Clean(h.Path) != h.Path || !path.IsAbs(h.Path) || h.Path == "/" || strings.HasPrefix(path.Base(h.Path),
+			leftover) {
 			r.fault(fmt.Errorf("make home %q of %q: not a path for a home", h.Path, h.User))
 			continue
 		}
@@ -155,12 +156,14 @@ func (r *run) under(ctx context.Context, parent string, wanted []Home) error {
 
 // hindersAll tells an error that the next home would meet as well.
 func hindersAll(err error) bool {
-	return slices.ContainsFunc([]unix.Errno{unix.EROFS, unix.EPERM, unix.EACCES, unix.ENOSPC, unix.EDQUOT}, func(e unix.Errno) bool { return errors.Is(err, e) })
+	return slices.ContainsFunc([]unix.Errno{unix.EROFS, unix.EPERM, unix.EACCES, unix.ENOSPC, unix.EDQUOT},
+		func(e unix.Errno) bool { return errors.Is(err, e) })
 }
 
 func explain(err error) error {
 	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-		return fmt.Errorf("%w; the daemon needs the folder writable and CAP_CHOWN: run \"iam-cachefill setup\"; on NFS the server must take root for root", err)
+		return fmt.Errorf("%w; the daemon needs the folder writable and CAP_CHOWN: run \"iam-cachefill setup\"; on NFS "+
+			"the server must take root for root", err)
 	}
 	return err
 }

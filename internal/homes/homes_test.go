@@ -55,7 +55,8 @@ func (d tree) folder(name string, mode fs.FileMode) {
 
 func (d tree) file(name, content string, mode fs.FileMode) {
 	d.t.Helper()
-	d.does(os.MkdirAll(filepath.Dir(d.at(name)), 0o755), os.WriteFile(d.at(name), []byte(content), 0o600), os.Chmod(d.at(name), mode))
+	d.does(os.MkdirAll(filepath.Dir(d.at(name)), 0o755), os.WriteFile(d.at(name), []byte(content), 0o600),
+		os.Chmod(d.at(name), mode))
 }
 
 func (d tree) make(homes ...Home) ([]Home, []error) {
@@ -94,7 +95,8 @@ func (d tree) census(name string) string {
 			content, _ = os.Readlink(path)
 		}
 		owner := info.Sys().(*syscall.Stat_t)
-		fmt.Fprintf(&all, "%s %v %d:%d %q\n", strings.TrimPrefix(path, d.at(name)), info.Mode(), owner.Uid, owner.Gid, content)
+		fmt.Fprintf(&all, "%s %v %d:%d %q\n", strings.TrimPrefix(path, d.at(name)), info.Mode(), owner.Uid, owner.Gid,
+			content)
 		return nil
 	}))
 	return all.String()
@@ -128,7 +130,8 @@ func TestAHomeIsTheSkeletonInItsOwnersHands(t *testing.T) {
 		t.Errorf("in /home: %v, %v", entries, err)
 	}
 	before := d.census("/home")
-	if made, faults := d.make(home("alice", alice), home("bob", bob)); len(made)+len(faults) != 0 || d.census("/home") != before {
+	if made, faults := d.make(home("alice", alice), home("bob", bob)); len(made)+len(faults) != 0 ||
+		d.census("/home") != before {
 		t.Errorf("a second run made %v, faults %v:\n%s", made, faults, d.census("/home"))
 	}
 }
@@ -139,9 +142,12 @@ func TestHomesOfOtherShapes(t *testing.T) {
 		change func(*tree)
 		want   string
 	}{
-		{"without a skeleton it is empty", func(d *tree) { d.does(os.RemoveAll(d.at("/etc/skel"))) }, " drwx------ 2001000777:2001000777 \"\"\n"},
-		{"of an empty skeleton", func(d *tree) { d.does(os.RemoveAll(d.at("/etc/skel"))); d.folder("/etc/skel", 0o755) }, " drwx------ 2001000777:2001000777 \"\"\n"},
-		{"of the mode that is configured", func(d *tree) { d.Mode = 0o751 }, strings.Replace(whole, "drwx------", "drwxr-x--x", 1)},
+		{"without a skeleton it is empty", func(d *tree) { d.does(os.RemoveAll(d.at("/etc/skel"))) },
+			" drwx------ 2001000777:2001000777 \"\"\n"},
+		{"of an empty skeleton", func(d *tree) { d.does(os.RemoveAll(d.at("/etc/skel"))); d.folder("/etc/skel", 0o755) },
+			" drwx------ 2001000777:2001000777 \"\"\n"},
+		{"of the mode that is configured", func(d *tree) { d.Mode = 0o751 }, strings.Replace(whole, "drwx------",
+			"drwxr-x--x", 1)},
 		{"on a file system without an exclusive rename", func(d *tree) { d.plain = true }, whole},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -208,12 +214,23 @@ func TestAPlaceThatOthersCouldChangeGetsNoHome(t *testing.T) {
 		path   string
 		says   string
 	}{
-		{"a parent of somebody else's", func(d tree) { d.does(os.Chown(d.at("/home"), alice, 0)) }, "/home/alice", `folder "/home": uid 2001000777, mode 0755: it must be root's`},
-		{"a parent that its group may write to", func(d tree) { d.folder("/home", 0o775) }, "/home/alice", "mode 0775: it must be root's and writable by nobody else"},
-		{"a parent that all may write to", func(d tree) { d.folder("/home", 0o777|fs.ModeSticky) }, "/home/alice", "mode 1777"},
-		{"a folder above it that all may write to", func(d tree) { d.folder("/srv/all", 0o777); d.folder("/srv/all/homes", 0o755) }, "/srv/all/homes/alice", `folder "/srv/all"`},
-		{"a parent that is a symbolic link", func(d tree) { d.does(os.Remove(d.at("/home")), os.Symlink("elsewhere", d.at("/home"))) }, "/home/alice", `"/home" is no folder; name the one behind a symbolic link`},
-		{"a symbolic link above it", func(d tree) { d.folder("/elsewhere/homes", 0o755); d.does(os.Symlink("elsewhere", d.at("/srv"))) }, "/srv/homes/alice", `"/srv" is no folder`},
+		{"a parent of somebody else's", func(d tree) { d.does(os.Chown(d.at("/home"), alice, 0)) }, "/home/alice",
+			`folder "/home": uid 2001000777, mode 0755: it must be root's`},
+		{"a parent that its group may write to", func(d tree) { d.folder("/home", 0o775) }, "/home/alice",
+			"mode 0775: it must be root's and writable by nobody else"},
+		{"a parent that all may write to", func(d tree) { d.folder("/home", 0o777|fs.ModeSticky) }, "/home/alice",
+			"mode 1777"},
+		{"a folder above it that all may write to", func(d tree) {
+			d.folder("/srv/all", 0o777)
+			d.folder("/srv/all/homes",
+				0o755)
+		}, "/srv/all/homes/alice", `folder "/srv/all"`},
+		{"a parent that is a symbolic link",
+			func(d tree) { d.does(os.Remove(d.at("/home")), os.Symlink("elsewhere", d.at("/home"))) }, "/home/alice",
+			`"/home" is no folder; name the one behind a symbolic link`},
+		{"a symbolic link above it",
+			func(d tree) { d.folder("/elsewhere/homes", 0o755); d.does(os.Symlink("elsewhere", d.at("/srv"))) },
+			"/srv/homes/alice", `"/srv" is no folder`},
 		{"a parent that is a file", func(d tree) { d.file("/srv", "", 0o644) }, "/srv/alice", `"/srv" is no folder`},
 		{"a parent that is not there", func(tree) {}, "/srv/homes/alice", `open folder /srv: no such file`},
 		{"a path out of it", func(tree) {}, "/home/../elsewhere/alice", "not a path for a home"},

@@ -22,7 +22,8 @@ func TestMain(m *testing.M) {
 	if root == "" {
 		os.Exit(m.Run())
 	}
-	maker := Maker{Root: root, Skel: "/etc/skel", Mode: 0o700, Host: "here", plain: os.Getenv("KILLED_MAKER_PLAIN") == "true"}
+	maker := Maker{Root: root, Skel: "/etc/skel", Mode: 0o700, Host: "here",
+		plain: os.Getenv("KILLED_MAKER_PLAIN") == "true"}
 	if mode, err := strconv.ParseUint(os.Getenv("KILLED_MAKER_MODE"), 8, 12); err == nil {
 		maker.Mode = os.FileMode(mode)
 	}
@@ -73,7 +74,8 @@ func TestAMakerKilledAnywhereLeavesNothingThatTheNextDoesNotClear(t *testing.T) 
 		{"without an exclusive rename", true, 0o700, 11},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			want := strings.Replace(whole, "drwx------", map[os.FileMode]string{0o700: "drwx------", 0o755: "drwxr-xr-x"}[c.mode], 1)
+			want := strings.Replace(whole, "drwx------", map[os.FileMode]string{0o700: "drwx------",
+				0o755: "drwxr-xr-x"}[c.mode], 1)
 			step := 1
 			for ; ; step++ {
 				d := newTree(t)
@@ -115,7 +117,8 @@ func TestWhatIsNotOursStays(t *testing.T) {
 		{"another host's", func(d tree) { d.folder(fmt.Sprintf("/home/.nss-iam-home.there.%d", alice), 0o700) }, ""},
 		{"one without a number", func(d tree) { d.folder("/home/.nss-iam-home.here.x", 0o700) }, ""},
 		{"a file", func(d tree) { d.file("/home/.nss-iam-home.here.7", "", 0o600) }, "remove it by hand"},
-		{"a symbolic link", func(d tree) { d.does(os.Symlink("/elsewhere", d.at("/home/.nss-iam-home.here.7"))) }, "remove it by hand"},
+		{"a symbolic link", func(d tree) { d.does(os.Symlink("/elsewhere", d.at("/home/.nss-iam-home.here.7"))) },
+			"remove it by hand"},
 		{"somebody else's", func(d tree) {
 			d.folder("/home/.nss-iam-home.here.7", 0o700)
 			d.does(os.Chown(d.at("/home/.nss-iam-home.here.7"), bob, bob))
@@ -135,7 +138,8 @@ func TestWhatIsNotOursStays(t *testing.T) {
 			c.make(d)
 			before := d.census("/home")
 			_, faults := d.make(home("alice", alice))
-			if c.says == "" && len(faults) != 0 || c.says != "" && (len(faults) != 1 || !strings.Contains(faults[0].Error(), c.says)) {
+			if c.says == "" && len(faults) != 0 || c.says != "" &&
+				(len(faults) != 1 || !strings.Contains(faults[0].Error(), c.says)) {
 				t.Errorf("faults %v, want one that says %q", faults, c.says)
 			}
 			after := d.census("/home")
@@ -151,7 +155,8 @@ func TestWhatIsNotOursStays(t *testing.T) {
 func TestWithoutPermissionThereIsOneLineAndNothingIsLeft(t *testing.T) {
 	unmet.Root(t, "capabilities are taken away")
 	for _, c := range []struct{ without, says string }{
-		{"-chown,-dac_override,-fowner,-dac_read_search", "operation not permitted; the daemon needs the folder writable and CAP_CHOWN: run \"iam-cachefill setup\""},
+		{"-chown,-dac_override,-fowner,-dac_read_search", "operation not permitted; the daemon needs the folder writable " +
+			"and CAP_CHOWN: run \"iam-cachefill setup\""},
 		{"-dac_override,-fowner,-dac_read_search", "made 1\n"},
 	} {
 		d := newTree(t)

@@ -18,7 +18,8 @@ func (f folder) settle(name, number string, wanted map[uint32]Home) error {
 		return nil
 	}
 	var parent, stat unix.Stat_t
-	if err := errors.Join(unix.Fstat(f.fd, &parent), unix.Fstatat(f.fd, name, &stat, unix.AT_SYMLINK_NOFOLLOW)); err != nil {
+	if err := errors.Join(unix.Fstat(f.fd, &parent),
+		unix.Fstatat(f.fd, name, &stat, unix.AT_SYMLINK_NOFOLLOW)); err != nil {
 		return err
 	}
 	mine := stat.Uid == 0 || stat.Uid == uint32(uid)

@@ -13,15 +13,18 @@ func TestALookerSaysWhatOwnerSays(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	for _, err := range []error{
-		os.Mkdir(at("alice"), 0o700), os.WriteFile(at("file"), nil, 0o600), os.Mkdir(at("disk"), 0o755), os.Mkdir(at("disk/bob"), 0o700),
+		os.Mkdir(at("alice"), 0o700), os.WriteFile(at("file"), nil, 0o600), os.Mkdir(at("disk"), 0o755),
+		os.Mkdir(at("disk/bob"), 0o700),
 		os.Symlink("disk/bob", at("bob")), os.Symlink(at("disk"), at("far")), os.Symlink("round", at("round")),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	paths := []string{"relative", "/", "", at("alice") + "/", at("x/../alice"), at("alice/.."), at("alice/."), at("file/x")}
-	for _, name := range []string{"alice", "file", "bob", "far/bob", "round", "missing", "missing/alice", "disk/bob", "round/x"} {
+	paths := []string{"relative", "/", "", at("alice") + "/", at("x/../alice"), at("alice/.."), at("alice/."),
+		at("file/x")}
+	for _, name := range []string{"alice", "file", "bob", "far/bob", "round", "missing", "missing/alice", "disk/bob",
+		"round/x"} {
 		paths = append(paths, at(name))
 	}
 	want := map[string]uint32{}

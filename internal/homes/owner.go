@@ -77,7 +77,8 @@ func Owner(name string) (uid uint32, ok bool) {
 
 // Foreign returns the uid that owns a home that is to be somebody else's.
 //
-// A folder of root's is nobody's yet: homes are made by root and given away, and nobody but root can have put anything into it.
+// A folder of root's is nobody's yet: homes are made by root and given away, and nobody but root can have put anything
+// into it.
 func Foreign(home string, uid uint32) (owner uint32, foreign bool) {
 	owner, ok := Owner(home)
 	return owner, ok && owner != uid && owner != 0

@@ -81,7 +81,8 @@ func (c *copying) folder(from, to int, name string, depth int) error {
 	slices.Sort(names)
 	for _, inner := range names {
 		if c.entries--; c.entries < 0 || depth == 0 {
-			return fmt.Errorf("skeleton %q holds more than %d entries, or lies deeper than %d folders", c.Skel, maxEntries, maxDepth)
+			return fmt.Errorf("skeleton %q holds more than %d entries, or lies deeper than %d folders", c.Skel, maxEntries,
+				maxDepth)
 		}
 		refused, err := c.entry(from, to, inner, path.Join(name, inner), depth)
 		if err != nil {

@@ -17,7 +17,8 @@ func TestWhatDoesNotBelongInASkeletonIsLeftOut(t *testing.T) {
 		add  func(tree)
 		says string
 	}{
-		{"a device", func(d tree) { d.does(unix.Mknod(d.at("/etc/skel/odd"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 5)))) }, "no file, folder or symbolic link"},
+		{"a device", func(d tree) { d.does(unix.Mknod(d.at("/etc/skel/odd"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 5)))) },
+			"no file, folder or symbolic link"},
 		{"a pipe", func(d tree) { d.does(unix.Mkfifo(d.at("/etc/skel/odd"), 0o644)) }, "no file, folder or symbolic link"},
 		{"a socket", func(d tree) {
 			l, err := net.ListenUnix("unix", &net.UnixAddr{Name: d.at("/etc/skel/odd"), Net: "unix"})
@@ -29,7 +30,8 @@ func TestWhatDoesNotBelongInASkeletonIsLeftOut(t *testing.T) {
 			d.does(os.Chown(d.at("/etc/skel/odd"), bob, bob))
 		}, "uid 2001000778, mode 0644: it must be root's"},
 		{"a file that all may write to", func(d tree) { d.file("/etc/skel/odd", "x", 0o666) }, "writable by nobody else"},
-		{"a folder that its group may write to", func(d tree) { d.file("/etc/skel/odd/x", "x", 0o644); d.folder("/etc/skel/odd", 0o775) }, "writable by nobody else"},
+		{"a folder that its group may write to",
+			func(d tree) { d.file("/etc/skel/odd/x", "x", 0o644); d.folder("/etc/skel/odd", 0o775) }, "writable by nobody else"},
 		{"somebody else's link", func(d tree) {
 			d.does(os.Symlink("x", d.at("/etc/skel/odd")), os.Lchown(d.at("/etc/skel/odd"), bob, bob))
 		}, "a symbolic link of uid 2001000778"},
@@ -38,7 +40,8 @@ func TestWhatDoesNotBelongInASkeletonIsLeftOut(t *testing.T) {
 			d := newTree(t)
 			c.add(d)
 			made, faults := d.make(home("alice", alice), home("bob", bob))
-			if len(made) != 2 || len(faults) != 1 || !strings.Contains(faults[0].Error(), `without "/etc/skel/odd": `) || !strings.Contains(faults[0].Error(), c.says) {
+			if len(made) != 2 || len(faults) != 1 || !strings.Contains(faults[0].Error(), `without "/etc/skel/odd": `) ||
+				!strings.Contains(faults[0].Error(), c.says) {
 				t.Errorf("made %v, faults %v, want one that says %q", made, faults, c.says)
 			}
 			d.wholeHome("/home/alice")

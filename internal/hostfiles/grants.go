@@ -166,7 +166,8 @@ func (s *scan) sudoers(path string) {
 		for _, sign := range []string{"@", "#"} {
 			for _, word := range []string{"includedir", "include"} {
 				rest, found := strings.CutPrefix(trimmed, sign+word)
-				if target := strings.Trim(strings.TrimSpace(rest), `"`); found && rest != strings.TrimLeft(rest, " \t") && target != "" {
+				if target := strings.Trim(strings.TrimSpace(rest), `"`); found && rest != strings.TrimLeft(rest, " \t") &&
+					target != "" {
 					s.include(path, target, word == "includedir")
 					return
 				}

@@ -28,8 +28,10 @@ func tree(t *testing.T, files map[string]string) string {
 
 func TestWhatLocalFilesGrantANameIsFound(t *testing.T) {
 	root := tree(t, map[string]string{
-		"etc/group":                        "root:x:0:\ndocker:x:999:bob, alice\n#old:x:1:alice\nalice:x:1000:\nmalice:x:7:malice\n",
-		"etc/sudoers":                      "root ALL=(ALL:ALL) ALL\n# alice was here\nUser_Alias OPS = bob,alice\n@includedir /etc/sudoers.d\n#include /etc/more-sudoers\n",
+		"etc/group": "root:x:0:\ndocker:x:999:bob, alice\n#old:x:1:alice\nalice:x:1000:\n" +
+			"malice:x:7:malice\n",
+		"etc/sudoers": "root ALL=(ALL:ALL) ALL\n# alice was here\nUser_Alias OPS = bob,alice\n" +
+			"@includedir /etc/sudoers.d\n#include /etc/more-sudoers\n",
 		"etc/sudoers.d/web":                "%web ALL=(www) ALL\n\"alice\" ALL=NOPASSWD: ALL\nalice-x ALL=ALL\n",
 		"etc/sudoers.d/off.bak":            "alice ALL=ALL\n",
 		"etc/sudoers.d/old~":               "alice ALL=ALL\n",

@@ -102,7 +102,8 @@ func eachLine(path string, r io.Reader, parse func([]string) error) (problems []
 		}
 		// glibc takes leading blanks, comments and the compat lines of NIS
 		// for nothing that names an account.
-		if text := strings.TrimLeft(strings.TrimRight(line, "\r\n"), " \t"); text != "" && text[0] != '#' && text[0] != '+' && text[0] != '-' {
+		if text := strings.TrimLeft(strings.TrimRight(line, "\r\n"), " \t"); text != "" && text[0] != '#' &&
+			text[0] != '+' && text[0] != '-' {
 			if problem := parse(strings.Split(text, ":")); problem != nil {
 				problems = append(problems, fmt.Errorf("%s:%d: %w, leaving the line out", path, n, problem))
 			}
@@ -174,7 +175,8 @@ func subIDs(host *accounts.Host, file string, f []string) error {
 	if count-1 < last-uint64(first) {
 		last = uint64(first) + count - 1
 	}
-	host.SubIDs = append(host.SubIDs, accounts.HostRange{Range: accounts.Range{Low: first, High: uint32(last)}, Owner: f[0], File: file})
+	host.SubIDs = append(host.SubIDs, accounts.HostRange{Range: accounts.Range{Low: first, High: uint32(last)},
+		Owner: f[0], File: file})
 	return nil
 }
 

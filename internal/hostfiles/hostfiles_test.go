@@ -13,7 +13,8 @@ import (
 func host(t *testing.T, passwd, group, subuid, subgid string) Paths {
 	t.Helper()
 	dir := t.TempDir()
-	p := Paths{filepath.Join(dir, "passwd"), filepath.Join(dir, "group"), filepath.Join(dir, "subuid"), filepath.Join(dir, "subgid"), filepath.Join(dir, "login.defs")}
+	p := Paths{filepath.Join(dir, "passwd"), filepath.Join(dir, "group"), filepath.Join(dir, "subuid"),
+		filepath.Join(dir, "subgid"), filepath.Join(dir, "login.defs")}
 	for path, text := range map[string]string{p.Passwd: passwd, p.Group: group, p.SubUID: subuid, p.SubGID: subgid} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -53,7 +54,8 @@ func TestALineThatCannotBeUnderstoodIsLeftOutAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := accounts.Host{Users: []accounts.HostUser{{Name: "carol", UID: 1000, GID: 1000}}, Groups: []accounts.HostGroup{{Name: "k", GID: 7}}}
+	want := accounts.Host{Users: []accounts.HostUser{{Name: "carol", UID: 1000, GID: 1000}},
+		Groups: []accounts.HostGroup{{Name: "k", GID: 7}}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\ngot  %+v\nwant %+v", got, want)
 	}

@@ -39,7 +39,8 @@ func (h *Host) Setup(ctx context.Context, o Options) (*Result, error) {
 	j := new(journal)
 	if r.Changed, err = h.apply(ctx, p, j); err != nil {
 		if back := h.putBack(ctx, pendingPath, j); back != nil {
-			return r, errors.Join(err, fmt.Errorf("and putting the host back failed: %w; run \"iam-cachefill setup --undo\"", back))
+			return r, errors.Join(err, fmt.Errorf("and putting the host back failed: %w; run \"iam-cachefill setup --undo\"",
+				back))
 		}
 		r.Changed = nil
 		return r, fmt.Errorf("%w; the host is as it was", err)

@@ -60,11 +60,14 @@ func TestSudoLooksAtTheGroupDatabaseUnlessTheHostChose(t *testing.T) {
 		noted               bool
 	}{
 		{name: "Debian's file", before: "# Set group_source static\n", after: "# Set group_source static\n" + block},
-		{name: "a file without a last newline", before: "Set probe_interfaces false", after: "Set probe_interfaces false\n" + block},
+		{name: "a file without a last newline", before: "Set probe_interfaces false", after: "Set probe_interfaces false\n" +
+			block},
 		{name: "no file", absent: true, after: block},
 		{name: "the host chose the same", before: "set  group_source\tdynamic\n", after: "set  group_source\tdynamic\n"},
-		{name: "the host chose otherwise", before: "Set group_source static\n", after: "Set group_source static\n", noted: true},
-		{name: "the last of two choices counts", before: "Set group_source dynamic\nSet group_source adaptive\n", after: "Set group_source dynamic\nSet group_source adaptive\n", noted: true},
+		{name: "the host chose otherwise", before: "Set group_source static\n", after: "Set group_source static\n",
+			noted: true},
+		{name: "the last of two choices counts", before: "Set group_source dynamic\nSet group_source adaptive\n",
+			after: "Set group_source dynamic\nSet group_source adaptive\n", noted: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newTree(t)
@@ -105,7 +108,8 @@ func TestWhereSudoTakesGroupsFrom(t *testing.T) {
 		ok                       bool
 	}{
 		{name: "by its own choice", sudo: "Sudo version 1.9.13p3\n", conf: "# Set group_source dynamic\n", ok: true},
-		{name: "the group database", sudo: "Sudo version 1.9.13p3\n", conf: "Set group_source dynamic\n", source: "dynamic", ok: true},
+		{name: "the group database", sudo: "Sudo version 1.9.13p3\n", conf: "Set group_source dynamic\n", source: "dynamic",
+			ok: true},
 		{name: "the process", sudo: "Sudo version 1.9.13p3\n", conf: "Set group_source static\n", source: "static", ok: true},
 		{name: "sudo-rs has no choice", sudo: "sudo-rs 0.2.5\n", conf: "Set group_source static\n"},
 	} {
@@ -121,7 +125,8 @@ func TestWhereSudoTakesGroupsFrom(t *testing.T) {
 }
 
 func TestLookAtPAM(t *testing.T) {
-	const asks = "account [success=1 default=ignore] pam_localuser.so\naccount [success=ok default=bad] pam_exec.so quiet seteuid " + AccountHelper + "\n"
+	const asks = "account [success=1 default=ignore] pam_localuser.so\naccount [success=ok default=bad] pam_exec.so " +
+		"quiet seteuid " + AccountHelper + "\n"
 	for _, c := range []struct {
 		name  string
 		files map[string]string // below /etc/pam.d, but for those with a slash
@@ -142,16 +147,21 @@ func TestLookAtPAM(t *testing.T) {
 			"systemd-user": "account required pam_permit.so\n", "/usr/lib/pam.d/systemd-user": asks,
 		}, Stack{Unasked: []string{"systemd-user"}}},
 		{"no jump, or another line between", map[string]string{
-			"sshd": strings.SplitAfter(asks, "\n")[1], "su": strings.Replace(asks, "pam_localuser.so\n", "pam_localuser.so\naccount required pam_x.so\n", 1),
-			"sudo": strings.Replace(asks, "success=1", "success=2", 1), "login": strings.Replace(asks, "[success=1 default=ignore]", "sufficient", 1),
+			"sshd": strings.SplitAfter(asks, "\n")[1], "su": strings.Replace(asks, "pam_localuser.so\n",
+				"pam_localuser.so\naccount required pam_x.so\n", 1),
+			"sudo":  strings.Replace(asks, "success=1", "success=2", 1),
+			"login": strings.Replace(asks, "[success=1 default=ignore]", "sufficient", 1),
 		}, Stack{Misjumps: []string{"sshd", "su", "sudo"}}},
 		{"a line that ends the phase before", map[string]string{
-			"sshd": "account sufficient pam_unix.so\n" + asks, "su": "account [success=done default=bad] /lib/security/pam_permit.so\n" + asks,
+			"sshd": "account sufficient pam_unix.so\n" + asks, "su": "account [success=done default=bad] " +
+				"/lib/security/pam_permit.so\n" + asks,
 			"login": asks + "account sufficient pam_permit.so\n", "cron": "account sufficient pam_localuser.so\n" + asks,
 		}, Stack{Ends: []string{"sshd (sufficient pam_unix.so)", "su ([success=done default=bad] pam_permit.so)"}}},
-		{"broken_shadow", map[string]string{"sshd": "account required pam_unix.so \\\n\tbroken_shadow\n" + asks, "su": "auth required pam_unix.so broken_shadow\n" + asks},
+		{"broken_shadow", map[string]string{"sshd": "account required pam_unix.so \\\n\tbroken_shadow\n" + asks,
+			"su": "auth required pam_unix.so broken_shadow\n" + asks},
 			Stack{Broken: []string{"sshd"}}},
-		{"files that include each other without end", map[string]string{"sshd": "@include sshd\n"}, Stack{Unasked: []string{"sshd"}}},
+		{"files that include each other without end", map[string]string{"sshd": "@include sshd\n"},
+			Stack{Unasked: []string{"sshd"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := tree{&Host{Root: t.TempDir()}, t}
@@ -170,12 +180,14 @@ func TestLookAtPAM(t *testing.T) {
 
 // redHat is what a host of that family has of PAM.
 var redHat = map[string]string{
-	"/etc/pam.d/system-auth":   "auth required pam_unix.so\naccount required pam_unix.so\naccount sufficient pam_localuser.so\naccount required pam_permit.so\n\npassword required pam_deny.so\n",
+	"/etc/pam.d/system-auth": "auth required pam_unix.so\naccount required pam_unix.so\naccount sufficient " +
+		"pam_localuser.so\naccount required pam_permit.so\n\npassword required pam_deny.so\n",
 	"/etc/pam.d/password-auth": "account required pam_unix.so",
-	"/etc/pam.d/sshd":          "auth substack password-auth\naccount    required     pam_nologin.so\naccount    include      password-auth\npassword   include      password-auth\n",
-	"/etc/pam.d/crond":         "account    required   pam_access.so\naccount    include    system-auth\n",
-	"/etc/pam.d/runuser":       "auth sufficient pam_rootok.so\nsession include system-auth\n",
-	"/etc/pam.d/commented":     "#account include system-auth\naccount required pam_permit.so\n",
+	"/etc/pam.d/sshd": "auth substack password-auth\naccount    required     pam_nologin.so\naccount    " +
+		"include      password-auth\npassword   include      password-auth\n",
+	"/etc/pam.d/crond":     "account    required   pam_access.so\naccount    include    system-auth\n",
+	"/etc/pam.d/runuser":   "auth sufficient pam_rootok.so\nsession include system-auth\n",
+	"/etc/pam.d/commented": "#account include system-auth\naccount required pam_permit.so\n",
 }
 
 // ofRedHat is a host of that family; with authselect its shared files are
@@ -207,10 +219,12 @@ func ofRedHat(t *testing.T, authselect bool) tree {
 func TestPAMAsksTheAccountHelperWhereNoProgramWritesItsFiles(t *testing.T) {
 	block := blockBegin + accountLines + blockEnd
 	asked := map[string]string{
-		"/etc/pam.d/system-auth":   strings.Replace(redHat["/etc/pam.d/system-auth"], "pam_permit.so\n", "pam_permit.so\n"+block, 1),
+		"/etc/pam.d/system-auth": strings.Replace(redHat["/etc/pam.d/system-auth"], "pam_permit.so\n",
+			"pam_permit.so\n"+block, 1),
 		"/etc/pam.d/password-auth": redHat["/etc/pam.d/password-auth"] + "\n" + block,
-		"/etc/pam.d/sshd":          strings.Replace(redHat["/etc/pam.d/sshd"], "password   include", block+"password   include", 1),
-		"/etc/pam.d/crond":         redHat["/etc/pam.d/crond"] + block,
+		"/etc/pam.d/sshd": strings.Replace(redHat["/etc/pam.d/sshd"], "password   include",
+			block+"password   include", 1),
+		"/etc/pam.d/crond": redHat["/etc/pam.d/crond"] + block,
 	}
 	for _, c := range []struct {
 		name       string
@@ -218,7 +232,8 @@ func TestPAMAsksTheAccountHelperWhereNoProgramWritesItsFiles(t *testing.T) {
 		edited     []string
 	}{
 		{"the files that services share", false, []string{"/etc/pam.d/system-auth", "/etc/pam.d/password-auth"}},
-		{"each service's file where authselect generates the shared ones", true, []string{"/etc/pam.d/sshd", "/etc/pam.d/crond"}},
+		{"each service's file where authselect generates the shared ones", true,
+			[]string{"/etc/pam.d/sshd", "/etc/pam.d/crond"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := ofRedHat(t, c.authselect)
@@ -266,7 +281,8 @@ func TestPAMAsksTheAccountHelperWhereNoProgramWritesItsFiles(t *testing.T) {
 		d.mustSetup(Options{})
 		d.write("/etc/pam.d/system-auth", d.text("/etc/pam.d/system-auth")+"session optional pam_foo.so\n")
 		d.mustUndo()
-		if got, want := d.text("/etc/pam.d/system-auth"), redHat["/etc/pam.d/system-auth"]+"session optional pam_foo.so\n"; got != want {
+		if got, want := d.text("/etc/pam.d/system-auth"), redHat["/etc/pam.d/system-auth"]+
+			"session optional pam_foo.so\n"; got != want {
 			t.Errorf("system-auth: %q, want %q", got, want)
 		}
 	})
@@ -274,7 +290,8 @@ func TestPAMAsksTheAccountHelperWhereNoProgramWritesItsFiles(t *testing.T) {
 		d := newTree(t)
 		_ = os.Remove(d.at("/usr/sbin/pam-auth-update"))
 		_ = os.Remove(d.at("/etc/pam.d/common-account"))
-		if r := d.mustSetup(Options{}); !strings.Contains(strings.Join(r.Notes, "\n"), "pam_exec.so quiet seteuid "+AccountHelper) {
+		if r := d.mustSetup(Options{}); !strings.Contains(strings.Join(r.Notes, "\n"), "pam_exec.so quiet seteuid "+
+			AccountHelper) {
 			t.Errorf("notes: %q", r.Notes)
 		}
 	})
@@ -289,7 +306,8 @@ func TestPAMsFilesThatWereEditedByHandAreNoted(t *testing.T) {
 		return d.run(ctx, argv...)
 	}
 	r := d.mustSetup(all)
-	if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "add to the end of /etc/pam.d/common-account:\naccount     [success=1 default=ignore]    pam_localuser.so") {
+	if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes,
+		"add to the end of /etc/pam.d/common-account:\naccount     [success=1 default=ignore]    pam_localuser.so") {
 		t.Errorf("notes: %q", notes)
 	}
 }

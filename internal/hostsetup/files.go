@@ -43,7 +43,8 @@ func (h *Host) read(name string) (*file, error) {
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
 		target, _ := os.Readlink(h.at(name))
-		return nil, refuse("edit the file behind it by hand, or put a regular file in its place", "%q is a symbolic link to %q", name, target)
+		return nil, refuse("edit the file behind it by hand, or put a regular file in its place",
+			"%q is a symbolic link to %q", name, target)
 	case !info.Mode().IsRegular() || info.Size() > maxFile:
 		return nil, refuse("put it right by hand", "%q is no regular file of a reasonable size", name)
 	}
@@ -52,7 +53,8 @@ func (h *Host) read(name string) (*file, error) {
 		return nil, err
 	}
 	stat := info.Sys().(*syscall.Stat_t)
-	return &file{string(content), info.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky), int(stat.Uid), int(stat.Gid), info.ModTime()}, nil
+	return &file{string(content), info.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky),
+		int(stat.Uid), int(stat.Gid), info.ModTime()}, nil
 }
 
 func temporary(name string) string {
@@ -172,7 +174,8 @@ func (h *Host) writable(dir string) error {
 		case errors.Is(err, unix.ENOENT):
 			continue
 		case errors.Is(err, unix.EROFS):
-			return refuse("make it writable, or run setup with --offline where this host's image is built", "%q is on a read-only file system", dir)
+			return refuse("make it writable, or run setup with --offline where this host's image is built",
+				"%q is on a read-only file system", dir)
 		case err != nil:
 			return refuse("run setup as root", "%q cannot be written to: %v", dir, err)
 		}

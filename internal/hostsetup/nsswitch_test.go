@@ -9,18 +9,28 @@ func TestOurServiceComesAfterAllOthersAndNothingElseChanges(t *testing.T) {
 	for _, c := range []struct{ name, before, after string }{
 		{"Debian's file", "# comment\n\npasswd:         files systemd\ngroup:          files systemd\nshadow:         files\n",
 			"# comment\n\npasswd:         files systemd iam\ngroup:          files systemd iam\nshadow:         files\n"},
-		{"tabs, trailing space and a comment stay", "passwd:\tfiles  # local first\ngroup: files \t\n", "passwd:\tfiles iam  # local first\ngroup: files iam \t\n"},
+		{"tabs, trailing space and a comment stay", "passwd:\tfiles  # local first\ngroup: files \t\n",
+			"passwd:\tfiles iam  # local first\ngroup: files iam \t\n"},
 		{"no newline at the end", "group: files\npasswd: files", "group: files iam\npasswd: files iam"},
-		{"merging of groups stays", "passwd: compat\ngroup: files [SUCCESS=merge] systemd\n", "passwd: compat iam\ngroup: files [SUCCESS=merge] systemd iam\n"},
-		{"initgroups is asked too, where it is told apart", "passwd: files\ngroup: files\ninitgroups: files\n", "passwd: files iam\ngroup: files iam\ninitgroups: files [SUCCESS=continue] iam\n"},
-		{"initgroups is asked after others that have an action", "passwd: files\ngroup: files\ninitgroups: files [SUCCESS=continue] sss # x\n", "passwd: files iam\ngroup: files iam\ninitgroups: files [SUCCESS=continue] sss [SUCCESS=continue] iam # x\n"},
-		{"initgroups goes on by an action of the host's", "passwd: files\ngroup: files\ninitgroups: files [SUCCESS=merge]\n", "passwd: files iam\ngroup: files iam\ninitgroups: files [SUCCESS=merge] iam\n"},
-		{"before a service that ends the lookup", "passwd: files sss [NOTFOUND=return] nis\ngroup: files\n", "passwd: files iam sss [NOTFOUND=return] nis\ngroup: files iam\n"},
-		{"before a service that ends the lookup by a negation", "passwd: files sss [!UNAVAIL=return]\ngroup: files\n", "passwd: files iam sss [!UNAVAIL=return]\ngroup: files iam\n"},
+		{"merging of groups stays", "passwd: compat\ngroup: files [SUCCESS=merge] systemd\n",
+			"passwd: compat iam\ngroup: files [SUCCESS=merge] systemd iam\n"},
+		{"initgroups is asked too, where it is told apart", "passwd: files\ngroup: files\ninitgroups: files\n",
+			"passwd: files iam\ngroup: files iam\ninitgroups: files [SUCCESS=continue] iam\n"},
+		{"initgroups is asked after others that have an action", "passwd: files\ngroup: files\ninitgroups: files " +
+			"[SUCCESS=continue] sss # x\n", "passwd: files iam\ngroup: files iam\ninitgroups: files [SUCCESS=continue] sss " +
+			"[SUCCESS=continue] iam # x\n"},
+		{"initgroups goes on by an action of the host's", "passwd: files\ngroup: files\ninitgroups: files [SUCCESS=merge]\n",
+			"passwd: files iam\ngroup: files iam\ninitgroups: files [SUCCESS=merge] iam\n"},
+		{"before a service that ends the lookup", "passwd: files sss [NOTFOUND=return] nis\ngroup: files\n",
+			"passwd: files iam sss [NOTFOUND=return] nis\ngroup: files iam\n"},
+		{"before a service that ends the lookup by a negation", "passwd: files sss [!UNAVAIL=return]\ngroup: files\n",
+			"passwd: files iam sss [!UNAVAIL=return]\ngroup: files iam\n"},
 		{"Windows line ends", "passwd: files\r\ngroup: files\r\n", "passwd: files iam\r\ngroup: files iam\r\n"},
-		{"lines that were defaults", "hosts: files dns", "hosts: files dns\npasswd:         files iam\ngroup:          files iam\n"},
+		{"lines that were defaults", "hosts: files dns", "hosts: files dns\npasswd:         files iam\ngroup:          " +
+			"files iam\n"},
 		{"no file at all", "", "passwd:         files iam\ngroup:          files iam\n"},
-		{"a name in which ours is a part", "passwd: files iamx\ngroup: files xiam\n", "passwd: files iamx iam\ngroup: files xiam iam\n"},
+		{"a name in which ours is a part", "passwd: files iamx\ngroup: files xiam\n",
+			"passwd: files iamx iam\ngroup: files xiam iam\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := AddService(c.before)
@@ -46,9 +56,11 @@ func TestAnInitgroupsLineThatEndsBeforeOursIsSeenAndRepaired(t *testing.T) {
 	const head = "passwd: files iam\ngroup: files iam\n"
 	for _, c := range []struct{ name, line, repaired string }{
 		{"as earlier versions wrote it", "initgroups: files iam\n", "initgroups: files [SUCCESS=continue] iam\n"},
-		{"with an action for another result", "initgroups: files [NOTFOUND=continue] iam", "initgroups: files [NOTFOUND=continue] [SUCCESS=continue] iam"},
+		{"with an action for another result", "initgroups: files [NOTFOUND=continue] iam",
+			"initgroups: files [NOTFOUND=continue] [SUCCESS=continue] iam"},
 		{"with the action", "initgroups: files [SUCCESS=continue] iam\n", ""},
-		{"with the action among others, in other letters", "initgroups: files [notfound=continue success=CONTINUE] iam\n", ""},
+		{"with the action among others, in other letters", "initgroups: files [notfound=continue success=CONTINUE] iam\n",
+			""},
 		{"with ours first", "initgroups: iam files\n", ""},
 		{"no such line", "", ""},
 	} {
@@ -105,7 +117,8 @@ func FuzzServiceIsAddedAndTakenOutAgain(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Join(strings.Fields(removed), " ") != strings.Join(strings.Fields(content), " ") && strings.Contains(content, "passwd") && strings.Contains(content, "group") {
+		if strings.Join(strings.Fields(removed), " ") != strings.Join(strings.Fields(content), " ") &&
+			strings.Contains(content, "passwd") && strings.Contains(content, "group") {
 			if _, seen, _ := nsswitchLines(content); len(seen) > 0 {
 				_, p := seen["passwd"]
 				_, g := seen["group"]

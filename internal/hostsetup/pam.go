@@ -92,7 +92,8 @@ func (h *Host) planPAM(_ context.Context, p *Plan, o Options, _ *journal) error 
 			Undo:    []string{"authselect", "disable-feature", "with-mkhomedir"},
 		})
 	default:
-		p.note("homes are not made at login; add to /etc/pam.d/sshd: session optional pam_mkhomedir.so umask=0077; or set accounts.homes = \"create\"")
+		p.note("homes are not made at login; add to /etc/pam.d/sshd: session optional pam_mkhomedir.so umask=0077; or set " +
+			"accounts.homes = \"create\"")
 	}
 	return h.planAccount(p)
 }
@@ -101,7 +102,8 @@ func (h *Host) planPAM(_ context.Context, p *Plan, o Options, _ *journal) error 
 func (h *Host) planAccount(p *Plan) error {
 	names := h.accountFiles()
 	if len(names) == 0 {
-		p.note("no file of PAM's is known here to ask the account helper in; add after each account line that includes the host's common ones:\n%s", accountLines)
+		p.note("no file of PAM's is known here to ask the account helper in; add after each account line that includes "+
+			"the host's common ones:\n%s", accountLines)
 	}
 	for _, name := range names {
 		now, err := h.read(name)
@@ -140,7 +142,8 @@ func (h *Host) accountFiles() (names []string) {
 		if err != nil {
 			continue
 		}
-		if target = filepath.Base(target); h.exists(filepath.Join(pamDir, target)) && !slices.Contains(names, filepath.Join(pamDir, target)) {
+		if target = filepath.Base(target); h.exists(filepath.Join(pamDir, target)) &&
+			!slices.Contains(names, filepath.Join(pamDir, target)) {
 			names = append(names, filepath.Join(pamDir, target))
 		}
 	}
@@ -175,7 +178,8 @@ func AddAccount(content string) string {
 	return before + blockBegin + accountLines + blockEnd + content[at:]
 }
 
-var accountExec = regexp.MustCompile(`(?m)^[ \t]*-?account\b[^#\n]*\bpam_exec\.so\b[^#\n]*[ \t]` + regexp.QuoteMeta(AccountHelper) + `[ \t]*(?:#.*)?$`)
+var accountExec = regexp.MustCompile(`(?m)^[ \t]*-?account\b[^#\n]*\bpam_exec\.so\b[^#\n]*[ \t]` +
+	regexp.QuoteMeta(AccountHelper) + `[ \t]*(?:#.*)?$`)
 
 // accountAsked reports whether a file of PAM's asks the account helper itself.
 func accountAsked(content string) bool { return accountExec.MatchString(content) }

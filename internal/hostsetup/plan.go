@@ -51,12 +51,14 @@ func (h *Host) Plan(ctx context.Context, o Options) (*Plan, error) {
 		j = new(journal)
 	}
 	if !o.Offline && !h.booted() {
-		return nil, refuse("where this is an image or a chroot, run setup with --offline; elsewhere start \"iam-cachefill run\" by other means, and run setup with --offline",
+		return nil, refuse("where this is an image or a chroot, run setup with --offline; elsewhere start \"iam-cachefill "+
+			"run\" by other means, and run setup with --offline",
 			"this host does not run systemd")
 	}
 	h.image = o.Offline
 	p := new(Plan)
-	for _, part := range []func(context.Context, Options, *journal) error{p.of(h.planSudo), p.of(h.planSudoGroups), p.of(h.planUnit), p.of(h.planNsswitch), p.of(h.planPAM), p.of(h.planSSHD)} {
+	for _, part := range []func(context.Context, Options, *journal) error{p.of(h.planSudo), p.of(h.planSudoGroups),
+		p.of(h.planUnit), p.of(h.planNsswitch), p.of(h.planPAM), p.of(h.planSSHD)} {
 		if err := part(ctx, o, j); err != nil {
 			return nil, err
 		}
@@ -69,7 +71,8 @@ func (h *Host) Plan(ctx context.Context, o Options) (*Plan, error) {
 	return p, nil
 }
 
-func (p *Plan) of(part func(context.Context, *Plan, Options, *journal) error) func(context.Context, Options, *journal) error {
+func (p *Plan) of(part func(context.Context, *Plan, Options, *journal) error) func(context.Context, Options,
+	*journal) error {
 	return func(ctx context.Context, o Options, j *journal) error { return part(ctx, p, o, j) }
 }
 
@@ -91,7 +94,8 @@ func (h *Host) own(p *Plan, j *journal, name, content string) error {
 		return nil
 	}
 	if e := j.find(name); e == nil || e.After != digest(now.content) {
-		return refuse("compare it with what \"iam-cachefill setup --dry-run\" shows once it is moved away", "%q is there already and is not what setup writes", name)
+		return refuse("compare it with what \"iam-cachefill setup --dry-run\" shows once it is moved away",
+			"%q is there already and is not what setup writes", name)
 	}
 	p.Changes = append(p.Changes, Change{Path: name, Kind: kindOwn, Before: now.content, After: content})
 	return nil
@@ -113,7 +117,8 @@ func (h *Host) planSudo(ctx context.Context, p *Plan, o Options, j *journal) err
 	if main, err := os.ReadFile(h.at("/etc/sudoers")); err != nil || !sudoersIncludes.Match(main) {
 		p.note("/etc/sudoers does not read /etc/sudoers.d; with visudo add: @includedir /etc/sudoers.d")
 	}
-	return h.own(p, j, sudoersPath, "# Made by \"iam-cachefill setup\". Users of the directory have no password to ask for.\n%"+SudoGroup+" ALL=(ALL:ALL) NOPASSWD: ALL\n")
+	return h.own(p, j, sudoersPath, "# Made by \"iam-cachefill setup\". Users of the directory have no password to ask "+
+		"for.\n%"+SudoGroup+" ALL=(ALL:ALL) NOPASSWD: ALL\n")
 }
 
 // planUnit gives the daemon what optional features need.
@@ -155,12 +160,14 @@ func homesUnit(folder string) string {
 	for dir := folder; dir != "/"; dir = filepath.Dir(dir) {
 		mounts = append(mounts, unit.UnitNamePathEscape(dir)+".mount")
 	}
-	text := "# accounts.homes = \"create\": the refresher makes homes that are missing. Made by\n# \"iam-cachefill setup\".\n"
+	text := "# accounts.homes = \"create\": the refresher makes homes that are missing. Made by\n# \"iam-cachefill " +
+		"setup\".\n"
 	if len(mounts) > 0 {
 		slices.Reverse(mounts)
 		text += "[Unit]\nAfter=" + strings.Join(mounts, " ") + "\n"
 	}
-	text += "[Service]\nCapabilityBoundingSet=CAP_CHOWN\nReadWritePaths=\"-" + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%").Replace(folder) + "\"\n"
+	text += "[Service]\nCapabilityBoundingSet=CAP_CHOWN\nReadWritePaths=\"-" + strings.NewReplacer(`\`, `\\`, `"`, `\"`,
+		"%", "%%").Replace(folder) + "\"\n"
 	for _, hidden := range []string{"/home", "/root", "/run/user"} {
 		if folder == "/" || folder == hidden || strings.HasPrefix(folder, hidden+"/") {
 			return text + "ProtectHome=no\n"
@@ -206,7 +213,8 @@ func (h *Host) planNsswitch(_ context.Context, p *Plan, _ Options, _ *journal) e
 	p.Changes = append(p.Changes, change)
 	if managed {
 		p.Commands = append(p.Commands, Command{
-			Argv: []string{"authselect", "apply-changes"}, Watches: authselectFiles, Undo: []string{"authselect", "apply-changes"},
+			Argv: []string{"authselect", "apply-changes"}, Watches: authselectFiles,
+			Undo: []string{"authselect", "apply-changes"},
 		})
 	}
 	return nil

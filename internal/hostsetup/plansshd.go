@@ -38,13 +38,16 @@ func (h *Host) planSSHD(ctx context.Context, p *Plan, o Options, j *journal) err
 		return err
 	}
 	for _, d := range directives(main.content) {
-		if words := strings.Fields(d.value); d.match && d.name == "authorizedkeyscommand" && len(words) > 0 && words[0] != Helper {
-			p.note("%s, line %d: a Match has an AuthorizedKeysCommand of its own, and the users that it matches have no keys from the directory", sshdConfigPath, d.line)
+		if words := strings.Fields(d.value); d.match && d.name == "authorizedkeyscommand" && len(words) > 0 &&
+			words[0] != Helper {
+			p.note("%s, line %d: a Match has an AuthorizedKeysCommand of its own, and the users that it matches have no keys "+
+				"from the directory", sshdConfigPath, d.line)
 		}
 	}
 	for _, name := range []string{"allowgroups", "allowusers"} {
 		if len(before[name]) > 0 {
-			p.note("sshd lets in only the users that %s names (%s); see that the directory's users are among them: group iam-users has them all", name, strings.Join(before[name], " "))
+			p.note("sshd lets in only the users that %s names (%s); see that the directory's users are among them: group "+
+				"iam-users has them all", name, strings.Join(before[name], " "))
 		}
 	}
 	if strings.EqualFold(before.first("usepam"), "no") && o.HomesByPAM {
@@ -69,12 +72,16 @@ func (h *Host) conflict(words []string, o Options) error {
 func (h *Host) planOverrides(p *Plan, o Options, j *journal) error {
 	for _, c := range h.commandLineOptions() {
 		if err := h.conflict(c.words, o); err != nil {
-			r := err.(*Refusal)
+			var r *Refusal
+			if !errors.As(err, &r) {
+				return err
+			}
 			r.What = "the ExecStart in " + c.file + " gives sshd another AuthorizedKeysCommand: " + strings.Join(c.words, " ")
 			return r
 		}
 		changes := len(p.Changes)
-		err := h.own(p, j, unitOverride(c.unit), "# Made by \"iam-cachefill setup\": "+Helper+" asks the command that was an option here.\n[Service]\nExecStart=\nExecStart="+c.without+"\n")
+		err := h.own(p, j, unitOverride(c.unit), "# Made by \"iam-cachefill setup\": "+Helper+
+			" asks the command that was an option here.\n[Service]\nExecStart=\nExecStart="+c.without+"\n")
 		if err != nil {
 			return err
 		}
@@ -90,10 +97,12 @@ func (h *Host) planKeysCommand(ctx context.Context, p *Plan, o Options, j *journ
 	if o.OwnKeys {
 		match = ""
 	}
-	if words := p.effective.keysCommand(); len(words) > 0 && words[0] == Helper && j.find(sshdDropInPath) == nil && j.find(sshdConfigPath) == nil {
+	if words := p.effective.keysCommand(); len(words) > 0 && words[0] == Helper && j.find(sshdDropInPath) == nil &&
+		j.find(sshdConfigPath) == nil {
 		// Written there by somebody else, as cloud-init.
 		if !o.OwnKeys {
-			p.note("sshd asks the key helper already, by lines that setup has not written; see that this follows them: %s", strings.Join(strings.Fields(ownKeys), " "))
+			p.note("sshd asks the key helper already, by lines that setup has not written; see that this follows them: %s",
+				strings.Join(strings.Fields(ownKeys), " "))
 		}
 		return nil
 	}
@@ -102,7 +111,8 @@ func (h *Host) planKeysCommand(ctx context.Context, p *Plan, o Options, j *journ
 	plain := RemoveBlock(main.content)
 	info, err := os.Stat(h.at(filepath.Dir(sshdDropInPath)))
 	if err == nil && info.IsDir() && includesDropIns(plain) {
-		return h.own(p, j, sshdDropInPath, "# Made by \"iam-cachefill setup\": public keys of users of the directory, see authkeys(8).\n"+lines+match)
+		return h.own(p, j, sshdDropInPath, "# Made by \"iam-cachefill setup\": public keys of users of the directory, see "+
+			"authkeys(8).\n"+lines+match)
 	}
 	if after := AddBlock(main.content, lines, match); after != main.content {
 		p.Changes = append(p.Changes, Change{Path: sshdConfigPath, Kind: kindEdit, Before: main.content, After: after})

@@ -45,8 +45,12 @@ func TestUndoPutsEveryByteBack(t *testing.T) {
 		{"Debian", all, func(tree) {}},
 		{"homes made by nobody", Options{Sudo: true}, func(tree) {}},
 		{"homes made by the daemon", Options{Sudo: true, HomesFolder: "/home"}, func(tree) {}},
-		{"an sshd_config without Include", all, func(d tree) { d.write(sshdConfigPath, "UsePAM yes\nMatch User git\n  X11Forwarding yes") }},
-		{"no sudo, no sshd", all, func(d tree) { _ = os.Remove(d.at("/usr/sbin/visudo")); _ = os.Remove(d.at("/usr/sbin/sshd")) }},
+		{"an sshd_config without Include", all, func(d tree) {
+			d.write(sshdConfigPath, "UsePAM yes\nMatch User git\n  "+
+				"X11Forwarding yes")
+		}},
+		{"no sudo, no sshd", all,
+			func(d tree) { _ = os.Remove(d.at("/usr/sbin/visudo")); _ = os.Remove(d.at("/usr/sbin/sshd")) }},
 		{"no nsswitch.conf", all, func(d tree) { _ = os.Remove(d.at(nsswitchPath)) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,17 +91,23 @@ func TestSetupRefusesAndChangesNothing(t *testing.T) {
 		{"a broken sudoers", func(d tree) { d.write("/etc/sudoers.d/x", "BROKEN\n") }, "visudo"},
 		{"no systemd", func(d tree) { _ = os.RemoveAll(d.at("/run/systemd")) }, "does not run systemd"},
 		{"another key command", func(d tree) {
-			d.write("/etc/ssh/sshd_config.d/60-eic.conf", "AuthorizedKeysCommand /opt/aws/bin/eic_run_authorized_keys %u %f\nAuthorizedKeysCommandUser ec2-instance-connect\n")
+			d.write("/etc/ssh/sshd_config.d/60-eic.conf", "AuthorizedKeysCommand /opt/aws/bin/eic_run_authorized_keys %u %f\n"+
+				"AuthorizedKeysCommandUser ec2-instance-connect\n")
 		}, `chain = ["/opt/aws/bin/eic_run_authorized_keys", "%u", "%f"]`},
 		{"a key command as an option in a unit", func(d tree) {
-			d.write("/usr/lib/systemd/system/ssh.service.d/ec2-instance-connect.conf", "[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D $SSHD_OPTS -o \"AuthorizedKeysCommand /usr/share/ec2-instance-connect/eic_run_authorized_keys %%u %%f\" -o \"AuthorizedKeysCommandUser ec2-instance-connect\"\n")
+			d.write("/usr/lib/systemd/system/ssh.service.d/ec2-instance-connect.conf",
+				"[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D $SSHD_OPTS -o \"AuthorizedKeysCommand "+
+					"/usr/share/ec2-instance-connect/eic_run_authorized_keys %%u %%f\" -o \"AuthorizedKeysCommandUser "+
+					"ec2-instance-connect\"\n")
 		}, `chain = ["/usr/share/ec2-instance-connect/eic_run_authorized_keys", "%u", "%f"]`},
 		{"nsswitch.conf as a link", func(d tree) {
 			_ = os.Rename(d.at(nsswitchPath), d.at("/etc/other"))
 			_ = os.Symlink("other", d.at(nsswitchPath))
 		}, "symbolic link"},
-		{"a drop-in of that name by somebody else", func(d tree) { d.write(sudoersPath, "%x ALL=ALL\n") }, "is there already"},
-		{"no helper's user", func(d tree) { d.write("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n") }, "systemd-sysusers"},
+		{"a drop-in of that name by somebody else", func(d tree) { d.write(sudoersPath, "%x ALL=ALL\n") },
+			"is there already"},
+		{"no helper's user", func(d tree) { d.write("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n") },
+			"systemd-sysusers"},
 		{"no helper", func(d tree) { _ = os.Remove(d.at(Helper)) }, "no key helper"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -129,7 +139,8 @@ func TestAReadOnlyEtcIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := d.snapshot()
-	if _, err := d.Setup(context.Background(), all); err == nil || !strings.Contains(err.Error(), "read-only file system") {
+	if _, err := d.Setup(context.Background(), all); err == nil ||
+		!strings.Contains(err.Error(), "read-only file system") {
 		t.Errorf("error %v", err)
 	}
 	d.same(before)
@@ -141,7 +152,8 @@ func TestAnotherKeyCommandGoesOnThroughTheChain(t *testing.T) {
 	o.Chain = []string{eic, "%u", "%f"}
 	t.Run("in a drop-in", func(t *testing.T) {
 		d := newTree(t)
-		d.write("/etc/ssh/sshd_config.d/60-eic.conf", "AuthorizedKeysCommand "+eic+" %u %f\nAuthorizedKeysCommandUser ec2-instance-connect\n")
+		d.write("/etc/ssh/sshd_config.d/60-eic.conf", "AuthorizedKeysCommand "+eic+
+			" %u %f\nAuthorizedKeysCommandUser ec2-instance-connect\n")
 		before := d.snapshot()
 		d.mustSetup(o)
 		if e, _ := d.effectiveSSHD(context.Background()); e.keysCommand()[0] != Helper {
@@ -152,7 +164,8 @@ func TestAnotherKeyCommandGoesOnThroughTheChain(t *testing.T) {
 	})
 	t.Run("as an option in a unit", func(t *testing.T) {
 		d := newTree(t)
-		d.write("/usr/lib/systemd/system/ssh.service.d/eic.conf", "[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D $SSHD_OPTS -o \"AuthorizedKeysCommand "+eic+" %%u %%f\" -o AuthorizedKeysCommandUser=eic\n")
+		d.write("/usr/lib/systemd/system/ssh.service.d/eic.conf", "[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D "+
+			"$SSHD_OPTS -o \"AuthorizedKeysCommand "+eic+" %%u %%f\" -o AuthorizedKeysCommandUser=eic\n")
 		before := d.snapshot()
 		d.mustSetup(o)
 		got := d.text("/etc/systemd/system/ssh.service.d/zz-nss-iam.conf")
@@ -176,7 +189,8 @@ func TestAFailedCheckPutsEverythingBack(t *testing.T) {
 		}
 		return d.run(ctx, argv...)
 	}
-	if _, err := d.Setup(context.Background(), all); err == nil || !strings.Contains(err.Error(), "sshd objects; the host is as it was") {
+	if _, err := d.Setup(context.Background(), all); err == nil ||
+		!strings.Contains(err.Error(), "sshd objects; the host is as it was") {
 		t.Errorf("error %v", err)
 	}
 	d.same(before)
@@ -261,7 +275,8 @@ func TestMain(m *testing.M) {
 func killed(t *testing.T, d tree, step int, undo string) bool {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "KILLED_SETUP_ROOT="+d.Root, "KILLED_SETUP_STEP="+strconv.Itoa(step), "KILLED_SETUP_UNDO="+undo)
+	cmd.Env = append(os.Environ(), "KILLED_SETUP_ROOT="+d.Root, "KILLED_SETUP_STEP="+strconv.Itoa(step),
+		"KILLED_SETUP_UNDO="+undo)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	err := cmd.Run()
@@ -332,12 +347,16 @@ func TestAnUndoKilledAnywhereIsFinishedByTheNextRun(t *testing.T) {
 }
 
 func TestTheDaemonIsLetOutAsFarAsItsHomes(t *testing.T) {
-	const head = "# accounts.homes = \"create\": the refresher makes homes that are missing. Made by\n# \"iam-cachefill setup\".\n"
+	const head = "# accounts.homes = \"create\": the refresher makes homes that are missing. Made by\n# " +
+		"\"iam-cachefill setup\".\n"
 	for folder, want := range map[string]string{
-		"/home":        head + "[Unit]\nAfter=home.mount\n[Service]\nCapabilityBoundingSet=CAP_CHOWN\nReadWritePaths=\"-/home\"\nProtectHome=no\n",
-		"/home/staff":  head + "[Unit]\nAfter=home.mount home-staff.mount\n[Service]\nCapabilityBoundingSet=CAP_CHOWN\nReadWritePaths=\"-/home/staff\"\nProtectHome=no\n",
-		"/efs/a-b \"%": head + "[Unit]\nAfter=efs.mount efs-a\\x2db\\x20\\x22\\x25.mount\n[Service]\nCapabilityBoundingSet=CAP_CHOWN\nReadWritePaths=\"-/efs/a-b \\\"%%\"\n",
-		"/":            head + "[Service]\nCapabilityBoundingSet=CAP_CHOWN\nReadWritePaths=\"-/\"\nProtectHome=no\n",
+		"/home": head + "[Unit]\nAfter=home.mount\n[Service]\nCapabilityBoundingSet=CAP_CHOWN\n" +
+			"ReadWritePaths=\"-/home\"\nProtectHome=no\n",
+		"/home/staff": head + "[Unit]\nAfter=home.mount home-staff.mount\n[Service]\nCapabilityBoundingSet=CAP_CHOWN\n" +
+			"ReadWritePaths=\"-/home/staff\"\nProtectHome=no\n",
+		"/efs/a-b \"%": head + "[Unit]\nAfter=efs.mount efs-a\\x2db\\x20\\x22\\x25.mount\n[Service]\n" +
+			"CapabilityBoundingSet=CAP_CHOWN\nReadWritePaths=\"-/efs/a-b \\\"%%\"\n",
+		"/": head + "[Service]\nCapabilityBoundingSet=CAP_CHOWN\nReadWritePaths=\"-/\"\nProtectHome=no\n",
 	} {
 		d := newTree(t)
 		var ran []string
@@ -384,11 +403,13 @@ func TestWhatPAMWouldBeIsShownBeforeItIs(t *testing.T) {
 		paths = append(paths, c.Path)
 	}
 	slices.Sort(paths)
-	if got := strings.Join(paths, " "); got != "/etc/pam.d/common-account /etc/pam.d/common-session /var/lib/pam/account /var/lib/pam/session" || !shown[3].New {
+	if got := strings.Join(paths, " "); got != "/etc/pam.d/common-account /etc/pam.d/common-session "+
+		"/var/lib/pam/account /var/lib/pam/session" || !shown[3].New {
 		t.Errorf("shown: %+v", shown)
 	}
 	d.Run = func(context.Context, ...string) (string, error) { return "", errors.New("no namespaces") }
-	if _, err := d.Preview(context.Background(), p); err == nil || !strings.Contains(err.Error(), "cannot be shown: no namespaces") {
+	if _, err := d.Preview(context.Background(), p); err == nil ||
+		!strings.Contains(err.Error(), "cannot be shown: no namespaces") {
 		t.Errorf("error %v", err)
 	}
 }

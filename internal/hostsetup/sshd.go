@@ -170,5 +170,6 @@ func chainRemedy(words []string) string {
 	for i, w := range words {
 		quoted[i] = strconv.Quote(w)
 	}
-	return fmt.Sprintf("to keep its keys, write under [keys] in the configuration: chain = [%s]; then run setup again", strings.Join(quoted, ", "))
+	return fmt.Sprintf("to keep its keys, write under [keys] in the configuration: chain = [%s]; then run setup again",
+		strings.Join(quoted, ", "))
 }

@@ -24,17 +24,21 @@ type tree struct {
 
 // debian is what a fresh Debian has of the files that setup looks at.
 var debian = map[string]string{
-	"/etc/debian_version":                    "12.1\n",
-	"/etc/nsswitch.conf":                     "# GNU Name Service Switch\npasswd:         files systemd\ngroup:          files systemd\nshadow:         files\n",
-	"/etc/passwd":                            "root:x:0:0:root:/root:/bin/bash\nnss-iam:x:998:998::/nonexistent:/usr/sbin/nologin\n",
-	"/etc/ssh/sshd_config":                   "# sshd\nInclude /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\nMatch User git\n\tForceCommand x",
-	"/etc/ssh/sshd_config.d/50-a.conf":       "X11Forwarding no\n",
-	"/etc/sudoers":                           "root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n",
-	"/etc/sudoers.d/README":                  "#\n",
-	"/etc/pam.d/common-session":              "session required pam_unix.so\n",
-	"/etc/pam.d/common-auth":                 "auth required pam_unix.so\n",
-	"/var/lib/pam/seen":                      "unix\n",
-	"/etc/pam.d/common-account":              "account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so\naccount requisite pam_deny.so\naccount required pam_permit.so\n",
+	"/etc/debian_version": "12.1\n",
+	"/etc/nsswitch.conf": "# GNU Name Service Switch\npasswd:         files systemd\ngroup:        " +
+		"  files systemd\nshadow:         files\n",
+	"/etc/passwd": "root:x:0:0:root:/root:/bin/bash\n" +
+		"nss-iam:x:998:998::/nonexistent:/usr/sbin/nologin\n",
+	"/etc/ssh/sshd_config": "# sshd\nInclude /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\nMatch User " +
+		"git\n\tForceCommand x",
+	"/etc/ssh/sshd_config.d/50-a.conf": "X11Forwarding no\n",
+	"/etc/sudoers":                     "root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n",
+	"/etc/sudoers.d/README":            "#\n",
+	"/etc/pam.d/common-session":        "session required pam_unix.so\n",
+	"/etc/pam.d/common-auth":           "auth required pam_unix.so\n",
+	"/var/lib/pam/seen":                "unix\n",
+	"/etc/pam.d/common-account": "account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so\n" +
+		"account requisite pam_deny.so\naccount required pam_permit.so\n",
 	"/etc/sudo.conf":                         "# Set group_source static\n",
 	"/usr/bin/sudo":                          "",
 	"/usr/share/pam-configs/nss-iam":         "Name: x\n",
@@ -57,7 +61,8 @@ func newTree(t *testing.T) tree {
 	if err := os.MkdirAll(d.at("/run/systemd/system"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, program := range []string{Helper, "/usr/sbin/sshd", "/usr/sbin/visudo", "/usr/bin/sudo", "/usr/sbin/pam-auth-update"} {
+	for _, program := range []string{Helper, "/usr/sbin/sshd", "/usr/sbin/visudo", "/usr/bin/sudo",
+		"/usr/sbin/pam-auth-update"} {
 		if err := os.Chmod(d.at(program), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +100,8 @@ func (d tree) run(_ context.Context, argv ...string) (string, error) {
 		if argv[1] == "-t" {
 			return "", nil
 		}
-		e := map[string]string{"usepam": "no", "authorizedkeyscommand": "none", "authorizedkeyscommanduser": "none", "authorizedkeysfile": ".ssh/authorized_keys"}
+		e := map[string]string{"usepam": "no", "authorizedkeyscommand": "none", "authorizedkeyscommanduser": "none",
+			"authorizedkeysfile": ".ssh/authorized_keys"}
 		seen := map[string]bool{}
 		within := ""                                  // the Match that a line is in
 		for _, inMatch := range []bool{true, false} { // a Match that fits goes before what is outside
@@ -127,7 +133,8 @@ func (d tree) run(_ context.Context, argv ...string) (string, error) {
 		return d.unshare(argv)
 	case "pam-auth-update":
 		for _, profile := range argv[3:] {
-			file, record, lines := "/etc/pam.d/common-session", "/var/lib/pam/session", "session optional pam_mkhomedir.so umask=0077\n"
+			file, record, lines := "/etc/pam.d/common-session", "/var/lib/pam/session",
+				"session optional pam_mkhomedir.so umask=0077\n"
 			if profile == accountProfile {
 				file, record, lines = "/etc/pam.d/common-account", "/var/lib/pam/account", accountLines
 			}

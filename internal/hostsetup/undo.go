@@ -199,7 +199,8 @@ func (h *Host) restoreOne(e *entry) (did bool, note string, mine bool, err error
 		return false, "", true, err
 	}
 	now.content = content
-	return true, fmt.Sprintf("%s was edited since setup; only our part was taken out", e.Path), true, h.replace(e.Path, *now)
+	return true, fmt.Sprintf("%s was edited since setup; only our part was taken out", e.Path), true,
+		h.replace(e.Path, *now)
 }
 
 func withoutOurs(name, content string) (string, error) {

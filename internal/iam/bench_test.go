@@ -62,7 +62,8 @@ func benchClient(b *testing.B, size emulator.Size, bulk bool) *iam.Client {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { e.Close() })
-	c, err := iam.Open(context.Background(), iam.Options{Options: awsapi.Options{Region: "eu-west-1", Endpoint: e.URL, Rate: 1e6, Burst: 1e6}, Bulk: bulk})
+	c, err := iam.Open(context.Background(), iam.Options{Options: awsapi.Options{Region: "eu-west-1", Endpoint: e.URL,
+		Rate: 1e6, Burst: 1e6}, Bulk: bulk})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -37,7 +37,8 @@ func (p *part) addUsers(op string, users []types.User) error {
 // userOf takes the fields that every user has; one without an id, a name or a
 // date is no user but a broken answer.
 func (p *part) userOf(op string, id, name, path, arn *string, created *time.Time) (directory.User, error) {
-	u := directory.User{ID: aws.ToString(id), Name: aws.ToString(name), Path: aws.ToString(path), Created: aws.ToTime(created).UTC()}
+	u := directory.User{ID: aws.ToString(id), Name: aws.ToString(name), Path: aws.ToString(path),
+		Created: aws.ToTime(created).UTC()}
 	if u.ID == "" || u.Name == "" || created == nil {
 		return u, awsapi.Incomplete(op, "user %q has no id, no name or no date of creation", u.Name)
 	}
@@ -45,7 +46,8 @@ func (p *part) userOf(op string, id, name, path, arn *string, created *time.Time
 }
 
 func (p *part) groupOf(op string, id, name, path, arn *string, created *time.Time) (directory.Group, error) {
-	g := directory.Group{ID: aws.ToString(id), Name: aws.ToString(name), Path: aws.ToString(path), Created: aws.ToTime(created).UTC()}
+	g := directory.Group{ID: aws.ToString(id), Name: aws.ToString(name), Path: aws.ToString(path),
+		Created: aws.ToTime(created).UTC()}
 	if g.ID == "" || g.Name == "" || created == nil {
 		return g, awsapi.Incomplete(op, "group %q has no id, no name or no date of creation", g.Name)
 	}
@@ -111,7 +113,8 @@ func (b *builder) add(p *part) error {
 	// The same group under two names was renamed during the walk, and both
 	// walks may have missed members.
 	if have := b.groups[p.group.ID]; have != nil {
-		return awsapi.Incomplete("read directory", "group %s is %q and %q: it was renamed during the read", have.ID, have.Name, p.group.Name)
+		return awsapi.Incomplete("read directory", "group %s is %q and %q: it was renamed during the read", have.ID,
+			have.Name, p.group.Name)
 	}
 	b.groups[p.group.ID] = p.group
 	return nil
@@ -135,7 +138,8 @@ func (b *builder) directory() (directory.Directory, error) {
 		u := b.users[id]
 		fold := directory.FoldName(u.Name)
 		if other, taken := names[fold]; taken {
-			return directory.Directory{}, awsapi.Incomplete("read directory", "users %s and %s are both called %q: IAM changed during the read", other, id, u.Name)
+			return directory.Directory{}, awsapi.Incomplete("read directory",
+				"users %s and %s are both called %q: IAM changed during the read", other, id, u.Name)
 		}
 		names[fold] = id
 		d.Users = append(d.Users, u)
@@ -145,7 +149,8 @@ func (b *builder) directory() (directory.Directory, error) {
 		g := *b.groups[id]
 		fold := directory.FoldName(g.Name)
 		if other, taken := names[fold]; taken {
-			return directory.Directory{}, awsapi.Incomplete("read directory", "groups %s and %s are both called %q: IAM changed during the read", other, id, g.Name)
+			return directory.Directory{}, awsapi.Incomplete("read directory",
+				"groups %s and %s are both called %q: IAM changed during the read", other, id, g.Name)
 		}
 		names[fold] = id
 		slices.Sort(g.Members)

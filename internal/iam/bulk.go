@@ -57,7 +57,8 @@ func (c *Client) readBulk(ctx context.Context, q directory.Query) (*builder, err
 			}
 			fold := directory.FoldName(group.Name)
 			if groups[fold] != nil {
-				return awsapi.Page{}, awsapi.Incomplete(op, "group %q is listed twice: groups were renamed during the walk", group.Name)
+				return awsapi.Page{}, awsapi.Incomplete(op, "group %q is listed twice: groups were renamed during the walk",
+					group.Name)
 			}
 			groups[fold] = &group
 		}
@@ -68,14 +69,16 @@ func (c *Client) readBulk(ctx context.Context, q directory.Query) (*builder, err
 	}
 	for fold := range memberships {
 		if groups[fold] == nil {
-			return nil, awsapi.Incomplete(op, "users are in group %q, which is not listed: it was renamed or deleted during the walk", fold)
+			return nil, awsapi.Incomplete(op, "users are in group %q, which is not listed: it was renamed or deleted during "+
+				"the walk", fold)
 		}
 	}
 	return c.choose(q, all, groups, memberships)
 }
 
 // choose keeps the groups and users that a query asks for.
-func (c *Client) choose(q directory.Query, all *part, groups map[string]*directory.Group, memberships map[string][]string) (*builder, error) {
+func (c *Client) choose(q directory.Query, all *part, groups map[string]*directory.Group,
+	memberships map[string][]string) (*builder, error) {
 	b := newBuilder()
 	b.account = all.account
 	b.everybody = []directory.Claimant{}

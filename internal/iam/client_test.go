@@ -34,7 +34,8 @@ func TestTheMetadataServiceIsNeverAskedWithoutAToken(t *testing.T) {
 	isolate(t)
 	onEC2(t)
 	// It would answer version 1, and has no tokens: a client that falls back gets through.
-	e := start(t, emulator.Options{Company: company, Instance: emulator.Instance{Role: "host", AllowPlain: true, TokensOff: true, Tags: map[string]string{"a": "b"}}})
+	e := start(t, emulator.Options{Company: company, Instance: emulator.Instance{Role: "host", AllowPlain: true,
+		TokensOff: true, Tags: map[string]string{"a": "b"}}})
 	o := quick(e)
 	o.Region = ""
 	if _, err := iam.Open(t.Context(), o); !errors.Is(err, awsapi.ErrNoRegion) {
@@ -68,11 +69,13 @@ func TestWithoutARegionTheRemedyIsNamed(t *testing.T) {
 func TestOptionsThatCannotBeAreRefused(t *testing.T) {
 	isolate(t)
 	for name, o := range map[string]iam.Options{
-		"a role that is no ARN":          {Options: awsapi.Options{Region: "eu-west-1", AssumeRole: "reader"}},
-		"a user in place of a role":      {Options: awsapi.Options{Region: "eu-west-1", AssumeRole: "arn:aws:iam::111122223333:user/reader"}},
-		"an external id without a role":  {Options: awsapi.Options{Region: "eu-west-1", ExternalID: "x"}},
-		"a negative rate":                {Options: awsapi.Options{Region: "eu-west-1", Rate: -1}},
-		"a role's ARN with a line break": {Options: awsapi.Options{Region: "eu-west-1", AssumeRole: "arn:aws:iam::111122223333:role/a\nb"}},
+		"a role that is no ARN": {Options: awsapi.Options{Region: "eu-west-1", AssumeRole: "reader"}},
+		"a user in place of a role": {Options: awsapi.Options{Region: "eu-west-1",
+			AssumeRole: "arn:aws:iam::111122223333:user/reader"}},
+		"an external id without a role": {Options: awsapi.Options{Region: "eu-west-1", ExternalID: "x"}},
+		"a negative rate":               {Options: awsapi.Options{Region: "eu-west-1", Rate: -1}},
+		"a role's ARN with a line break": {Options: awsapi.Options{Region: "eu-west-1",
+			AssumeRole: "arn:aws:iam::111122223333:role/a\nb"}},
 	} {
 		if _, err := iam.Open(t.Context(), o); err == nil {
 			t.Errorf("%s: taken", name)
@@ -101,7 +104,8 @@ func TestARoleIsAssumedWithItsExternalIDAndTheInstanceInItsSession(t *testing.T)
 func TestCredentialsThatExpireDuringAWalkAreFetchedAnew(t *testing.T) {
 	isolate(t)
 	onEC2(t)
-	for name, role := range map[string]string{"the instance's": "", "an assumed role's": "arn:aws:iam::111122223333:role/reader"} {
+	for name, role := range map[string]string{"the instance's": "",
+		"an assumed role's": "arn:aws:iam::111122223333:role/reader"} {
 		t.Run(name, func(t *testing.T) {
 			e := start(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 1},
 				Roles: []emulator.Role{{ARN: "arn:aws:iam::111122223333:role/reader"}}, Instance: emulator.Instance{Role: "host"}})
@@ -137,14 +141,21 @@ func TestInstanceTags(t *testing.T) {
 		{"a tag in the metadata", emulator.Instance{Role: "host", Tags: tags}, "nss-iam:login", "developers,ops", nil, nil},
 		{"an empty tag", emulator.Instance{Role: "host", Tags: tags}, "empty", "", nil, nil},
 		{"a tag that is not set", emulator.Instance{Role: "host", Tags: tags}, "missing", "", awsapi.ErrNoTag, nil},
-		{"a tag that EC2 tells", emulator.Instance{Role: "host", Tags: tags, TagsOff: true}, "nss-iam:login", "developers,ops", nil, []string{"DescribeTags"}},
-		{"a tag that is not set, as EC2 tells", emulator.Instance{Role: "host", Tags: tags, TagsOff: true}, "missing", "", awsapi.ErrNoTag, []string{"DescribeTags"}},
-		{"a key that the metadata cannot have", emulator.Instance{Role: "host", Tags: tags}, "with space", "x", nil, []string{"DescribeTags"}},
-		{"a key that is a path to the credentials", emulator.Instance{Role: "host", Tags: tags}, "../../iam/security-credentials/host", "", awsapi.ErrNoTag, []string{"DescribeTags"}},
-		{"a key that is two dots", emulator.Instance{Role: "host", Tags: tags}, "..", "", awsapi.ErrNoTag, []string{"DescribeTags"}},
-		{"no permission", emulator.Instance{Role: "host", Tags: tags, TagsOff: true, Policy: emulator.Allow("iam:*")}, "nss-iam:login", "", awsapi.ErrAccessDenied, []string{"DescribeTags"}},
+		{"a tag that EC2 tells", emulator.Instance{Role: "host", Tags: tags, TagsOff: true}, "nss-iam:login",
+			"developers,ops", nil, []string{"DescribeTags"}},
+		{"a tag that is not set, as EC2 tells", emulator.Instance{Role: "host", Tags: tags, TagsOff: true}, "missing", "",
+			awsapi.ErrNoTag, []string{"DescribeTags"}},
+		{"a key that the metadata cannot have", emulator.Instance{Role: "host", Tags: tags}, "with space", "x", nil,
+			[]string{"DescribeTags"}},
+		{"a key that is a path to the credentials", emulator.Instance{Role: "host", Tags: tags},
+			"../../iam/security-credentials/host", "", awsapi.ErrNoTag, []string{"DescribeTags"}},
+		{"a key that is two dots", emulator.Instance{Role: "host", Tags: tags}, "..", "", awsapi.ErrNoTag,
+			[]string{"DescribeTags"}},
+		{"no permission", emulator.Instance{Role: "host", Tags: tags, TagsOff: true, Policy: emulator.Allow("iam:*")},
+			"nss-iam:login", "", awsapi.ErrAccessDenied, []string{"DescribeTags"}},
 		{"no instance", emulator.Instance{Off: true}, "nss-iam:login", "", awsapi.ErrNoInstance, nil},
-		{"a slow metadata service", emulator.Instance{Role: "host", Tags: tags, Delay: emulator.Duration(100 * time.Millisecond)}, "nss-iam:login", "developers,ops", nil, nil},
+		{"a slow metadata service", emulator.Instance{Role: "host", Tags: tags,
+			Delay: emulator.Duration(100 * time.Millisecond)}, "nss-iam:login", "developers,ops", nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := start(t, emulator.Options{Instance: test.instance})
@@ -156,7 +167,7 @@ func TestInstanceTags(t *testing.T) {
 			if !slices.Equal(calls, test.calls) {
 				t.Errorf("calls %q, want %q", calls, test.calls)
 			}
-			if test.kind == awsapi.ErrAccessDenied {
+			if errors.Is(test.kind, awsapi.ErrAccessDenied) {
 				wantText(t, err, `"Action":"ec2:DescribeTags","Resource":"*"`, "or allow tags in the instance's metadata")
 			}
 		})
@@ -188,7 +199,8 @@ func TestCallsAndThrottlesAreCountedByAction(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := c.Stats()
-	if s.Calls["ListSSHPublicKeys"] != 3 || s.Calls["GetSSHPublicKey"] != 1 || s.Throttles["ListSSHPublicKeys"] != 2 || s.Total() != 4 {
+	if s.Calls["ListSSHPublicKeys"] != 3 || s.Calls["GetSSHPublicKey"] != 1 || s.Throttles["ListSSHPublicKeys"] != 2 ||
+		s.Total() != 4 {
 		t.Errorf("%+v, want 3 listings of which 2 were throttled, and one key", s)
 	}
 	if s.Rate >= 10000 {
@@ -231,12 +243,16 @@ func TestALoadOfThrottlingEndsWell(t *testing.T) {
 func TestAFaultOfEC2ThatPassesCostsNoTag(t *testing.T) {
 	isolate(t)
 	onEC2(t)
-	e := start(t, emulator.Options{Instance: emulator.Instance{Role: "host", Tags: map[string]string{"login": "ops"}, TagsOff: true}})
+	e := start(t, emulator.Options{Instance: emulator.Instance{Role: "host", Tags: map[string]string{"login": "ops"},
+		TagsOff: true}})
 	for kind, want := range map[string]error{
-		emulator.Throttle: nil, emulator.Failure: nil, emulator.Reset: nil, emulator.Empty: nil, emulator.Garbage: nil, emulator.Cut: nil,
-		emulator.CutShort: nil, emulator.Slow: nil, emulator.Deny: awsapi.ErrAccessDenied, emulator.Expire: awsapi.ErrExpired, emulator.Bare: awsapi.ErrNoTag,
+		emulator.Throttle: nil, emulator.Failure: nil, emulator.Reset: nil, emulator.Empty: nil, emulator.Garbage: nil,
+		emulator.Cut:      nil,
+		emulator.CutShort: nil, emulator.Slow: nil, emulator.Deny: awsapi.ErrAccessDenied,
+		emulator.Expire: awsapi.ErrExpired, emulator.Bare: awsapi.ErrNoTag,
 	} {
-		if err := e.SetFaults(emulator.Fault{Kind: kind, Action: "DescribeTags", Delay: emulator.Duration(time.Millisecond)}); err != nil {
+		if err := e.SetFaults(emulator.Fault{Kind: kind, Action: "DescribeTags",
+			Delay: emulator.Duration(time.Millisecond)}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := open(t, quick(e)).InstanceTag(t.Context(), "login")

@@ -26,17 +26,20 @@ func difference(got, want directory.Directory) string {
 		return fmt.Sprintf("account %q, want %q", got.Account, want.Account)
 	}
 	if len(got.Users) != len(want.Users) || len(got.Groups) != len(want.Groups) {
-		return fmt.Sprintf("%d users and %d groups, want %d and %d", len(got.Users), len(got.Groups), len(want.Users), len(want.Groups))
+		return fmt.Sprintf("%d users and %d groups, want %d and %d", len(got.Users), len(got.Groups), len(want.Users),
+			len(want.Groups))
 	}
 	for i, w := range want.Users {
 		g := got.Users[i]
-		if g.ID != w.ID || g.Name != w.Name || g.Path != w.Path || !g.Created.Equal(w.Created) || !maps.Equal(g.Tags, w.Tags) || (g.Tags == nil) != (w.Tags == nil) {
+		if g.ID != w.ID || g.Name != w.Name || g.Path != w.Path || !g.Created.Equal(w.Created) ||
+			!maps.Equal(g.Tags, w.Tags) || (g.Tags == nil) != (w.Tags == nil) {
 			return fmt.Sprintf("user %+v, want %+v", g, w)
 		}
 	}
 	for i, w := range want.Groups {
 		g := got.Groups[i]
-		if g.ID != w.ID || g.Name != w.Name || g.Path != w.Path || !g.Created.Equal(w.Created) || !slices.Equal(g.Members, w.Members) {
+		if g.ID != w.ID || g.Name != w.Name || g.Path != w.Path || !g.Created.Equal(w.Created) ||
+			!slices.Equal(g.Members, w.Members) {
 			return fmt.Sprintf("group %+v, want %+v", g, w)
 		}
 	}

@@ -102,7 +102,8 @@ func (c *Client) readParts(ctx context.Context, q directory.Query) (*builder, er
 
 // groupNames is which groups to read, each once, the query's own first.
 // published has those, in lower case, that only a pattern asks for.
-func (c *Client) groupNames(ctx context.Context, q directory.Query) (names []string, published map[string]bool, err error) {
+func (c *Client) groupNames(ctx context.Context, q directory.Query) (names []string, published map[string]bool,
+	err error) {
 	seen := make(map[string]bool)
 	for _, name := range q.Groups {
 		if fold := directory.FoldName(name); !seen[fold] {
@@ -168,7 +169,8 @@ func (c *Client) readGroup(ctx context.Context, name string) (*part, error) {
 		if out.Group == nil || out.Users == nil {
 			return awsapi.Page{}, awsapi.Incomplete(op, "a page has no group or no list of users")
 		}
-		group, err := p.groupOf(op, out.Group.GroupId, out.Group.GroupName, out.Group.Path, out.Group.Arn, out.Group.CreateDate)
+		group, err := p.groupOf(op, out.Group.GroupId, out.Group.GroupName, out.Group.Path, out.Group.Arn,
+			out.Group.CreateDate)
 		switch {
 		case err != nil:
 			return awsapi.Page{}, err

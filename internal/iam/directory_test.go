@@ -22,7 +22,8 @@ var queries = map[string]directory.Query{
 	"every user":                          {AllUsers: true},
 	"every user and a group":              {AllUsers: true, Groups: []string{"developers"}, Publish: []string{"team-*"}},
 	"a group with tags":                   {Groups: []string{"developers"}, Tags: true},
-	"everything":                          {AllUsers: true, Groups: []string{"developers", "Admins"}, Publish: []string{"*"}, Tags: true},
+	"everything": {AllUsers: true, Groups: []string{"developers", "Admins"},
+		Publish: []string{"*"}, Tags: true},
 }
 
 func TestEveryQueryIsAnsweredWhole(t *testing.T) {
@@ -52,7 +53,8 @@ func TestAGroupThatDoesNotExistIsSaidToBeMissing(t *testing.T) {
 	for _, bulk := range []bool{false, true} {
 		o := quick(e)
 		o.Bulk = bulk
-		d, err := open(t, o).Directory(t.Context(), directory.Query{Groups: []string{"developers", "gone", "away"}, Publish: []string{"*"}})
+		d, err := open(t, o).Directory(t.Context(), directory.Query{Groups: []string{"developers", "gone", "away"},
+			Publish: []string{"*"}})
 		if err != nil {
 			t.Fatalf("bulk %v: %v", bulk, err)
 		}
@@ -84,7 +86,8 @@ func TestFiveThousandUsersTakeAPageAThousand(t *testing.T) {
 	}{
 		"by group": {directory.Query{Groups: []string{"everyone", "group-001"}}, false, map[string]int{"GetGroup": 6}},
 		"by list":  {directory.Query{AllUsers: true}, false, map[string]int{"ListUsers": 5}},
-		"in bulk":  {directory.Query{AllUsers: true, Publish: []string{"*"}}, true, map[string]int{"GetAccountAuthorizationDetails": 6}},
+		"in bulk": {directory.Query{AllUsers: true, Publish: []string{"*"}}, true,
+			map[string]int{"GetAccountAuthorizationDetails": 6}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e.ResetCalls()

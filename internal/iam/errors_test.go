@@ -49,7 +49,8 @@ func TestADeniedActionIsNamedWithThePolicyThatGrantsIt(t *testing.T) {
 		{"iam:GetGroup", func(ctx context.Context, c *iam.Client) error {
 			_, err := c.Directory(ctx, directory.Query{Groups: []string{"developers"}})
 			return err
-		}, []string{`read group "developers": access denied`, "lacks iam:GetGroup on arn:aws:iam::111122223333:group/developers",
+		}, []string{`read group "developers": access denied`,
+			"lacks iam:GetGroup on arn:aws:iam::111122223333:group/developers",
 			`{"Effect":"Allow","Action":"iam:GetGroup","Resource":"arn:aws:iam::111122223333:group/developers"}`}},
 		{"iam:ListUsers", func(ctx context.Context, c *iam.Client) error {
 			_, err := c.Directory(ctx, directory.Query{AllUsers: true})
@@ -66,12 +67,18 @@ func TestADeniedActionIsNamedWithThePolicyThatGrantsIt(t *testing.T) {
 		{"iam:ListSSHPublicKeys", func(ctx context.Context, c *iam.Client) error {
 			_, err := c.Keys(ctx, "alice", nil)
 			return err
-		}, []string{`list SSH keys of "alice": access denied`, `"Action":"iam:ListSSHPublicKeys","Resource":"arn:aws:iam::111122223333:user/*"`}},
+		}, []string{`list SSH keys of "alice": access denied`,
+			`"Action":"iam:ListSSHPublicKeys","Resource":"arn:aws:iam::111122223333:user/*"`}},
 		{"iam:GetSSHPublicKey", func(ctx context.Context, c *iam.Client) error {
 			_, err := c.Keys(ctx, "alice", nil)
 			return err
-		}, []string{`read SSH key APKAALICE000000000001 of "alice": access denied`, `"Resource":"arn:aws:iam::111122223333:user/*"`}},
-		{"iam:ListGroupsForUser", func(ctx context.Context, c *iam.Client) error { _, err := c.GroupsOf(ctx, "alice"); return err },
+		}, []string{`read SSH key APKAALICE000000000001 of "alice": access denied`,
+			`"Resource":"arn:aws:iam::111122223333:user/*"`}},
+		{"iam:ListGroupsForUser", func(ctx context.Context, c *iam.Client) error {
+			_,
+				err := c.GroupsOf(ctx, "alice")
+			return err
+		},
 			[]string{`list groups of "alice": access denied`}},
 		{"iam:ListUserTags", func(ctx context.Context, c *iam.Client) error { _, err := c.Tags(ctx, "alice"); return err },
 			[]string{`list tags of "alice": access denied`}},
@@ -108,14 +115,19 @@ func TestEveryFailureIsItsOwnKindAndOneLine(t *testing.T) {
 		kind  error
 		text  []string
 	}{
-		{"throttled for ever", ever(emulator.Throttle), awsapi.ErrThrottled, []string{"throttled: Rate exceeded", "source.rate"}},
+		{"throttled for ever", ever(emulator.Throttle), awsapi.ErrThrottled, []string{"throttled: Rate exceeded",
+			"source.rate"}},
 		{"a service failure", ever(emulator.Failure), awsapi.ErrService, []string{"service failure: ServiceFailure"}},
-		{"a stalled endpoint", ever(emulator.Stall), awsapi.ErrTimeout, []string{"no answer in time: the connection is there, and the answer took too long", "is slow", "smaller pages"}},
-		{"an endpoint that hangs up", ever(emulator.Reset), awsapi.ErrUnreachable, []string{"unreachable", "connect to http://127.0.0.1"}},
+		{"a stalled endpoint", ever(emulator.Stall), awsapi.ErrTimeout,
+			[]string{"no answer in time: the connection is there, and the answer took too long", "is slow", "smaller pages"}},
+		{"an endpoint that hangs up", ever(emulator.Reset), awsapi.ErrUnreachable,
+			[]string{"unreachable", "connect to http://127.0.0.1"}},
 		{"garbage", ever(emulator.Garbage), awsapi.ErrIncomplete, []string{"incomplete answer"}},
 		{"an empty body", ever(emulator.Empty), awsapi.ErrIncomplete, []string{"incomplete answer", "after 0 bytes"}},
-		{"no end of the list", ever(emulator.NoMarker), awsapi.ErrIncomplete, []string{"page 1 says that there is more, and has no marker"}},
-		{"a list that turns round", ever(emulator.OldMarker), awsapi.ErrIncomplete, []string{"a marker that an earlier page had"}},
+		{"no end of the list", ever(emulator.NoMarker), awsapi.ErrIncomplete,
+			[]string{"page 1 says that there is more, and has no marker"}},
+		{"a list that turns round", ever(emulator.OldMarker), awsapi.ErrIncomplete,
+			[]string{"a marker that an earlier page had"}},
 		{"an access key that AWS does not know", func(t *testing.T, e *emulator.Emulator, o *iam.Options) {
 			t.Setenv("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN")
 		}, awsapi.ErrBadCredentials, []string{"InvalidClientTokenId", "correct the access key"}},
@@ -134,10 +146,12 @@ func TestEveryFailureIsItsOwnKindAndOneLine(t *testing.T) {
 		}, awsapi.ErrUnreachable, []string{`look up "iam.nowhere.invalid"`, "name servers"}},
 		{"a role that must not be assumed", func(t *testing.T, e *emulator.Emulator, o *iam.Options) {
 			o.AssumeRole, o.ExternalID = "arn:aws:iam::444455556666:role/other", "wrong"
-		}, awsapi.ErrAccessDenied, []string{`assume role "arn:aws:iam::444455556666:role/other": access denied`, "external_id"}},
+		}, awsapi.ErrAccessDenied, []string{`assume role "arn:aws:iam::444455556666:role/other": access denied`,
+			"external_id"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := start(t, emulator.Options{Company: company, Roles: []emulator.Role{{ARN: "arn:aws:iam::444455556666:role/other", ExternalID: "right"}}})
+			e := start(t, emulator.Options{Company: company,
+				Roles: []emulator.Role{{ARN: "arn:aws:iam::444455556666:role/other", ExternalID: "right"}}})
 			o := quick(e)
 			o.Attempts = 3
 			test.spoil(t, e, &o)
@@ -157,7 +171,8 @@ func TestACertificateOfNobodyIsATLSError(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
-	o := iam.Options{Options: awsapi.Options{Region: "eu-west-1", Endpoint: server.URL, Attempts: 2, Backoff: time.Millisecond}}
+	o := iam.Options{Options: awsapi.Options{Region: "eu-west-1", Endpoint: server.URL, Attempts: 2,
+		Backoff: time.Millisecond}}
 	_, err := open(t, o).Keys(t.Context(), "alice", nil)
 	if !errors.Is(err, awsapi.ErrUnreachable) {
 		t.Fatalf("got %v, want ErrUnreachable", err)
@@ -175,11 +190,13 @@ func TestACertificateOfTheConfiguredBundleIsTrusted(t *testing.T) {
 	server := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(behind))
 	defer server.Close()
 	bundle := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+	if err := os.WriteFile(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("AWS_CA_BUNDLE", bundle)
-	keys, err := open(t, iam.Options{Options: awsapi.Options{Region: "eu-west-1", Endpoint: server.URL}}).Keys(t.Context(), "alice", nil)
+	keys, err := open(t,
+		iam.Options{Options: awsapi.Options{Region: "eu-west-1", Endpoint: server.URL}}).Keys(t.Context(), "alice", nil)
 	if err != nil || len(keys) != 2 {
 		t.Errorf("got %d keys, %v, want 2", len(keys), err)
 	}
@@ -192,7 +209,8 @@ func TestAnEndpointThatTakesConnectionsAndSaysNothingEndsInSeconds(t *testing.T)
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	o := iam.Options{Options: awsapi.Options{Region: "eu-west-1", Endpoint: "http://" + listener.Addr().String(), PageTimeout: 100 * time.Millisecond, CallTimeout: 400 * time.Millisecond}}
+	o := iam.Options{Options: awsapi.Options{Region: "eu-west-1", Endpoint: "http://" + listener.Addr().String(),
+		PageTimeout: 100 * time.Millisecond, CallTimeout: 400 * time.Millisecond}}
 	_, err = open(t, o).Keys(t.Context(), "alice", nil)
 	if !errors.Is(err, awsapi.ErrTimeout) {
 		t.Errorf("got %v, want ErrTimeout", err)
@@ -210,7 +228,8 @@ func TestACallWhoseTimeEndsBetweenAttemptsSaysWhatTheLastOneMet(t *testing.T) {
 		}
 		o := quick(e)
 		o.Backoff, o.CallTimeout = time.Hour, 300*time.Millisecond
-		if _, err := open(t, o).Directory(t.Context(), directory.Query{Groups: []string{"developers"}}); !errors.Is(err, want) {
+		if _, err := open(t, o).Directory(t.Context(), directory.Query{Groups: []string{"developers"}}); !errors.Is(err,
+			want) {
 			t.Errorf("%s: got %v, want %v", kind, err, want)
 		}
 	}

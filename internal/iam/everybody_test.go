@@ -54,7 +54,8 @@ func TestEverybodyOfTheAccountIsNamedWhereThatIsAllowed(t *testing.T) {
 					lists++
 				}
 			}
-			if c.lists == 0 && lists > 0 || c.lists > 0 && (lists == 0 || slices.Contains(e.Walk()[len(e.Walk())-1:], "ListUsers")) {
+			if c.lists == 0 && lists > 0 || c.lists > 0 &&
+				(lists == 0 || slices.Contains(e.Walk()[len(e.Walk())-1:], "ListUsers")) {
 				t.Errorf("calls %q: the list is read once, not at every refresh", e.Walk())
 			}
 		})

@@ -21,7 +21,8 @@ const undetectable = emulator.None
 func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 	unmet.Long(t, "every fault is made at every call, and many wait for a time limit")
 	isolate(t)
-	e := start(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 2}, Roles: []emulator.Role{{ARN: "arn:aws:iam::111122223333:role/reader"}}})
+	e := start(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 2},
+		Roles: []emulator.Role{{ARN: "arn:aws:iam::111122223333:role/reader"}}})
 	o := quick(e)
 	o.Attempts = 3
 	o.AssumeRole = "arn:aws:iam::111122223333:role/reader"
@@ -54,7 +55,8 @@ func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, %s, %d times", name, kind, times), func(t *testing.T) {
 					failed := 0
 					for call := 1; call <= calls; call++ {
-						if err := e.SetFaults(emulator.Fault{Kind: kind, Call: call, Times: times, Delay: emulator.Duration(time.Millisecond)}); err != nil {
+						if err := e.SetFaults(emulator.Fault{Kind: kind, Call: call, Times: times,
+							Delay: emulator.Duration(time.Millisecond)}); err != nil {
 							t.Fatal(err)
 						}
 						got, err := open(t, o).Directory(t.Context(), q)
@@ -68,7 +70,8 @@ func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 							}
 							continue
 						}
-						if diff := difference(got, want); diff != "" && !(kind == emulator.Vanish && len(got.Users)+len(got.Groups) < len(want.Users)+len(want.Groups)) {
+						if diff := difference(got, want); diff != "" &&
+							!(kind == emulator.Vanish && len(got.Users)+len(got.Groups) < len(want.Users)+len(want.Groups)) {
 							t.Errorf("at call %d: no error, but %s", call, diff)
 						}
 					}
@@ -76,7 +79,8 @@ func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 					if persistent && failed == 0 {
 						t.Errorf("no call failed for good: the faults did not bite")
 					}
-					passing := []string{emulator.Throttle, emulator.Failure, emulator.Slow, emulator.Reset, emulator.Empty, emulator.Cut, emulator.CutShort, emulator.Garbage}
+					passing := []string{emulator.Throttle, emulator.Failure, emulator.Slow, emulator.Reset, emulator.Empty,
+						emulator.Cut, emulator.CutShort, emulator.Garbage}
 					if times == 1 && failed > 0 && slices.Contains(passing, kind) {
 						t.Errorf("%d of %d calls failed for a single fault that passes", failed, calls)
 					}
@@ -102,10 +106,12 @@ func TestOneStalledCallIsTriedAgain(t *testing.T) {
 
 func TestRandomFaultsNeverMakeAWrongAnswer(t *testing.T) {
 	isolate(t)
-	e := start(t, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 200, Groups: 8, Seed: 5}), Settings: emulator.Settings{RaggedPage: true}, Seed: 5})
+	e := start(t, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 200, Groups: 8, Seed: 5}),
+		Settings: emulator.Settings{RaggedPage: true}, Seed: 5})
 	o := quick(e)
 	var faults []emulator.Fault
-	for _, kind := range []string{emulator.Throttle, emulator.Failure, emulator.Reset, emulator.Cut, emulator.CutShort, emulator.NoMarker, emulator.OldMarker, emulator.Garbage, emulator.Empty, emulator.Bare} {
+	for _, kind := range []string{emulator.Throttle, emulator.Failure, emulator.Reset, emulator.Cut, emulator.CutShort,
+		emulator.NoMarker, emulator.OldMarker, emulator.Garbage, emulator.Empty, emulator.Bare} {
 		faults = append(faults, emulator.Fault{Kind: kind, Times: -1, Share: 0.004})
 	}
 	if err := e.SetFaults(faults...); err != nil {

@@ -73,13 +73,16 @@ func open(t *testing.T, o iam.Options) *iam.Client {
 }
 
 var company = emulator.Company{
-	Groups: []emulator.Group{{Name: "developers"}, {Name: "Admins", Path: "/ops/"}, {Name: "team-red"}, {Name: "team-blue"}, {Name: "empty"}},
+	Groups: []emulator.Group{{Name: "developers"}, {Name: "Admins", Path: "/ops/"}, {Name: "team-red"},
+		{Name: "team-blue"}, {Name: "empty"}},
 	Users: []emulator.User{
-		{Name: "alice", Groups: []string{"developers", "Admins", "team-red"}, Tags: map[string]string{"ssh-key": "ssh-ed25519 AAAA", "team": "red"}, Keys: []emulator.Key{
-			{ID: "APKAALICE000000000001", Body: emulator.RSALine(1, "alice")},
-			{ID: "APKAALICE000000000002", Body: emulator.RSALine(2, "alice"), Status: "Inactive"},
-		}},
-		{Name: "Bob", Path: "/staff/", Groups: []string{"developers", "team-blue"}, Keys: []emulator.Key{{ID: "APKABOB00000000000001", Body: emulator.RSALine(3, "bob")}}},
+		{Name: "alice", Groups: []string{"developers", "Admins", "team-red"},
+			Tags: map[string]string{"ssh-key": "ssh-ed25519 AAAA", "team": "red"}, Keys: []emulator.Key{
+				{ID: "APKAALICE000000000001", Body: emulator.RSALine(1, "alice")},
+				{ID: "APKAALICE000000000002", Body: emulator.RSALine(2, "alice"), Status: "Inactive"},
+			}},
+		{Name: "Bob", Path: "/staff/", Groups: []string{"developers", "team-blue"},
+			Keys: []emulator.Key{{ID: "APKABOB00000000000001", Body: emulator.RSALine(3, "bob")}}},
 		{Name: "carol", Path: "/staff/ops/", Groups: []string{"developers"}},
 		{Name: "dave", Path: "/staff/"},
 		{Name: "eve+x@example.com", Groups: []string{"team-blue"}},
@@ -124,7 +127,8 @@ func expected(c emulator.Company, q directory.Query, prefix string) directory.Di
 	}
 	for _, g := range c.Groups {
 		if wantedGroup[strings.ToLower(g.Name)] {
-			d.Groups = append(d.Groups, directory.Group{ID: g.ID, Name: g.Name, Path: g.Path, Created: g.Created, Members: sorted(members[g.Name])})
+			d.Groups = append(d.Groups, directory.Group{ID: g.ID, Name: g.Name, Path: g.Path, Created: g.Created,
+				Members: sorted(members[g.Name])})
 		}
 	}
 	sortByID(&d)

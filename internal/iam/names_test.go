@@ -53,7 +53,8 @@ var nameServerOf atomic.Pointer[string]
 
 // Set once: questions go on after the test whose call asked them.
 func init() {
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network,
+		address string) (net.Conn, error) {
 		if own := nameServerOf.Load(); own != nil {
 			network, address = "udp", *own
 		}

@@ -109,9 +109,11 @@ func (c *Client) exists(ctx context.Context, u directory.User, allUsers bool) er
 	case err != nil:
 		return err
 	case now.ID != u.ID:
-		return fmt.Errorf("user %q: %w: the name belongs to %s and no longer to %s", u.Name, directory.ErrNoSuchUser, now.ID, u.ID)
+		return fmt.Errorf("user %q: %w: the name belongs to %s and no longer to %s", u.Name, directory.ErrNoSuchUser, now.ID,
+			u.ID)
 	case allUsers && !strings.HasPrefix(now.Path, c.options.PathPrefix):
-		return fmt.Errorf("user %q: %w: its path is %q, outside of %q", u.Name, directory.ErrNoSuchUser, now.Path, c.options.PathPrefix)
+		return fmt.Errorf("user %q: %w: its path is %q, outside of %q", u.Name, directory.ErrNoSuchUser, now.Path,
+			c.options.PathPrefix)
 	}
 	return nil
 }
@@ -122,9 +124,9 @@ func (c *Client) tagsWith(ctx context.Context, userName, prefix string) (map[str
 	if err != nil {
 		return nil, err
 	}
-	prefix = strings.ToLower(prefix)
+	prefix = directory.FoldName(prefix)
 	for key := range tags {
-		if !strings.HasPrefix(strings.ToLower(key), prefix) {
+		if !strings.HasPrefix(directory.FoldName(key), prefix) {
 			delete(tags, key)
 		}
 	}

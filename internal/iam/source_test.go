@@ -18,7 +18,8 @@ func TestKeysAreListedForTheUserAndNotForTheName(t *testing.T) {
 	unknown := func(string) (string, bool) { return "", false }
 	known := func(string) (string, bool) { return "body", true }
 	own := map[string]bool{"APKABOB00000000000001": true}
-	heir := emulator.User{Name: "Bob", Keys: []emulator.Key{{ID: "APKAHEIR0000000000001", Body: emulator.RSALine(7, "heir")}}}
+	heir := emulator.User{Name: "Bob",
+		Keys: []emulator.Key{{ID: "APKAHEIR0000000000001", Body: emulator.RSALine(7, "heir")}}}
 	for name, test := range map[string]struct {
 		change func(*emulator.Emulator) error
 		prefix string
@@ -38,11 +39,14 @@ func TestKeysAreListedForTheUserAndNotForTheName(t *testing.T) {
 			err := e.DeleteUser("Bob")
 			_, again := e.CreateUser(heir)
 			return errors.Join(err, again)
-		}, "", directory.KeyQuery{Body: unknown, Own: own}, true, map[string]int{"ListSSHPublicKeys": 1, "GetSSHPublicKey": 1, "GetUser": 1}},
+		}, "", directory.KeyQuery{Body: unknown, Own: own}, true, map[string]int{"ListSSHPublicKeys": 1,
+			"GetSSHPublicKey": 1, "GetUser": 1}},
 		"a user of the path prefix": {nil, "/staff/", directory.KeyQuery{Body: known, Own: own, AllUsers: true}, false,
 			map[string]int{"ListSSHPublicKeys": 1, "GetUser": 1}},
-		"a user who left the path prefix": {func(e *emulator.Emulator) error { return e.UpdateUser("Bob", "", "/former/") }, "/staff/",
-			directory.KeyQuery{Body: known, Own: own, AllUsers: true}, true, map[string]int{"ListSSHPublicKeys": 1, "GetUser": 1}},
+		"a user who left the path prefix": {func(e *emulator.Emulator) error { return e.UpdateUser("Bob", "", "/former/") },
+			"/staff/",
+			directory.KeyQuery{Body: known, Own: own, AllUsers: true}, true, map[string]int{"ListSSHPublicKeys": 1,
+				"GetUser": 1}},
 		"a user outside the path prefix who is served for a group": {func(e *emulator.Emulator) error { return e.UpdateUser("Bob", "", "/former/") }, "/staff/",
 			directory.KeyQuery{Body: known, Own: own}, false, map[string]int{"ListSSHPublicKeys": 1}},
 	} {

@@ -46,14 +46,16 @@ func (c *Client) User(ctx context.Context, userName string) (user directory.User
 // unknown bodies of active keys are fetched; an inactive key that is not known
 // has no body. A key that vanishes meanwhile is left out. A user that does not
 // exist is directory.ErrNoSuchUser.
-func (c *Client) Keys(ctx context.Context, userName string, known func(keyID string) (body string, ok bool)) ([]directory.Key, error) {
+func (c *Client) Keys(ctx context.Context, userName string, known func(keyID string) (body string,
+	ok bool)) ([]directory.Key, error) {
 	op := fmt.Sprintf("list SSH keys of %q", userName)
 	if userName == "" {
 		return nil, fmt.Errorf("%s: %w", op, errNoName)
 	}
 	listed := make(map[string]directory.Key)
 	err := c.Walk(ctx, op, func(ctx context.Context, marker *string) (awsapi.Page, error) {
-		out, err := c.iam.ListSSHPublicKeys(ctx, &awsiam.ListSSHPublicKeysInput{UserName: &userName, Marker: marker, MaxItems: c.PageItems()})
+		out, err := c.iam.ListSSHPublicKeys(ctx, &awsiam.ListSSHPublicKeysInput{UserName: &userName, Marker: marker,
+			MaxItems: c.PageItems()})
 		if err != nil {
 			return awsapi.Page{}, missing(err, op, directory.ErrNoSuchUser, "")
 		}
@@ -61,7 +63,8 @@ func (c *Client) Keys(ctx context.Context, userName string, known func(keyID str
 			return awsapi.Page{}, awsapi.Incomplete(op, "a page has no list of keys")
 		}
 		for _, k := range out.SSHPublicKeys {
-			key := directory.Key{ID: aws.ToString(k.SSHPublicKeyId), Active: k.Status == types.StatusTypeActive, Uploaded: aws.ToTime(k.UploadDate).UTC()}
+			key := directory.Key{ID: aws.ToString(k.SSHPublicKeyId), Active: k.Status == types.StatusTypeActive,
+				Uploaded: aws.ToTime(k.UploadDate).UTC()}
 			if key.ID == "" || k.UploadDate == nil {
 				return awsapi.Page{}, awsapi.Incomplete(op, "a key has no id or no upload date")
 			}
@@ -104,7 +107,8 @@ func (c *Client) Keys(ctx context.Context, userName string, known func(keyID str
 func (c *Client) readKey(ctx context.Context, userName string, key *directory.Key) (there bool, err error) {
 	op := fmt.Sprintf("read SSH key %s of %q", key.ID, userName)
 	err = c.Call(ctx, op, func(ctx context.Context) error {
-		out, err := c.iam.GetSSHPublicKey(ctx, &awsiam.GetSSHPublicKeyInput{UserName: &userName, SSHPublicKeyId: &key.ID, Encoding: types.EncodingTypeSsh})
+		out, err := c.iam.GetSSHPublicKey(ctx, &awsiam.GetSSHPublicKeyInput{UserName: &userName, SSHPublicKeyId: &key.ID,
+			Encoding: types.EncodingTypeSsh})
 		var none *types.NoSuchEntityException
 		switch {
 		case errors.As(err, &none):
@@ -136,7 +140,8 @@ func (c *Client) GroupsOf(ctx context.Context, userName string) ([]directory.Gro
 	p := newPart()
 	found := make(map[string]directory.Group)
 	err := c.Walk(ctx, op, func(ctx context.Context, marker *string) (awsapi.Page, error) {
-		out, err := c.iam.ListGroupsForUser(ctx, &awsiam.ListGroupsForUserInput{UserName: &userName, Marker: marker, MaxItems: c.PageItems()})
+		out, err := c.iam.ListGroupsForUser(ctx, &awsiam.ListGroupsForUserInput{UserName: &userName, Marker: marker,
+			MaxItems: c.PageItems()})
 		if err != nil {
 			return awsapi.Page{}, missing(err, op, directory.ErrNoSuchUser, "")
 		}
@@ -172,7 +177,8 @@ func (c *Client) Tags(ctx context.Context, userName string) (map[string]string, 
 	}
 	tags := make(map[string]string)
 	err := c.Walk(ctx, op, func(ctx context.Context, marker *string) (awsapi.Page, error) {
-		out, err := c.iam.ListUserTags(ctx, &awsiam.ListUserTagsInput{UserName: &userName, Marker: marker, MaxItems: c.PageItems()})
+		out, err := c.iam.ListUserTags(ctx, &awsiam.ListUserTagsInput{UserName: &userName, Marker: marker,
+			MaxItems: c.PageItems()})
 		if err != nil {
 			return awsapi.Page{}, missing(err, op, directory.ErrNoSuchUser, "")
 		}

@@ -34,7 +34,11 @@ func TestKeysAreListedAndOnlyUnknownActiveBodiesFetched(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := start(t, emulator.Options{Company: company})
-			got, err := open(t, quick(e)).Keys(t.Context(), "alice", func(id string) (string, bool) { body, ok := test.known[id]; return body, ok })
+			got, err := open(t, quick(e)).Keys(t.Context(), "alice", func(id string) (string, bool) {
+				body,
+					ok := test.known[id]
+				return body, ok
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

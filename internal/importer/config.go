@@ -197,7 +197,8 @@ func (w *writer) accounts() {
 	w.added()
 	w.localGroups()
 	w.deleted()
-	w.line("# The marker group was %s: the served group iam-users has everybody who may log in.", strconv.Quote(w.Marker()))
+	w.line("# The marker group was %s: the served group iam-users has everybody who may log in.",
+		strconv.Quote(w.Marker()))
 }
 
 // added carries over how accounts were made.
@@ -270,7 +271,8 @@ func (w *writer) deleted() {
 	case slices.ContainsFunc([]string{userdelProgram, userdelArgs}, w.refused),
 		program != "" && path.Base(program) != "userdel",
 		len(args) > 0 && !slices.Equal(args, []string{"--force", "--remove"}) && !slices.Equal(args, []string{"-f", "-r"}):
-		w.lost("accounts were deleted by %.60q with %.120q, which has no equivalent: homes are never deleted.", program, w.values[userdelArgs])
+		w.lost("accounts were deleted by %.60q with %.120q, which has no equivalent: homes are never deleted.", program,
+			w.values[userdelArgs])
 	default:
 		w.line("# Homes of people who are gone were deleted; here homes are never deleted.")
 	}

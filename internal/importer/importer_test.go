@@ -57,7 +57,8 @@ func TestConfigurationsAsPeopleHaveThem(t *testing.T) {
 			if whole != c.whole {
 				t.Errorf("carried over whole: %v, want %v", whole, c.whole)
 			}
-			if _, err := config.Parse("config.toml", []byte(got)); c.idle != errors.Is(err, config.ErrNotConfigured) || err != nil && !c.idle {
+			if _, err := config.Parse("config.toml", []byte(got)); c.idle != errors.Is(err, config.ErrNotConfigured) ||
+				err != nil && !c.idle {
 				t.Errorf("%v in:\n%s", err, got)
 			}
 			if strings.Contains(got, "not/a/secret") {
@@ -252,7 +253,8 @@ func FuzzWhatIsUnderstoodIsNoShell(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		s := Parse(text)
 		got, whole := s.Config()
-		if _, err := config.Parse("config.toml", []byte(got)); whole && strings.Contains(got, "all_users") && len(s.faults) > 0 {
+		if _, err := config.Parse("config.toml", []byte(got)); whole && strings.Contains(got, "all_users") &&
+			len(s.faults) > 0 {
 			t.Errorf("%v: %q", err, text)
 		}
 		for line := range strings.Lines(got) {
@@ -264,7 +266,8 @@ func FuzzWhatIsUnderstoodIsNoShell(f *testing.F) {
 }
 
 func TestOnlyUsersOfTheMarkerGroupAreTheOldTools(t *testing.T) {
-	passwd := "root:x:0:0:root:/root:/bin/sh\nalice:x:1001:1001::/home/alice:/bin/bash\nbob:x:1002:1002::/home/bob:/bin/bash\nbad:x:y:1::/:/\nlow:x:33:33::/:/bin/sh\n"
+	passwd := "root:x:0:0:root:/root:/bin/sh\nalice:x:1001:1001::/home/alice:/bin/bash\n" +
+		"bob:x:1002:1002::/home/bob:/bin/bash\nbad:x:y:1::/:/\nlow:x:33:33::/:/bin/sh\n"
 	group := "iam-synced-users:x:2000:alice,root,low,bad\nother:x:2001:bob\n"
 	users := LocalUsers(passwd, group, Settings{}.Marker())
 	if len(users) != 1 || users[0] != (LocalUser{"alice", 1001, 1001, "/home/alice"}) {
@@ -276,14 +279,16 @@ func TestThePlanRunsNothing(t *testing.T) {
 	plan := Plan([]Move{
 		{LocalUser: LocalUser{"alice", 1001, 1001, "/home/alice"}, IAM: "alice", ID: "AIDAALICE", New: 2001000001},
 		{LocalUser: LocalUser{"bob", 1002, 1002, "/home/bob"}},
-		{LocalUser: LocalUser{"carol", 70000, 70000, "/home/carol"}, IAM: "carol", ID: "AIDACAROL", New: 2001000003, Pin: true},
+		{LocalUser: LocalUser{"carol", 70000, 70000, "/home/carol"}, IAM: "carol", ID: "AIDACAROL", New: 2001000003,
+			Pin: true},
 	})
 	for line := range strings.Lines(plan) {
 		if !strings.HasPrefix(line, "#") {
 			t.Errorf("a line that would run: %q", line)
 		}
 	}
-	for _, want := range []string{"alice: uid 1001 becomes 2001000001", "chown -h 2001000001", "bob (uid 1002): no IAM user", `pin = { "AIDACAROL" = 70000 }`} {
+	for _, want := range []string{"alice: uid 1001 becomes 2001000001", "chown -h 2001000001",
+		"bob (uid 1002): no IAM user", `pin = { "AIDACAROL" = 70000 }`} {
 		if !strings.Contains(plan, want) {
 			t.Errorf("no %q in:\n%s", want, plan)
 		}

@@ -77,10 +77,12 @@ type reader struct {
 // Parse reads the old configuration. A line that does more than to assign
 // constants, or variables that the file has assigned itself, is a fault.
 func Parse(text string) Settings {
-	r := reader{Settings{values: make(map[string]string)}, make(map[string]bool), make(map[string]bool), make(map[string]int)}
+	r := reader{Settings{values: make(map[string]string)}, make(map[string]bool), make(map[string]bool),
+		make(map[string]int)}
 	if strings.HasPrefix(text, "\ufeff") {
 		// The shell takes the mark as the first letter of the first word.
-		r.fault(command{line: 1}, "byte order mark", "the shell does not take what begins with a byte order mark as an assignment")
+		r.fault(command{line: 1}, "byte order mark", "the shell does not take what begins with a byte order mark as an "+
+			"assignment")
 	}
 	if strings.ContainsRune(text, 0) {
 		r.fault(command{line: 1}, "NUL", "the file has zero bytes")

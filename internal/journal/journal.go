@@ -121,13 +121,14 @@ func asText(ctx context.Context, attrs []slog.Attr) string {
 		return ""
 	}
 	var b bytes.Buffer
-	text := slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-		_, level := a.Value.Any().(slog.Level)
-		if len(groups) == 0 && (level && a.Key == slog.LevelKey || a.Key == slog.MessageKey && a.Value.String() == marker) {
-			return slog.Attr{}
-		}
-		return a
-	}})
+	text := slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug,
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			_, level := a.Value.Any().(slog.Level)
+			if len(groups) == 0 && (level && a.Key == slog.LevelKey || a.Key == slog.MessageKey && a.Value.String() == marker) {
+				return slog.Attr{}
+			}
+			return a
+		}})
 	r := slog.NewRecord(time.Time{}, slog.LevelInfo, marker, 0)
 	r.AddAttrs(attrs...)
 	_ = text.Handle(ctx, r) // into memory

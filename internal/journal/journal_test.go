@@ -57,18 +57,21 @@ func TestARecordIsItsTextItsPriorityAndItsFields(t *testing.T) {
 	socket, next := listen(t)
 	var fallback bytes.Buffer
 	log := slog.New(NewHandler(socket, &fallback, slog.LevelDebug))
-	log.Error("a key opens nothing", "user", "alice\nMESSAGE=forged", "key", "APKA1", "error", errors.New("too short"), "level", "5")
+	log.Error("a key opens nothing", "user", "alice\nMESSAGE=forged", "key", "APKA1", "error", errors.New("too short"),
+		"level", "5")
 	got := next()
 	for name, want := range map[string]string{
 		"MESSAGE": `a key opens nothing user="alice\nMESSAGE=forged" key=APKA1 error="too short" level=5`, "PRIORITY": "3",
-		"NSS_IAM_USER": "alice\nMESSAGE=forged", "NSS_IAM_KEY": "APKA1", "NSS_IAM_ERROR": "too short", "SYSLOG_IDENTIFIER": "iam-cachefill",
+		"NSS_IAM_USER": "alice\nMESSAGE=forged", "NSS_IAM_KEY": "APKA1", "NSS_IAM_ERROR": "too short",
+		"SYSLOG_IDENTIFIER": "iam-cachefill",
 	} {
 		if got[name] != want {
 			t.Errorf("%s: got %q, want %q", name, got[name], want)
 		}
 	}
 	log.With("directory-name", "x").WithGroup("of").Warn("w", "a", 1)
-	if got := next(); got["PRIORITY"] != "4" || got["NSS_IAM_DIRECTORY_NAME"] != "x" || got["NSS_IAM_OF_A"] != "1" || got["MESSAGE"] != "w directory-name=x of.a=1" {
+	if got := next(); got["PRIORITY"] != "4" || got["NSS_IAM_DIRECTORY_NAME"] != "x" || got["NSS_IAM_OF_A"] != "1" ||
+		got["MESSAGE"] != "w directory-name=x of.a=1" {
 		t.Errorf("with a group: %q", got)
 	}
 	log.Info("refreshed", "generation", uint64(7))

@@ -18,23 +18,28 @@ func TestValuesAreWrittenAsTheInterfaceSays(t *testing.T) {
 		found any
 		want  string
 	}{
-		{"names are in snake_case", struct{ UnixID, MinRSABits, GIDs, URL int }{1, 2, 3, 4}, `"unix_id":1,"min_rsa_bits":2,"gids":3,"url":4`},
+		{"names are in snake_case", struct{ UnixID, MinRSABits, GIDs, URL int }{1, 2, 3, 4},
+			`"unix_id":1,"min_rsa_bits":2,"gids":3,"url":4`},
 		{"a tag names what the rule would not", struct {
 			A int `json:"other_name"`
 			B int `json:"-"`
 		}{1, 2}, `"other_name":1`},
 		{"an embedded struct's fields are its own", struct{ embedded }{embedded{"alice"}}, `"unix_name":"alice"`},
 		{"what is not exported is not written", struct{ A, b int }{1, 2}, `"a":1`},
-		{"times are RFC 3339, and one that never was is left out", struct{ A, B time.Time }{A: when}, `"a":"2026-11-25T20:00:00Z"`},
+		{"times are RFC 3339, and one that never was is left out", struct{ A, B time.Time }{A: when},
+			`"a":"2026-11-25T20:00:00Z"`},
 		{"durations are seconds", struct{ A, B time.Duration }{5 * time.Minute, 1500 * time.Millisecond}, `"a":300,"b":1.5`},
 		{"digests are hex", struct{ Digest [3]byte }{[3]byte{0, 10, 255}}, `"digest":"000aff"`},
 		{"lists and maps without elements are no null", struct {
 			A []string `json:",omitempty"`
 			B map[string]int
 		}{}, `"a":[],"b":{}`},
-		{"a list in a list", struct{ A []struct{ B []int } }{[]struct{ B []int }{{}, {[]int{1}}}}, `"a":[{"b":[]},{"b":[1]}]`},
-		{"names of others stay as they are", struct{ A map[string]int }{map[string]int{"iam:GetGroup": 2, "B<c": 1}}, `"a":{"B<c":1,"iam:GetGroup":2}`},
-		{"a pointer to nothing is left out, others are followed", struct{ A, B *embedded }{B: &embedded{"x"}}, `"b":{"unix_name":"x"}`},
+		{"a list in a list", struct{ A []struct{ B []int } }{[]struct{ B []int }{{}, {[]int{1}}}},
+			`"a":[{"b":[]},{"b":[1]}]`},
+		{"names of others stay as they are", struct{ A map[string]int }{map[string]int{"iam:GetGroup": 2, "B<c": 1}},
+			`"a":{"B<c":1,"iam:GetGroup":2}`},
+		{"a pointer to nothing is left out, others are followed", struct{ A, B *embedded }{B: &embedded{"x"}},
+			`"b":{"unix_name":"x"}`},
 		{"texts are written, empty ones unless marked", struct {
 			A string
 			B string `json:",omitempty"`
@@ -62,7 +67,8 @@ func TestValuesAreWrittenAsTheInterfaceSays(t *testing.T) {
 
 func TestAFailureIsADocumentToo(t *testing.T) {
 	var b bytes.Buffer
-	if err := Write(&b, "status", nil, &Error{Message: "no", ExitStatus: 2, Faults: []Fault{{File: "f", Line: 3, Column: 1, Key: "login", Problem: "p"}}}); err != nil {
+	if err := Write(&b, "status", nil, &Error{Message: "no", ExitStatus: 2,
+		Faults: []Fault{{File: "f", Line: 3, Column: 1, Key: "login", Problem: "p"}}}); err != nil {
 		t.Fatal(err)
 	}
 	var got struct {
@@ -72,7 +78,8 @@ func TestAFailureIsADocumentToo(t *testing.T) {
 			Faults     []map[string]any
 		}
 	}
-	if err := json.Unmarshal(b.Bytes(), &got); err != nil || got.Error.ExitStatus != 2 || got.Error.Faults[0]["line"] != 3.0 {
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil || got.Error.ExitStatus != 2 ||
+		got.Error.Faults[0]["line"] != 3.0 {
 		t.Errorf("%v: %s", err, b.String())
 	}
 }

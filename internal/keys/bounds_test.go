@@ -71,7 +71,8 @@ func TestIDsHaveTheSafeCharactersAndNoOthers(t *testing.T) {
 	for _, c := range []struct {
 		length     int
 		safe, iams bool
-	}{{0, false, false}, {1, true, true}, {128, true, true}, {129, true, false}, {MaxID, true, false}, {MaxID + 1, false, false}} {
+	}{{0, false, false}, {1, true, true}, {128, true, true}, {129, true, false}, {MaxID, true, false},
+		{MaxID + 1, false, false}} {
 		id := strings.Repeat("A", c.length)
 		if safeID(id) != c.safe || isKeyID(id) != c.iams {
 			t.Errorf("an id of %d bytes: safe %v, IAM's %v; want %v, %v", c.length, safeID(id), isKeyID(id), c.safe, c.iams)
@@ -116,7 +117,8 @@ func TestAnRSAKeyOfExactlyTheLeastLengthIsTakenAndNoneShorter(t *testing.T) {
 	} {
 		from := Source{Keys: []directory.Key{{ID: "APKA1", Active: true, Body: line(rsaBlob(c.bits))}}}
 		got := Policy{MinRSABits: c.least}.Select(from, now)
-		if c.want == nil && len(got.Keys) != 1 || c.want != nil && (len(got.Refused) != 1 || !errors.Is(got.Refused[0].Err, c.want)) {
+		if c.want == nil && len(got.Keys) != 1 || c.want != nil && (len(got.Refused) != 1 ||
+			!errors.Is(got.Refused[0].Err, c.want)) {
 			t.Errorf("%d bits of at least %d: %d keys, refused %v; want %v", c.bits, c.least, len(got.Keys), got.Refused, c.want)
 		}
 	}
@@ -159,7 +161,8 @@ func TestTagsHoldKeysUnderThePrefixAndNumbersBelowAThousand(t *testing.T) {
 	}{
 		{"key", -1, true}, {"KEY", -1, true}, {"key-0", 0, true}, {"Key-7", 7, true}, {"key-999", 999, true},
 		{"key-1000", 0, false}, {"key-", 0, false}, {"key--0", 0, false}, {"key-00", 0, false}, {"key-+1", 0, false},
-		{"key1", 0, false}, {"key_1", 0, false}, {"kex-1", 0, false}, {"my-key-1", 0, false}, {"ke", 0, false}, {"", 0, false},
+		{"key1", 0, false}, {"key_1", 0, false}, {"kex-1", 0, false}, {"my-key-1", 0, false}, {"ke", 0, false},
+		{"", 0, false},
 	} {
 		n, ok := tagNumber(c.name, "key")
 		if ok != c.ok || ok && n != c.n {

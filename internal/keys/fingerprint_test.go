@@ -57,7 +57,8 @@ func FuzzFingerprint(f *testing.F) {
 		if k.MatchesFingerprint(text) && !IsFingerprint(text) {
 			t.Fatalf("%q matches a key and is no fingerprint", text)
 		}
-		if IsFingerprint(text) && (len(text) > 51 || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f })) {
+		if IsFingerprint(text) &&
+			(len(text) > 51 || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f })) {
 			t.Fatalf("%q is taken for a fingerprint", text)
 		}
 	})

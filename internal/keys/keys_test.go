@@ -167,7 +167,8 @@ func TestABodyIsOneKeyOrRefusedWithItsReason(t *testing.T) {
 		{"wrong base64", "ssh-ed25519 AAAA!" + b64, nil, ErrBase64},
 		{"base64 cut short", edLine[:len(edLine)-1], nil, ErrBase64},
 		{"base64 without padding", strings.TrimRight(line(rsaBlob(3072)), "="), nil, ErrBase64},
-		{"base64 of another alphabet", strings.NewReplacer("+", "-", "/", "_").Replace(line(ecBlobWith(t, "+/"))), nil, ErrBase64},
+		{"base64 of another alphabet", strings.NewReplacer("+", "-", "/", "_").Replace(line(ecBlobWith(t, "+/"))), nil,
+			ErrBase64},
 		{"another type named", "ssh-rsa " + b64, nil, ErrMismatch},
 		{"another type named, of the same family", ssh.KeyAlgoSKED25519 + " " + b64, nil, ErrMismatch},
 		{"bytes cut short", line(ed[:40]), nil, ErrBlob},
@@ -182,7 +183,8 @@ func TestABodyIsOneKeyOrRefusedWithItsReason(t *testing.T) {
 			Type string
 			E, N *big.Int
 		}{"ssh-rsa", big.NewInt(1), new(big.Int).Lsh(big.NewInt(1), 2047)})), nil, ErrBlob},
-		{"a point that is not on the curve", line(append(bytes.Clone(ecBlob(elliptic.P256())[:len(ecBlob(elliptic.P256()))-4]), 1, 2, 3, 4)), nil, ErrBlob},
+		{"a point that is not on the curve",
+			line(append(bytes.Clone(ecBlob(elliptic.P256())[:len(ecBlob(elliptic.P256()))-4]), 1, 2, 3, 4)), nil, ErrBlob},
 		{"DSA", line(dsaBlob()), nil, ErrType},
 		{"an unknown type", "ssh-quantum AAAAC3NzaC1xdWFudHVt", nil, ErrType},
 		{"NUL behind the key", edLine + "\x00" + edLine, nil, ErrBase64},
@@ -242,47 +244,67 @@ func TestThePolicySelects(t *testing.T) {
 		expires  time.Time // of the first key
 	}{
 		{name: "no keys at all"},
-		{name: "any type and age by default", from: Source{Keys: []directory.Key{iam("APKA2", strong, 4000*day), iam("APKA1", ed, 0)}},
+		{name: "any type and age by default",
+			from: Source{Keys: []directory.Key{iam("APKA2", strong, 4000*day), iam("APKA1", ed, 0)}},
 			keys: []string{"APKA1", "APKA2"}},
 		{name: "an inactive key", from: Source{Keys: []directory.Key{off}}, refused: map[string]error{"APKA1": ErrInactive}},
-		{name: "a body that is no key beside one that is", from: Source{Keys: []directory.Key{{ID: "APKA1", Active: true, Body: "x"}, iam("APKA2", ed, 0)}},
+		{name: "a body that is no key beside one that is",
+			from: Source{Keys: []directory.Key{{ID: "APKA1", Active: true, Body: "x"}, iam("APKA2", ed, 0)}},
 			keys: []string{"APKA2"}, refused: map[string]error{"APKA1": ErrFormat}},
-		{name: "RSA shorter than IAM's least", from: Source{Keys: []directory.Key{iam("APKA1", weak, 0)}}, refused: map[string]error{"APKA1": ErrRSABits}},
-		{name: "RSA shorter than the configured least", policy: Policy{MinRSABits: 4096}, from: Source{Keys: []directory.Key{iam("APKA1", strong, 0), iam("APKA2", ed, 0)}},
+		{name: "RSA shorter than IAM's least", from: Source{Keys: []directory.Key{iam("APKA1", weak, 0)}},
+			refused: map[string]error{"APKA1": ErrRSABits}},
+		{name: "RSA shorter than the configured least", policy: Policy{MinRSABits: 4096},
+			from: Source{Keys: []directory.Key{iam("APKA1", strong, 0), iam("APKA2", ed, 0)}},
 			keys: []string{"APKA2"}, refused: map[string]error{"APKA1": ErrRSABits}},
-		{name: "a type that is not allowed", policy: Policy{Allowed: []string{ssh.KeyAlgoED25519}}, from: Source{Keys: []directory.Key{iam("APKA1", strong, 0), iam("APKA2", ed, 0)}},
+		{name: "a type that is not allowed", policy: Policy{Allowed: []string{ssh.KeyAlgoED25519}},
+			from: Source{Keys: []directory.Key{iam("APKA1", strong, 0), iam("APKA2", ed, 0)}},
 			keys: []string{"APKA2"}, refused: map[string]error{"APKA1": ErrType}},
 		{name: "the same key under two ids", from: Source{Keys: []directory.Key{iam("APKA2", ed, 0), iam("APKA1", ed, 0)}},
 			keys: []string{"APKA1"}, refused: map[string]error{"APKA2": ErrDuplicate}},
-		{name: "the same key, the first of them too old", policy: Policy{MaxAge: 90 * day}, from: Source{Keys: []directory.Key{iam("APKA2", ed, day), iam("APKA1", ed, 91*day)}},
+		{name: "the same key, the first of them too old", policy: Policy{MaxAge: 90 * day},
+			from: Source{Keys: []directory.Key{iam("APKA2", ed, day), iam("APKA1", ed, 91*day)}},
 			keys: []string{"APKA2"}, refused: map[string]error{"APKA1": ErrExpired}, expires: now.Add(89 * day)},
-		{name: "a key a moment before its end", policy: Policy{MaxAge: 90 * day}, from: Source{Keys: []directory.Key{iam("APKA1", ed, 90*day-time.Second)}},
+		{name: "a key a moment before its end", policy: Policy{MaxAge: 90 * day},
+			from: Source{Keys: []directory.Key{iam("APKA1", ed, 90*day-time.Second)}},
 			keys: []string{"APKA1"}, expiring: []string{"APKA1"}, expires: now.Add(time.Second)},
-		{name: "a key at its end", policy: Policy{MaxAge: 90 * day}, from: Source{Keys: []directory.Key{iam("APKA1", ed, 90*day)}},
+		{name: "a key at its end", policy: Policy{MaxAge: 90 * day},
+			from:    Source{Keys: []directory.Key{iam("APKA1", ed, 90*day)}},
 			refused: map[string]error{"APKA1": ErrExpired}},
-		{name: "a key two weeks before its end", policy: Policy{MaxAge: 90 * day}, from: Source{Keys: []directory.Key{iam("APKA1", ed, 76*day)}},
+		{name: "a key two weeks before its end", policy: Policy{MaxAge: 90 * day},
+			from: Source{Keys: []directory.Key{iam("APKA1", ed, 76*day)}},
 			keys: []string{"APKA1"}, expiring: []string{"APKA1"}, expires: now.Add(14 * day)},
-		{name: "a key more than two weeks before its end", policy: Policy{MaxAge: 90 * day}, from: Source{Keys: []directory.Key{iam("APKA1", ed, 76*day-time.Second)}},
+		{name: "a key more than two weeks before its end", policy: Policy{MaxAge: 90 * day},
+			from: Source{Keys: []directory.Key{iam("APKA1", ed, 76*day-time.Second)}},
 			keys: []string{"APKA1"}, expires: now.Add(14*day + time.Second)},
-		{name: "no upload date under an age limit", policy: Policy{MaxAge: day}, from: Source{Keys: []directory.Key{undated}}, refused: map[string]error{"APKA1": ErrUndated}},
-		{name: "an account that ends before the key", policy: Policy{MaxAge: 90 * day}, from: Source{Keys: []directory.Key{iam("APKA1", ed, 0)}, End: now.Add(day)},
+		{name: "no upload date under an age limit", policy: Policy{MaxAge: day},
+			from: Source{Keys: []directory.Key{undated}}, refused: map[string]error{"APKA1": ErrUndated}},
+		{name: "an account that ends before the key", policy: Policy{MaxAge: 90 * day},
+			from: Source{Keys: []directory.Key{iam("APKA1", ed, 0)}, End: now.Add(day)},
 			keys: []string{"APKA1"}, expiring: []string{"APKA1"}, expires: now.Add(day)},
-		{name: "an account that has ended", from: Source{Keys: []directory.Key{iam("APKA1", ed, 0)}, Tags: nil, End: now}, refused: map[string]error{"APKA1": ErrExpired}},
-		{name: "an id that IAM does not make", from: Source{Keys: []directory.Key{iam("A\" B\n", ed, 0)}}, refused: map[string]error{`"A\" B\n"`: ErrID}},
+		{name: "an account that has ended", from: Source{Keys: []directory.Key{iam("APKA1", ed, 0)}, Tags: nil, End: now},
+			refused: map[string]error{"APKA1": ErrExpired}},
+		{name: "an id that IAM does not make", from: Source{Keys: []directory.Key{iam("A\" B\n", ed, 0)}},
+			refused: map[string]error{`"A\" B\n"`: ErrID}},
 		{name: "tags without a prefix", from: Source{Tags: map[string]string{"ssh-key": line(ed)}}},
 		{name: "tags in the order of their numbers", policy: Policy{TagPrefix: "ssh-key"},
 			from: Source{Tags: map[string]string{
-				"ssh-key-10": line(edBlob(10)), "SSH-Key-2": line(edBlob(22)), "ssh-key": line(other) + " x", "ssh-key-02": line(ed), "ssh-keys": line(ed), "ssh-key-": line(ed),
+				"ssh-key-10": line(edBlob(10)), "SSH-Key-2": line(edBlob(22)), "ssh-key": line(other) + " x",
+				"ssh-key-02": line(ed), "ssh-keys": line(ed), "ssh-key-": line(ed),
 				"ssh-key-x": line(ed), "ssh-key--1": line(ed), "ssh-key-99999": line(ed), "other": line(ed),
 			}, Keys: []directory.Key{iam("APKA1", strong, 0)}},
 			keys: []string{"APKA1", "tag:ssh-key", "tag:SSH-Key-2", "tag:ssh-key-10"}},
-		{name: "a tag with a key that IAM has too", policy: Policy{TagPrefix: "k"}, from: Source{Tags: map[string]string{"k": line(ed)}, Keys: []directory.Key{iam("APKA1", ed, 0)}},
+		{name: "a tag with a key that IAM has too", policy: Policy{TagPrefix: "k"},
+			from: Source{Tags: map[string]string{"k": line(ed)}, Keys: []directory.Key{iam("APKA1", ed, 0)}},
 			keys: []string{"APKA1"}, refused: map[string]error{"tag:k": ErrDuplicate}},
-		{name: "RSA in a tag", policy: Policy{TagPrefix: "k"}, from: Source{Tags: map[string]string{"k": line(strong)}}, refused: map[string]error{"tag:k": ErrType}},
-		{name: "an age limit does not reach tags, the account's end does", policy: Policy{TagPrefix: "k", MaxAge: day}, from: Source{Tags: map[string]string{"k": line(ed)}, End: now.Add(time.Hour)},
+		{name: "RSA in a tag", policy: Policy{TagPrefix: "k"}, from: Source{Tags: map[string]string{"k": line(strong)}},
+			refused: map[string]error{"tag:k": ErrType}},
+		{name: "an age limit does not reach tags, the account's end does", policy: Policy{TagPrefix: "k", MaxAge: day},
+			from: Source{Tags: map[string]string{"k": line(ed)}, End: now.Add(time.Hour)},
 			keys: []string{"tag:k"}, expiring: []string{"tag:k"}, expires: now.Add(time.Hour)},
-		{name: "a tag name with a blank", policy: Policy{TagPrefix: "my key"}, from: Source{Tags: map[string]string{"my key": line(ed)}}, refused: map[string]error{`"tag:my key"`: ErrID}},
-		{name: "an option in a tag", policy: Policy{TagPrefix: "k"}, from: Source{Tags: map[string]string{"k": "no-pty " + line(ed)}}, refused: map[string]error{"tag:k": ErrOptions}},
+		{name: "a tag name with a blank", policy: Policy{TagPrefix: "my key"},
+			from: Source{Tags: map[string]string{"my key": line(ed)}}, refused: map[string]error{`"tag:my key"`: ErrID}},
+		{name: "an option in a tag", policy: Policy{TagPrefix: "k"},
+			from: Source{Tags: map[string]string{"k": "no-pty " + line(ed)}}, refused: map[string]error{"tag:k": ErrOptions}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := c.policy.Select(c.from, now)
@@ -333,7 +355,8 @@ func TestALineIsWrittenFromTheParsedKey(t *testing.T) {
 	k := Key{ID: "APKAEXAMPLE", Type: ssh.KeyAlgoED25519, Blob: edBlob(1)}
 	bare := line(edBlob(1)) + " APKAEXAMPLE"
 	summer, winter := k, k
-	summer.Expires, winter.Expires = time.Date(2026, 7, 1, 10, 0, 0, 0, time.UTC), time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
+	summer.Expires, winter.Expires = time.Date(2026, 7, 1, 10, 0, 0, 0, time.UTC),
+		time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
 	bad := k
 	bad.ID = "A\nssh-rsa"
 	for _, c := range []struct {
@@ -346,10 +369,13 @@ func TestALineIsWrittenFromTheParsedKey(t *testing.T) {
 		{"bare", k, Form{}, bare, true},
 		{"no end", k, Form{Expiry: true, Zone: berlin}, bare, true},
 		{"an end that is not to be written", summer, Form{Zone: berlin}, bare, true},
-		{"an end in winter, in sshd's zone", winter, Form{Expiry: true, Zone: berlin}, `expiry-time="20260101110000" ` + bare, true},
-		{"an end in summer, in the zone's standard time", summer, Form{Expiry: true, Zone: berlin}, `expiry-time="20260701110000" ` + bare, true},
+		{"an end in winter, in sshd's zone", winter, Form{Expiry: true, Zone: berlin}, `expiry-time="20260101110000" ` +
+			bare, true},
+		{"an end in summer, in the zone's standard time", summer, Form{Expiry: true, Zone: berlin},
+			`expiry-time="20260701110000" ` + bare, true},
 		{"an end in UTC", summer, Form{Expiry: true, Zone: time.UTC}, `expiry-time="20260701100000" ` + bare, true},
-		{"options and a person", winter, Form{Options: []string{"restrict", "pty"}, Expiry: true, Zone: time.UTC, Person: "alice"},
+		{"options and a person", winter, Form{Options: []string{"restrict", "pty"}, Expiry: true, Zone: time.UTC,
+			Person: "alice"},
 			`restrict,pty,expiry-time="20260101100000",environment="NSS_IAM_USER=alice" ` + bare + " alice", true},
 		{"an option with a value", k, Form{Options: []string{`command="x"`}}, "", false},
 		{"two options in one", k, Form{Options: []string{"restrict,pty"}}, "", false},
@@ -371,7 +397,8 @@ func TestALineIsWrittenFromTheParsedKey(t *testing.T) {
 // An sshd's word on our lines: ssh-keygen reads authorized_keys lines with the
 // same parser.
 func TestOpenSSHReadsEveryType(t *testing.T) {
-	for _, blob := range [][]byte{edBlob(1), rsaBlob(2048), rsaBlob(16384), ecBlob(elliptic.P256()), ecBlob(elliptic.P384()), ecBlob(elliptic.P521()), skBlob()} {
+	for _, blob := range [][]byte{edBlob(1), rsaBlob(2048), rsaBlob(16384), ecBlob(elliptic.P256()),
+		ecBlob(elliptic.P384()), ecBlob(elliptic.P521()), skBlob()} {
 		k, err := Parse(line(blob))
 		if err != nil {
 			t.Fatal(err)
@@ -386,7 +413,8 @@ func TestOpenSSHReadsEveryType(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, err := exec.Command("ssh-keygen", "-lf", file).CombinedOutput()
-		if err != nil || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), k.SHA256()+" APKAEXAMPLE alice") {
+		if err != nil || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), k.SHA256()+" APKAEXAMPLE "+
+			"alice") {
 			t.Errorf("ssh-keygen -l on %.60q: %v\n%s", text, err, out)
 		}
 	}
@@ -405,7 +433,8 @@ func TestFingerprintsAreThoseOfSSHKeygen(t *testing.T) {
 			t.Errorf("%s: %q, %v is not the fingerprint of the key", hash, out, err)
 		}
 	}
-	for _, fp := range []string{"", "SHA256:", "MD5:", "MD5", k.SHA256() + "=", strings.TrimPrefix(k.SHA256(), "SHA256:")} {
+	for _, fp := range []string{"", "SHA256:", "MD5:", "MD5", k.SHA256() + "=",
+		strings.TrimPrefix(k.SHA256(), "SHA256:")} {
 		if k.MatchesFingerprint(fp) {
 			t.Errorf("%q matches", fp)
 		}
@@ -466,7 +495,8 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("x/crypto does not read %q: %v", text, err)
 		}
 		wanted := []string{"restrict", `expiry-time="20260701120000"`, `environment="NSS_IAM_USER=alice"`}
-		if !bytes.Equal(pub.Marshal(), k.Blob) || comment != "APKAEXAMPLE alice" || !reflect.DeepEqual(options, wanted) || len(rest) != 0 {
+		if !bytes.Equal(pub.Marshal(), k.Blob) || comment != "APKAEXAMPLE alice" || !reflect.DeepEqual(options, wanted) ||
+			len(rest) != 0 {
 			t.Fatalf("%q is read as %q %q %q", text, options, comment, rest)
 		}
 		again, err := Parse(k.Type + " " + base64.StdEncoding.EncodeToString(k.Blob))

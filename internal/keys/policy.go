@@ -25,10 +25,11 @@ const WarnBefore = 14 * 24 * time.Hour
 // A Policy says which keys open a login. The zero Policy allows every type of
 // Types from IAM's own keys, RSA from 2048 bits, of any age, and no tags.
 type Policy struct {
-	Allowed    []string      // key types; nil: all of Types
-	MinRSABits int           // 0: DefaultMinRSABits
-	MaxAge     time.Duration // since the upload to the directory, or the day in a tag; 0: no limit. Keys from tags without a day have none
-	TagPrefix  string        // "ssh-key": keys stand in the IAM user tags ssh-key, ssh-key-1 …; "": in none
+	Allowed    []string // key types; nil: all of Types
+	MinRSABits int      // 0: DefaultMinRSABits
+	// since the upload to the directory, or the day in a tag; 0: no limit. Keys from tags without a day have none
+	MaxAge    time.Duration
+	TagPrefix string // "ssh-key": keys stand in the IAM user tags ssh-key, ssh-key-1 …; "": in none
 }
 
 // A Source is all that the directory says about one user's keys.
@@ -124,7 +125,8 @@ func (p Policy) fromTag(name, value string, end, now time.Time) (Key, error) {
 
 // aged returns k with the end that Policy.MaxAge gives it, if that is earlier.
 func (p Policy) aged(k Key) Key {
-	if limit := k.Uploaded.Add(p.MaxAge); p.MaxAge > 0 && !k.Uploaded.IsZero() && (k.Expires.IsZero() || limit.Before(k.Expires)) {
+	if limit := k.Uploaded.Add(p.MaxAge); p.MaxAge > 0 && !k.Uploaded.IsZero() &&
+		(k.Expires.IsZero() || limit.Before(k.Expires)) {
 		k.Expires = limit
 	}
 	return k
@@ -198,10 +200,10 @@ func (p Policy) tagNames(tags map[string]string) []string {
 
 // tagNumber reads the N of "prefix-N"; the prefix alone is -1.
 func tagNumber(name, prefix string) (int, bool) {
-	if strings.EqualFold(name, prefix) {
+	if directory.SameName(name, prefix) {
 		return -1, true
 	}
-	if len(name) < len(prefix)+2 || !strings.EqualFold(name[:len(prefix)], prefix) || name[len(prefix)] != '-' {
+	if len(name) < len(prefix)+2 || !directory.SameName(name[:len(prefix)], prefix) || name[len(prefix)] != '-' {
 		return 0, false
 	}
 	digits := name[len(prefix)+1:]

@@ -121,7 +121,8 @@ func (f *finder) rules() {
 // comments; or the uid, as sudoers(5) writes it.
 func (f *finder) named(line string) string {
 	for _, uid := range f.person.UIDs {
-		if name := fmt.Sprintf("#%d", uid); slices.Contains(strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t,:=", r) }), name) {
+		if name := fmt.Sprintf("#%d", uid); slices.Contains(strings.FieldsFunc(line,
+			func(r rune) bool { return strings.ContainsRune(" \t,:=", r) }), name) {
 			return name
 		}
 	}
@@ -201,7 +202,8 @@ func (f *finder) processes() {
 		name, err := os.ReadFile(filepath.Join(dir, "comm"))
 		f.fault(err)
 		if err == nil {
-			f.add("process "+e.Name(), fmt.Sprintf("%.40q was begun in a session of uid %d", strings.TrimSpace(string(name)), uid),
+			f.add("process "+e.Name(), fmt.Sprintf("%.40q was begun in a session of uid %d", strings.TrimSpace(string(name)),
+				uid),
 				"see what it is (ps -fp "+e.Name()+"), and end it if it is not wanted")
 		}
 	}
@@ -240,13 +242,15 @@ func (f *finder) keys(accounts []Account) {
 				if sum := ssh.FingerprintSHA256(key); slices.Contains(f.person.Fingerprints, sum) {
 					f.add(where, fmt.Sprintf("the person's key %s opens the account %q", sum, a.Name), "take the line out")
 				} else if name := f.named(strings.ReplaceAll(comment, "@", " ")); name != "" {
-					f.add(where, fmt.Sprintf("a key whose comment names %q opens the account %q: %.100q", name, a.Name, comment), "see whose it is")
+					f.add(where, fmt.Sprintf("a key whose comment names %q opens the account %q: %.100q", name, a.Name, comment),
+						"see whose it is")
 				}
 			}))
 		}
 	}
 	if len(unseen) > 0 {
-		f.add(strings.Join(unseen[:min(len(unseen), 5)], " "), fmt.Sprintf("%d homes are mounted on demand and were not looked into", len(unseen)),
+		f.add(strings.Join(unseen[:min(len(unseen), 5)], " "), fmt.Sprintf("%d homes are mounted on demand and were not "+
+			"looked into", len(unseen)),
 			"look into their .ssh/authorized_keys on the server")
 	}
 }
@@ -255,7 +259,8 @@ func (f *finder) keys(accounts []Account) {
 func (f *finder) ownKeys(home string) {
 	paths, err := filepath.Glob(filepath.Join(f.at(home), ".ssh", "*.pub"))
 	f.fault(err)
-	for _, path := range append(paths, filepath.Join(f.at(home), ".ssh", "authorized_keys"), filepath.Join(f.at(home), ".ssh", "authorized_keys2")) {
+	for _, path := range append(paths, filepath.Join(f.at(home), ".ssh", "authorized_keys"),
+		filepath.Join(f.at(home), ".ssh", "authorized_keys2")) {
 		f.fault(eachLine(path, func(_ int, line string) {
 			if key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line)); err == nil {
 				f.person.Fingerprints = append(f.person.Fingerprints, ssh.FingerprintSHA256(key))

@@ -59,16 +59,21 @@ func TestWhatLocalFilesGrantToTheNameIsFound(t *testing.T) {
 		path, text string
 		lines      string // as found, or "" for nothing
 	}{
-		"a local group":                 {"/etc/group", "root:x:0:\ndocker:x:990:bob,alice\n", "/etc/group:2"},
-		"a longer name":                 {"/etc/group", "docker:x:990:malice,alice2,alice-x,x.alice\n", ""},
-		"a rule of sudo":                {"/etc/sudoers.d/ops", "# alice was here\nalice ALL=(ALL) NOPASSWD: ALL\n", "/etc/sudoers.d/ops:2"},
-		"a rule of sudo by number":      {"/etc/sudoers", "#2001000001 ALL=(ALL) ALL\n#20010000011 ALL=(ALL) ALL\n", "/etc/sudoers:1"},
-		"a job of cron":                 {"/etc/cron.d/job", "* * * * * alice /bin/true\n", "/etc/cron.d/job:1"},
-		"a path that holds the name":    {"/etc/cron.d/job", "* * * * * root /home/alice/job\n", ""},
-		"sshd's own list":               {"/etc/ssh/sshd_config.d/x.conf", "AllowUsers bob alice\n", "/etc/ssh/sshd_config.d/x.conf:1"},
-		"a directory name":              {"/etc/security/access.conf", "+:alice@example.com:ALL\n", "/etc/security/access.conf:1"},
-		"a comment":                     {"/etc/sudoers", "# alice\n", ""},
-		"a crontab":                     {"/var/spool/cron/crontabs/alice", "* * * * * true\n", "/var/spool/cron/crontabs/alice"},
+		"a local group": {"/etc/group", "root:x:0:\ndocker:x:990:bob,alice\n", "/etc/group:2"},
+		"a longer name": {"/etc/group", "docker:x:990:malice,alice2,alice-x,x.alice\n", ""},
+		"a rule of sudo": {"/etc/sudoers.d/ops", "# alice was here\nalice ALL=(ALL) NOPASSWD: ALL\n",
+			"/etc/sudoers.d/ops:2"},
+		"a rule of sudo by number": {"/etc/sudoers", "#2001000001 ALL=(ALL) ALL\n#20010000011 ALL=(ALL) ALL\n",
+			"/etc/sudoers:1"},
+		"a job of cron":              {"/etc/cron.d/job", "* * * * * alice /bin/true\n", "/etc/cron.d/job:1"},
+		"a path that holds the name": {"/etc/cron.d/job", "* * * * * root /home/alice/job\n", ""},
+		"sshd's own list": {"/etc/ssh/sshd_config.d/x.conf", "AllowUsers bob alice\n",
+			"/etc/ssh/sshd_config.d/x.conf:1"},
+		"a directory name": {"/etc/security/access.conf", "+:alice@example.com:ALL\n",
+			"/etc/security/access.conf:1"},
+		"a comment": {"/etc/sudoers", "# alice\n", ""},
+		"a crontab": {"/var/spool/cron/crontabs/alice", "* * * * * true\n",
+			"/var/spool/cron/crontabs/alice"},
 		"a crontab where RHEL has them": {"/var/spool/cron/alice", "* * * * * true\n", "/var/spool/cron/alice"},
 		"linger":                        {"/var/lib/systemd/linger/alice", "", "/var/lib/systemd/linger/alice"},
 		"somebody else's linger":        {"/var/lib/systemd/linger/bob", "", ""},
@@ -96,15 +101,17 @@ func TestTheKeysOfThePersonInOtherAccountsAreFound(t *testing.T) {
 	kept, _ := keyLine(t, 1)
 	other, _ := keyLine(t, 2)
 	where, found := find(t, map[string]string{
-		"/home/alice/.ssh/authorized_keys":  kept + " home\n",
-		"/home/ubuntu/.ssh/authorized_keys": "# keys\n" + other + " bob@laptop\n" + `from="10.0.0.1" ` + listed + " x\n" + kept + " y\n",
-		"/root/.ssh/authorized_keys2":       other + " alice@laptop\n",
-		"/mnt/auto/.ssh/authorized_keys":    kept + "\n",
-		"/proc/self/mountinfo":              "30 1 0:30 / /mnt/auto rw - autofs auto rw\n31 1 0:31 / /home rw - ext4 /dev/x rw\n",
+		"/home/alice/.ssh/authorized_keys": kept + " home\n",
+		"/home/ubuntu/.ssh/authorized_keys": "# keys\n" + other + " bob@laptop\n" + `from="10.0.0.1" ` + listed + " x\n" +
+			kept + " y\n",
+		"/root/.ssh/authorized_keys2":    other + " alice@laptop\n",
+		"/mnt/auto/.ssh/authorized_keys": kept + "\n",
+		"/proc/self/mountinfo":           "30 1 0:30 / /mnt/auto rw - autofs auto rw\n31 1 0:31 / /home rw - ext4 /dev/x rw\n",
 	}, Person{Names: []string{"alice"}, Homes: []string{"/home/alice"}, Fingerprints: []string{listedPrint}},
 		Account{"ubuntu", "/home/ubuntu"}, Account{"root", "/root"}, Account{"alice", "/home/alice"},
 		Account{"far", "/mnt/auto"}, Account{"none", "/nonexistent"}, Account{"odd", "relative"})
-	want := "/home/ubuntu/.ssh/authorized_keys:3 /home/ubuntu/.ssh/authorized_keys:4 /mnt/auto /root/.ssh/authorized_keys2:1"
+	want := "/home/ubuntu/.ssh/authorized_keys:3 /home/ubuntu/.ssh/authorized_keys:4 /mnt/auto " +
+		"/root/.ssh/authorized_keys2:1"
 	if got := strings.Join(where, " "); got != want {
 		t.Errorf("got  %s\nwant %s\n%+v", got, want, found)
 	}
@@ -119,7 +126,8 @@ func TestAFifoInAHomeHoldsNobodyUp(t *testing.T) {
 	if err := unix.Mkfifo(filepath.Join(dir, "authorized_keys"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if found, faults := Find(root, Person{Names: []string{"alice"}}, []Account{{"bob", "/home/bob"}}); found != nil || faults != nil {
+	if found, faults := Find(root, Person{Names: []string{"alice"}}, []Account{{"bob", "/home/bob"}}); found != nil ||
+		faults != nil {
 		t.Errorf("got %v, %v", found, faults)
 	}
 }
@@ -150,7 +158,8 @@ func TestTheAccountsOfPasswdAreRead(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("root:x:0:0:root:/root:/bin/bash\nbroken\nu:x:1:1::/home/u/:/bin/sh\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("root:x:0:0:root:/root:/bin/bash\nbroken\n"+
+		"u:x:1:1::/home/u/:/bin/sh\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	got, err := Accounts(root)

@@ -32,7 +32,8 @@ func serve(t *testing.T, answer func(net.Conn)) (socket string, asked func() []s
 				return
 			}
 			var head [3]uint32
-			if err := binary.Read(conn, binary.NativeEndian, &head); err != nil || head[0] != 2 || head[1] != 10 || head[2] > 100 {
+			if err := binary.Read(conn, binary.NativeEndian, &head); err != nil || head[0] != 2 || head[1] != 10 ||
+				head[2] > 100 {
 				names <- "a request of another kind"
 			} else {
 				name := make([]byte, head[2])
@@ -68,11 +69,13 @@ func TestUsersAndGroupsAreInvalidated(t *testing.T) {
 		want   error
 		asked  []string
 	}{
-		"a daemon that acknowledges":     {number(0), nil, []string{"passwd", "group"}},
-		"a daemon that closes":           {func(net.Conn) {}, nil, []string{"passwd", "group"}},
-		"a daemon that refuses":          {number(int32(syscall.EPERM)), syscall.EPERM, []string{"passwd"}},
-		"a daemon that does not answer":  {func(net.Conn) { time.Sleep(2 * patience) }, os.ErrDeadlineExceeded, []string{"passwd"}},
-		"a daemon that answers too much": {func(c net.Conn) { _, _ = c.Write(make([]byte, 4096)) }, nil, []string{"passwd", "group"}},
+		"a daemon that acknowledges": {number(0), nil, []string{"passwd", "group"}},
+		"a daemon that closes":       {func(net.Conn) {}, nil, []string{"passwd", "group"}},
+		"a daemon that refuses":      {number(int32(syscall.EPERM)), syscall.EPERM, []string{"passwd"}},
+		"a daemon that does not answer": {func(net.Conn) { time.Sleep(2 * patience) }, os.ErrDeadlineExceeded,
+			[]string{"passwd"}},
+		"a daemon that answers too much": {func(c net.Conn) { _, _ = c.Write(make([]byte, 4096)) }, nil,
+			[]string{"passwd", "group"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -36,7 +36,8 @@ func TestWhoIsOutIsRefusedBeforeTheNextRefreshAndStaysSo(t *testing.T) {
 		{"out of the group", func(h *host) error { return h.e.RemoveMember("developers", "alice") }},
 		{"deleted", func(h *host) error { return h.e.DeleteUser("alice") }},
 		{"created again", func(h *host) error {
-			return errors.Join(h.e.DeleteUser("alice"), recreate(h, emulator.User{Name: "alice", Groups: []string{"developers"}}))
+			return errors.Join(h.e.DeleteUser("alice"),
+				recreate(h, emulator.User{Name: "alice", Groups: []string{"developers"}}))
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

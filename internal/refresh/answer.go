@@ -52,7 +52,8 @@ type earlier struct {
 // answers are from another time.
 func (s *Setup) earlier() (e earlier, err error) {
 	machine := ""
-	if err := errors.Join(s.State.Load(savedHistory, &e.history), s.State.Load(savedEmpty, &e.empty), s.State.Load(savedMachine, &machine)); err != nil {
+	if err := errors.Join(s.State.Load(savedHistory, &e.history), s.State.Load(savedEmpty, &e.empty),
+		s.State.Load(savedMachine, &machine)); err != nil {
 		return e, err
 	}
 	if machine != "" && s.Machine != "" && machine != s.Machine {
@@ -109,7 +110,8 @@ func (r *Refresher) Restore() error {
 	}
 	a.keysCome = a.origin != directory.Origin{} || a.directory.Keyless()
 	a.policy, _ = r.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
-	a.result, err = accounts.Build(accounts.Input{Directory: a.directory, Policy: a.policy, Host: host, History: earlier.history, Now: r.Now(), Rebuild: true})
+	a.result, err = accounts.Build(accounts.Input{Directory: a.directory, Policy: a.policy, Host: host,
+		History: earlier.history, Now: r.Now(), Rebuild: true})
 	if err != nil {
 		return err
 	}
@@ -132,7 +134,8 @@ func (r *Refresher) apply(a answer, got directory.Answer, o Options, rebuild boo
 		return Outcome{}, err
 	}
 	served, err := r.build(&a, accounts.Input{
-		Directory: a.directory, Host: host, History: earlier.history, Now: r.Now(), Denied: r.denials.since(a.at), EmptyAnswers: earlier.empty.before(a.origin, rebuild),
+		Directory: a.directory, Host: host, History: earlier.history, Now: r.Now(), Denied: r.denials.since(a.at),
+		EmptyAnswers:   earlier.empty.before(a.origin, rebuild),
 		AcceptRemovals: o.AcceptRemovals, AcceptGroups: o.AcceptGroups, Rebuild: rebuild,
 	}, got.Former, o.DryRun)
 	if err != nil {
@@ -214,7 +217,8 @@ func (s *Setup) inputs(a answer, host accounts.Host) (fingerprint, error) {
 
 // unchangedAfter returns while an answer, should it come again, has nothing new
 // to say: it was computed, and changed neither the files nor the history.
-func (s *Setup) unchangedAfter(a answer, o Outcome, history accounts.History, host accounts.Host) (u unchanged, err error) {
+func (s *Setup) unchangedAfter(a answer, o Outcome, history accounts.History, host accounts.Host) (u unchanged,
+	err error) {
 	before, err := fingerprintOf(history)
 	after, err2 := fingerprintOf(a.result.History)
 	if err = errors.Join(err, err2); err != nil || o.Published || s.WholeAccount || before != after {

@@ -14,7 +14,8 @@ import (
 
 // newFleetHost is a host of 5,000 users with two keys each, all of them known.
 func newFleetHost(b *testing.B) *host {
-	h := newHostOf(b, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 5000, Keys: 2, Groups: 200, Seed: 1})}, nil)
+	h := newHostOf(b, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 5000, Keys: 2, Groups: 200,
+		Seed: 1})}, nil)
 	h.Policy.Login, h.Policy.Sudo, h.Policy.Shared = []string{"everyone"}, []string{"group-001"}, nil
 	h.refresh()
 	h.sweep()

@@ -11,7 +11,8 @@ import (
 // build fills in the policy and the result of a, and returns what is served:
 // the result without the rights of the users that in.Denied names. a.result has
 // them, so that a person who is denied is asked about again.
-func (s *Setup) build(a *answer, in accounts.Input, former []directory.Former, dryRun bool) (served accounts.Result, err error) {
+func (s *Setup) build(a *answer, in accounts.Input, former []directory.Former, dryRun bool) (served accounts.Result,
+	err error) {
 	var findings []accounts.Finding
 	a.policy, findings = s.Policy.WithTags(a.tags.Login, a.tags.Sudo).WithPins(a.pins)
 	denied := in.Denied

@@ -26,7 +26,8 @@ import (
 func TestEveryFaultAtEveryCallLeavesACompleteState(t *testing.T) {
 	unmet.Long(t, "every fault is made at every call, and each waits for a time limit")
 	impatient := func(o *iam.Options) {
-		o.Attempts, o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 2, 100*time.Millisecond, 250*time.Millisecond, 100*time.Millisecond
+		o.Attempts, o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 2, 100*time.Millisecond, 250*time.Millisecond,
+			100*time.Millisecond
 	}
 	for _, kind := range emulator.Faults {
 		for _, times := range []int{1, -1} {
@@ -57,7 +58,8 @@ func TestEveryFaultAtEveryCallLeavesACompleteState(t *testing.T) {
 						h.does(h.e.AddMember("developers", "frank"))
 					}
 					before := h.live()
-					h.does(h.e.SetFaults(emulator.Fault{Kind: kind, Call: call, Times: times, Delay: emulator.Duration(time.Millisecond)}))
+					h.does(h.e.SetFaults(emulator.Fault{Kind: kind, Call: call, Times: times,
+						Delay: emulator.Duration(time.Millisecond)}))
 					h.clock.pass(2 * time.Hour)
 					_, refreshErr := h.Refresh(t.Context(), refresh.Options{})
 					_, sweepErr := h.Logins.Sweep(t.Context(), 0)
@@ -119,7 +121,8 @@ func TestAFullDiskLeavesACompleteState(t *testing.T) {
 	for room := 0; room <= 400; room += 4 {
 		fill(t, h.Dir, room<<10)
 		name := fmt.Sprintf("new-%d", room)
-		h.does(recreate(h, emulator.User{Name: name, Groups: []string{"developers"}, Keys: []emulator.Key{{Body: emulator.RSALine(uint64(room), name)}}}))
+		h.does(recreate(h, emulator.User{Name: name, Groups: []string{"developers"},
+			Keys: []emulator.Key{{Body: emulator.RSALine(uint64(room), name)}}}))
 		before, known := h.users(), h.live()
 		h.clock.pass(2 * time.Hour)
 		_, err := h.Refresh(t.Context(), refresh.Options{})
@@ -174,7 +177,8 @@ func fill(t *testing.T, dir string, free int) {
 
 func TestCredentialsThatExpireInTheMiddleOfAWalkAreRenewed(t *testing.T) {
 	const role = "arn:aws:iam::111122223333:role/reader"
-	h := newHostOf(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 1}, Roles: []emulator.Role{{ARN: role}}},
+	h := newHostOf(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 1},
+		Roles: []emulator.Role{{ARN: role}}},
 		func(o *iam.Options) { o.AssumeRole = role })
 	h.refresh()
 	for call := 1; call <= 6; call++ {
@@ -197,7 +201,8 @@ func TestAClockThatJumpsTakesNobodysAccount(t *testing.T) {
 	h.refresh()
 	h.sweep()
 	numbers := h.users()
-	for _, jump := range []time.Duration{400 * 24 * time.Hour, -800 * 24 * time.Hour, 24 * time.Hour, -time.Second, 400 * 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
+	for _, jump := range []time.Duration{400 * 24 * time.Hour, -800 * 24 * time.Hour, 24 * time.Hour, -time.Second,
+		400 * 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
 		h.clock.pass(jump)
 		h.refresh()
 		h.sweep()
@@ -236,7 +241,8 @@ func TestManyFaultsInALargeDirectoryCostNobodyTheAccount(t *testing.T) {
 				c.Users = append(c.Users, u)
 			}
 			h := newHostOf(t, emulator.Options{Company: c, Settings: emulator.Settings{PageSize: 20}}, func(o *iam.Options) {
-				o.Attempts, o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 2, 250*time.Millisecond, 600*time.Millisecond, 250*time.Millisecond
+				o.Attempts, o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 2, 250*time.Millisecond, 600*time.Millisecond,
+					250*time.Millisecond
 			})
 			h.refresh()
 			first := h.users()
@@ -284,7 +290,8 @@ func TestManyFaultsInALargeDirectoryCostNobodyTheAccount(t *testing.T) {
 							missed[name]++
 						}
 						if want := here[name] || missed[name] > 0 && missed[name] < h.Policy.Confirm; want != (served && !u.Former) {
-							t.Fatalf("round %d, %v: %s is served: %v, want %v (missed %d times)", round, faults, name, served && !u.Former, want, missed[name])
+							t.Fatalf("round %d, %v: %s is served: %v, want %v (missed %d times)", round, faults, name, served && !u.Former,
+								want, missed[name])
 						}
 					}
 				}
@@ -316,17 +323,21 @@ func TestManyFaultsInALargeDirectoryCostNobodyTheAccount(t *testing.T) {
 // service, which has the next ones, is slow, talks nonsense or is gone.
 func TestAMetadataServiceThatFailsInTheMiddleOfAWalkCostsNobodyTheAccount(t *testing.T) {
 	unmet.Long(t, "each round waits for the time limits of the metadata service")
-	h := newHostOf(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 1}, Instance: emulator.Instance{Role: "host"}}, func(o *iam.Options) {
-		o.Attempts, o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 2, 500*time.Millisecond, time.Second, 500*time.Millisecond
+	h := newHostOf(t, emulator.Options{Company: company, Settings: emulator.Settings{PageSize: 1},
+		Instance: emulator.Instance{Role: "host"}}, func(o *iam.Options) {
+		o.Attempts, o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 2, 500*time.Millisecond, time.Second,
+			500*time.Millisecond
 	})
-	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "false"} {
+	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
+		"AWS_EC2_METADATA_DISABLED": "false"} {
 		t.Setenv(name, value)
 	}
 	h.refresh()
 	if h.calls()["imds"] == 0 {
 		t.Fatal("the credentials are not the instance's")
 	}
-	for _, kind := range []string{emulator.Slow, emulator.Stall, emulator.Reset, emulator.Failure, emulator.Throttle, emulator.Vanish, emulator.Deny, emulator.Garbage} {
+	for _, kind := range []string{emulator.Slow, emulator.Stall, emulator.Reset, emulator.Failure, emulator.Throttle,
+		emulator.Vanish, emulator.Deny, emulator.Garbage} {
 		before := h.photo()
 		h.does(h.e.SetFaults(
 			emulator.Fault{Kind: emulator.Expire, Action: "GetGroup", Call: 3, Times: -1},

@@ -53,8 +53,9 @@ func (r *Refresher) Explain(query string) ([]Explanation, error) {
 	}
 	denied := r.denials.since(a.at)
 	found, err := accounts.Explain(accounts.Input{
-		Directory: a.directory, Policy: a.policy, Host: host, History: a.result.History, Now: r.Now(), Denied: denied, ForeignHomes: a.homes,
-		Grants: r.grants(a.result),
+		Directory: a.directory, Policy: a.policy, Host: host, History: a.result.History, Now: r.Now(), Denied: denied,
+		ForeignHomes: a.homes,
+		Grants:       r.grants(a.result),
 	}, query)
 	if err != nil {
 		return nil, err

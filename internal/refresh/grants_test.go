@@ -31,7 +31,8 @@ func TestWhatLocalFilesGrantANamesakeIsFound(t *testing.T) {
 	o := h.refresh()
 	h.same("findings", accounts.Count(o.Findings)[accounts.NameHandedOver], 1)
 	x, err := h.Explain("bob")
-	if err != nil || !slices.ContainsFunc(x[0].Steps, func(s accounts.Step) bool { return strings.Contains(s.Detail, "/etc/sudoers:3") }) {
+	if err != nil || !slices.ContainsFunc(x[0].Steps,
+		func(s accounts.Step) bool { return strings.Contains(s.Detail, "/etc/sudoers:3") }) {
 		t.Errorf("explain says %+v, %v", x, err)
 	}
 }

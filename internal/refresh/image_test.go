@@ -26,7 +26,8 @@ func aGoldenImage(t *testing.T) *host {
 	for _, name := range []string{"erin", "frank", "carol", "dave", "bob"} {
 		h.does(h.e.RemoveMember("developers", name))
 	}
-	h.does(recreate(h, emulator.User{Name: "joiner", Groups: []string{"developers"}, Keys: []emulator.Key{{ID: "APKAJOINER0000000001", Body: emulator.RSALine(9, "joiner")}}}))
+	h.does(recreate(h, emulator.User{Name: "joiner", Groups: []string{"developers"},
+		Keys: []emulator.Key{{ID: "APKAJOINER0000000001", Body: emulator.RSALine(9, "joiner")}}}))
 	return h
 }
 

@@ -175,7 +175,8 @@ func (k *keysDB) selectNone(p person, read func() (directory.KeyListing, error))
 	return selection{listed: true, denied: true, user: cache.UserKeys{Name: p.Name, Checked: l.Checked}}, err
 }
 
-func (k *keysDB) selectFor(p person, asked time.Time, served map[string][]keys.Key, saved []byte, read func() (directory.KeyListing, error)) (selection, error) {
+func (k *keysDB) selectFor(p person, asked time.Time, served map[string][]keys.Key, saved []byte,
+	read func() (directory.KeyListing, error)) (selection, error) {
 	s := selection{listed: true, user: cache.UserKeys{Name: p.Name, UID: p.UID, Login: p.Login}}
 	now, sum := k.setup.Now(), sha256.Sum256(saved)
 	inputs, err := fingerprintOf(p.Name, p.End, sum[:])
@@ -220,10 +221,12 @@ func (k *keysDB) write(a admission, all []selection) error {
 		}
 		t.Users = append(t.Users, s.user)
 		for _, key := range s.Expiring {
-			k.notice("key-expiring "+key.ID, "a key ends soon", "user", p.Name, "key", key.ID, "fingerprint", key.SHA256(), "ends", key.Expires)
+			k.notice("key-expiring "+key.ID, "a key ends soon", "user", p.Name, "key", key.ID, "fingerprint", key.SHA256(),
+				"ends", key.Expires)
 		}
 		for _, refused := range s.Refused {
-			k.notice("key-refused "+refused.ID+" "+refused.Err.Error(), "a key opens nothing", "user", p.Name, "key", refused.ID, "reason", refused.Err)
+			k.notice("key-refused "+refused.ID+" "+refused.Err.Error(), "a key opens nothing", "user", p.Name, "key",
+				refused.ID, "reason", refused.Err)
 		}
 		if !s.denied {
 			for _, account := range p.Shared {

@@ -46,7 +46,8 @@ func keysAreThoseSelectedAnew(t *testing.T, seed uint64) {
 			}
 		case 4: // two people take each other's names
 			if i != j {
-				h.does(h.e.UpdateUser(name, "somebody", ""), h.e.UpdateUser(names[j], name, ""), h.e.UpdateUser("somebody", names[j], ""))
+				h.does(h.e.UpdateUser(name, "somebody", ""), h.e.UpdateUser(names[j], name, ""),
+					h.e.UpdateUser("somebody", names[j], ""))
 			}
 		case 5:
 			_ = h.e.RemoveMember([]string{"developers", "ops"}[random.IntN(2)], name)
@@ -75,7 +76,8 @@ func keysAreThoseSelectedAnew(t *testing.T, seed uint64) {
 			}
 		}
 		if !reflect.DeepEqual(got, want) {
-			t.Fatalf("after %d changes with seed %d keys.db holds\n%s\nand selected again it is\n%s", n+1, seed, describe(got), describe(want))
+			t.Fatalf("after %d changes with seed %d keys.db holds\n%s\nand selected again it is\n%s", n+1, seed, describe(got),
+				describe(want))
 		}
 	}
 }

@@ -75,7 +75,8 @@ func (l *listings) findings() (all []accounts.Finding) {
 		r := l.refused[id]
 		all = append(all, accounts.Finding{
 			Kind: "user", ID: id, DirectoryName: r.name, Reason: accounts.KeysRefused,
-			Detail: fmt.Sprintf("%.600v", r.err), Remedy: "until then the keys known so far open logins, for keys.max_stale at most",
+			Detail: fmt.Sprintf("%.600v", r.err), Remedy: "until then the keys known so far open logins, for keys.max_stale " +
+				"at most",
 		})
 	}
 	return all

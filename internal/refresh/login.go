@@ -42,7 +42,8 @@ func (l *Logins) Ask(ctx context.Context, name string) (cache.UserKeys, []string
 		return nobody, nil, nil
 	}
 	if err := l.learn(map[string]directory.KeyListing{p.ID: listing}); err != nil {
-		l.setup.Log.Error("a user's keys cannot be kept; the answer at this login stands all the same", "user", name, "error", err)
+		l.setup.Log.Error("a user's keys cannot be kept; the answer at this login stands all the same", "user", name,
+			"error", err)
 	}
 	u, _ := selectKeys(l.setup.Keys, p, listing, a.at, l.setup.Now())
 	return u, p.Shared, nil
@@ -60,7 +61,8 @@ func (l *Logins) decide(had person, lost bool, asked time.Time) {
 	changed := false
 	if lost {
 		if changed = l.denials.add(had.ID, l.setup.Now()); changed {
-			l.setup.Log.Info("a user lost the right to log in since the last refresh", "user", had.Name, "directory_name", had.DirectoryName)
+			l.setup.Log.Info("a user lost the right to log in since the last refresh", "user", had.Name, "directory_name",
+				had.DirectoryName)
 		}
 	} else {
 		changed = l.denials.lift(had.ID, asked)

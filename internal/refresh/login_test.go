@@ -51,7 +51,8 @@ func TestALoginsAnswerDoesNotDependOnWhetherItCanBeWritten(t *testing.T) {
 			if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "read only") {
 				t.Errorf("the log does not say what could not be written: %s", log.String())
 			}
-			if u, err := h.Logins.Admit(t.Context(), "bob"); err != nil || u.Login != (name != "out of the group" && name != "deleted") {
+			if u, err := h.Logins.Admit(t.Context(), "bob"); err != nil ||
+				u.Login != (name != "out of the group" && name != "deleted") {
 				t.Errorf("Admit: %+v, %v", u, err)
 			}
 			if name != "out of the group" && name != "deleted" {
@@ -83,7 +84,8 @@ func TestAUserAboutWhomTheDirectoryDoesNotAnswerStopsNobodyElse(t *testing.T) {
 	h.same("bob's cached keys", h.cached("bob"), "")
 	findings := h.refresh().Findings
 	i := slices.IndexFunc(findings, func(f accounts.Finding) bool { return f.Reason == accounts.KeysRefused })
-	if i < 0 || findings[i].DirectoryName != "bob" || !strings.Contains(findings[i].Detail, "lacks iam:ListSSHPublicKeys") {
+	if i < 0 || findings[i].DirectoryName != "bob" || !strings.Contains(findings[i].Detail,
+		"lacks iam:ListSSHPublicKeys") {
 		t.Errorf("findings are %v, want one about bob's keys", findings)
 	}
 
@@ -107,7 +109,8 @@ type refusing struct {
 func (r *refusing) Keys(ctx context.Context, u directory.User, q directory.KeyQuery) (directory.KeyListing, error) {
 	if u.ID == r.id || r.all {
 		r.asked.Add(1)
-		return directory.KeyListing{}, errors.Join(directory.ErrUserRefused, errors.New("arn:aws:iam::1:user/reader lacks iam:ListSSHPublicKeys"))
+		return directory.KeyListing{}, errors.Join(directory.ErrUserRefused,
+			errors.New("arn:aws:iam::1:user/reader lacks iam:ListSSHPublicKeys"))
 	}
 	return r.UserSource.Keys(ctx, u, q)
 }

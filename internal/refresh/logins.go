@@ -73,7 +73,7 @@ func (l *Logins) last() admission {
 }
 
 // Anybody returns a user whose keys open something, to try questions with, if there
-// is one. It is one whom the directory does not refuse to answer about.
+// is one. It is one about which the directory does not refuse to answer.
 func (l *Logins) Anybody() (u directory.User, ok bool) {
 	for _, p := range l.last().people {
 		if l.listings.refusalOf(p.ID) == "" {

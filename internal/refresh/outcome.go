@@ -27,10 +27,12 @@ type Outcome struct {
 // outcome compares a result with what is served: with what is in the file, not
 // with what is remembered, so that a damaged file shows as what it serves, nothing.
 func (s *Setup) outcome(at time.Time, history accounts.History, result accounts.Result) Outcome {
-	o := Outcome{At: at, Users: len(result.Tables.Users), Admitted: len(result.Admitted), Findings: result.Findings, Gone: result.NewFormer,
+	o := Outcome{At: at, Users: len(result.Tables.Users), Admitted: len(result.Admitted), Findings: result.Findings,
+		Gone:    result.NewFormer,
 		Pending: result.Pending, HeldBack: result.HeldBack}
 	for _, g := range result.Tables.Groups {
-		if _, private := slices.BinarySearchFunc(result.Tables.Users, g.GID, func(u accounts.User, gid uint32) int { return cmp.Compare(u.UID, gid) }); !private {
+		if _, private := slices.BinarySearchFunc(result.Tables.Users, g.GID,
+			func(u accounts.User, gid uint32) int { return cmp.Compare(u.UID, gid) }); !private {
 			o.Groups++
 		}
 	}

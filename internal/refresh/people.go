@@ -132,7 +132,8 @@ func keysName(u directory.User, taken map[string]bool) string {
 
 // selectKeys makes of a listing what keys.db holds of a person. The directory
 // that the person's tags may have come with was asked for at the time given.
-func selectKeys(policy keys.Policy, p person, l directory.KeyListing, asked, now time.Time) (cache.UserKeys, keys.Selection) {
+func selectKeys(policy keys.Policy, p person, l directory.KeyListing, asked, now time.Time) (cache.UserKeys,
+	keys.Selection) {
 	u := cache.UserKeys{Name: p.Name, UID: p.UID, Login: p.Login, Checked: l.Checked}
 	tags := l.Tags
 	if p.tags != nil && (tags == nil || asked.After(l.Checked)) {

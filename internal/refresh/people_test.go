@@ -157,7 +157,8 @@ func TestADeletedGroupIsEmptyAndStopsNothing(t *testing.T) {
 
 func TestAnAnswerWithoutAnybodyIsBelievedAtTheSecondTime(t *testing.T) {
 	for name, fault := range map[string]emulator.Fault{
-		"everything is empty": {Kind: emulator.None, Times: -1}, "every group is empty": {Kind: emulator.None, Action: "GetGroup", Times: -1},
+		"everything is empty": {Kind: emulator.None, Times: -1}, "every group is empty": {Kind: emulator.None,
+			Action: "GetGroup", Times: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)
@@ -295,7 +296,8 @@ func TestASweepThatMeetsARenamedUserForgetsNoKey(t *testing.T) {
 
 // The name is all that IAM's key calls take, and a name is not a person.
 func TestAnOldNumberIsNeverOpenedByAnotherPersonsKeys(t *testing.T) {
-	heir := emulator.User{Name: "bob", Groups: []string{"developers"}, Keys: []emulator.Key{{ID: "APKAHEIR000000000001", Body: emulator.RSALine(7, "heir")}}}
+	heir := emulator.User{Name: "bob", Groups: []string{"developers"},
+		Keys: []emulator.Key{{ID: "APKAHEIR000000000001", Body: emulator.RSALine(7, "heir")}}}
 	for name, takeOver := range map[string]func(h *host) error{
 		"deleted and created again": func(h *host) error {
 			_, err := h.e.CreateUser(heir)
@@ -309,7 +311,8 @@ func TestAnOldNumberIsNeverOpenedByAnotherPersonsKeys(t *testing.T) {
 			return errors.Join(h.e.UpdateUser("bob", "bob.old", ""), h.e.UpdateUser("carol", "bob", ""))
 		},
 		"two names exchanged": func(h *host) error {
-			return errors.Join(h.e.UpdateUser("bob", "x", ""), h.e.UpdateUser("carol", "bob", ""), h.e.UpdateUser("x", "carol", ""))
+			return errors.Join(h.e.UpdateUser("bob", "x", ""), h.e.UpdateUser("carol", "bob", ""),
+				h.e.UpdateUser("x", "carol", ""))
 		},
 	} {
 		for how, look := range map[string]func(h *host){
@@ -323,7 +326,8 @@ func TestAnOldNumberIsNeverOpenedByAnotherPersonsKeys(t *testing.T) {
 				h.refresh()
 				h.sweep()
 				uid := h.users()["bob"].UID
-				if err := takeOver(h); err != nil && !strings.Contains(err.Error(), "EntityAlreadyExists") && !strings.Contains(err.Error(), "already exists") {
+				if err := takeOver(h); err != nil && !strings.Contains(err.Error(), "EntityAlreadyExists") &&
+					!strings.Contains(err.Error(), "already exists") {
 					t.Fatal(err)
 				}
 				look(h)
@@ -380,7 +384,8 @@ func TestAUserCreatedAgainUnderTheSameNameIsSomebodyElse(t *testing.T) {
 	h.refresh()
 	h.sweep()
 	uid := h.users()["bob"].UID
-	h.does(h.e.DeleteUser("bob"), recreate(h, emulator.User{Name: "bob", Groups: []string{"developers"}, Keys: []emulator.Key{{ID: "APKAHEIR000000000001", Body: emulator.RSALine(7, "heir")}}}))
+	h.does(h.e.DeleteUser("bob"), recreate(h, emulator.User{Name: "bob", Groups: []string{"developers"},
+		Keys: []emulator.Key{{ID: "APKAHEIR000000000001", Body: emulator.RSALine(7, "heir")}}}))
 	for range 2 { // the first one's removal is confirmed
 		h.refresh()
 		h.sweep()
@@ -500,8 +505,10 @@ func TestAStrangersNameIsAnAnswerWithoutKeys(t *testing.T) {
 // An IAM name can be anything, also another user's id.
 func TestNobodyCanTakeAnothersPlaceInTheKeysFile(t *testing.T) {
 	h := newHost(t)
-	h.does(recreate(h, emulator.User{ID: "AIDAZZZZZZZZZZZZZZZZZ", Name: "strange,name@example.com", Groups: []string{"ops"}, Keys: []emulator.Key{{ID: "APKASTRANGE000000001", Body: emulator.RSALine(11, "x")}}}))
-	h.does(recreate(h, emulator.User{ID: "AIDAAAAAAAAAAAAAAAAAA", Name: "AIDAZZZZZZZZZZZZZZZZZ", Groups: []string{"ops", "developers"}}))
+	h.does(recreate(h, emulator.User{ID: "AIDAZZZZZZZZZZZZZZZZZ", Name: "strange,name@example.com",
+		Groups: []string{"ops"}, Keys: []emulator.Key{{ID: "APKASTRANGE000000001", Body: emulator.RSALine(11, "x")}}}))
+	h.does(recreate(h, emulator.User{ID: "AIDAAAAAAAAAAAAAAAAAA", Name: "AIDAZZZZZZZZZZZZZZZZZ",
+		Groups: []string{"ops", "developers"}}))
 	h.does(recreate(h, emulator.User{ID: "AIDAAAAAAAAAAAAAAAAAB", Name: "AIDAAAAAAAAAAAAAAAAAA", Groups: []string{"ops"}}))
 	h.refresh()
 	h.sweep()
@@ -604,7 +611,8 @@ const (
 func TestKeysStandInTags(t *testing.T) {
 	h := newHost(t)
 	h.Keys.TagPrefix = "ssh-key"
-	h.does(h.e.SetTag("erin", "ssh-key", tagKey1), h.e.SetTag("erin", "SSH-Key-1", tagKey2), h.e.SetTag("erin", "other", "x"))
+	h.does(h.e.SetTag("erin", "ssh-key", tagKey1), h.e.SetTag("erin", "SSH-Key-1", tagKey2),
+		h.e.SetTag("erin", "other", "x"))
 	h.refresh()
 	h.sweep()
 	h.same("erin's cached keys", len(strings.Fields(h.cached("erin"))), 2)
@@ -612,7 +620,8 @@ func TestKeysStandInTags(t *testing.T) {
 	h.same("erin's keys, asked", h.asked("erin"), "tag:ssh-key")
 	h.does(h.PublishChanges())
 	h.same("erin's cached keys", h.cached("erin"), "tag:ssh-key")
-	h.does(h.e.UpdateUser("erin", "erin.old", ""), recreate(h, emulator.User{Name: "erin", Groups: []string{"developers"}, Tags: map[string]string{"ssh-key": tagKey2}}))
+	h.does(h.e.UpdateUser("erin", "erin.old", ""), recreate(h, emulator.User{Name: "erin", Groups: []string{"developers"},
+		Tags: map[string]string{"ssh-key": tagKey2}}))
 	h.same("erin's keys by somebody else's tags", h.asked("erin"), "")
 	h.clock.pass(2 * time.Hour)
 	h.sweep()

@@ -64,7 +64,8 @@ func (r *Refresher) All() (all directory.Answer, repeat bool, err error) {
 	if err := errors.Join(err, r.State.Load(savedFormer, &former)); err != nil {
 		return directory.Answer{}, false, err
 	}
-	all = directory.Answer{Directory: a.directory, AsOf: a.at, Pins: r.Policy.Pins, Former: former.Former, Listings: map[string]directory.KeyListing{}}
+	all = directory.Answer{Directory: a.directory, AsOf: a.at, Pins: r.Policy.Pins, Former: former.Former,
+		Listings: map[string]directory.KeyListing{}}
 	all.Directory.Users = slices.Clone(a.directory.Users)
 	for i := range all.Directory.Users {
 		u := &all.Directory.Users[i]

@@ -42,7 +42,7 @@ func (s *Setup) readTags(ctx context.Context) (tagGroups, error) {
 
 // LastOrigin returns the origin of the last answer that was taken up from a
 // source that repeats itself: no older one of its address may follow.
-func LastOrigin(s *state.Store) (directory.Origin, error) {
-	var o directory.Origin
-	return o, s.Load(savedOrigin, &o)
+func LastOrigin(s *state.Store) (o directory.Origin, err error) {
+	err = s.Load(savedOrigin, &o)
+	return o, err
 }

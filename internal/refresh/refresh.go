@@ -139,7 +139,8 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (outcome Outcome, er
 	}
 	if got.Unchanged {
 		if !last.known || last.origin != got.Origin {
-			return Outcome{}, fmt.Errorf("%q says that nothing changed, and generation %d is not in hand", got.Origin.Address, got.Origin.Generation)
+			return Outcome{}, fmt.Errorf("%q says that nothing changed, and generation %d is not in hand", got.Origin.Address,
+				got.Origin.Generation)
 		}
 		a.at, a.directory, a.pins, a.keysCome = last.at, last.directory, last.pins, last.keysCome
 	}
@@ -170,7 +171,8 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (outcome Outcome, er
 
 // ask asks the directory, and returns what of the answer becomes the answer in
 // hand.
-func (s *Setup) ask(ctx context.Context, known, refused directory.Origin, o Options) (a answer, got directory.Answer, err error) {
+func (s *Setup) ask(ctx context.Context, known, refused directory.Origin, o Options) (a answer, got directory.Answer,
+	err error) {
 	started := s.Now()
 	tags, err := s.readTags(ctx)
 	if err != nil {
@@ -184,7 +186,8 @@ func (s *Setup) ask(ctx context.Context, known, refused directory.Origin, o Opti
 	if got, err = s.Source.Directory(ctx, q); err != nil {
 		return a, got, err
 	}
-	a = answer{at: got.AsOf, tags: tags, directory: got.Directory, pins: got.Pins, origin: got.Origin, keysCome: got.Listings != nil}
+	a = answer{at: got.AsOf, tags: tags, directory: got.Directory, pins: got.Pins, origin: got.Origin,
+		keysCome: got.Listings != nil}
 	if a.at.IsZero() {
 		a.at = started
 	}

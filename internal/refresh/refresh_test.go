@@ -64,9 +64,12 @@ var company = emulator.Company{
 			{ID: "APKAALICE00000000001", Body: emulator.RSALine(1, "alice")},
 			{ID: "APKAALICE00000000002", Body: emulator.RSALine(2, "alice")},
 		}},
-		{Name: "bob", Groups: []string{"developers"}, Keys: []emulator.Key{{ID: "APKABOB0000000000001", Body: emulator.RSALine(3, "bob")}}},
-		{Name: "carol", Groups: []string{"developers", "ops"}, Keys: []emulator.Key{{ID: "APKACAROL00000000001", Body: emulator.RSALine(4, "carol")}}},
-		{Name: "dave", Groups: []string{"ops"}, Keys: []emulator.Key{{ID: "APKADAVE000000000001", Body: emulator.RSALine(5, "dave")}}},
+		{Name: "bob", Groups: []string{"developers"},
+			Keys: []emulator.Key{{ID: "APKABOB0000000000001", Body: emulator.RSALine(3, "bob")}}},
+		{Name: "carol", Groups: []string{"developers", "ops"},
+			Keys: []emulator.Key{{ID: "APKACAROL00000000001", Body: emulator.RSALine(4, "carol")}}},
+		{Name: "dave", Groups: []string{"ops"},
+			Keys: []emulator.Key{{ID: "APKADAVE000000000001", Body: emulator.RSALine(5, "dave")}}},
 		{Name: "erin", Groups: []string{"developers"}},
 		{Name: "frank", Groups: []string{"guests"}},
 	},
@@ -123,13 +126,15 @@ func newHostOf(t testing.TB, o emulator.Options, change func(*iam.Options)) *hos
 	src := iam.NewSource(options)
 	h.Refresher = refresh.New(refresh.Setup{
 		Source: src, Users: src, InstanceTag: src.InstanceTag, Dir: t.TempDir(), Policy: accounts.Policy{
-			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Login: c.Login.Groups, Sudo: c.Sudo.Groups, Shared: c.Shared,
-			Shell: c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,
+			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Login: c.Login.Groups, Sudo: c.Sudo.Groups,
+			Shared: c.Shared,
+			Shell:  c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,
 			Confirm: c.Removal.Confirm, MaxFraction: c.Removal.MaxFraction, KeepNames: c.Removal.KeepNames,
 		},
-		Keys:  keys.Policy{MinRSABits: 2048, Allowed: c.Keys.Types},
-		Login: cache.LoginPolicy{Online: "prefer", Timeout: time.Second, MaxStale: 24 * time.Hour, Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}},
-		Host:  func() (accounts.Host, error) { return *h.local, nil }, KeysGID: -1,
+		Keys: keys.Policy{MinRSABits: 2048, Allowed: c.Keys.Types},
+		Login: cache.LoginPolicy{Online: "prefer", Timeout: time.Second, MaxStale: 24 * time.Hour,
+			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}},
+		Host: func() (accounts.Host, error) { return *h.local, nil }, KeysGID: -1,
 		SweepAge: time.Hour, Now: h.clock.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	h.openState()
@@ -154,7 +159,8 @@ func (h *host) restart() *host {
 	}
 	old := h.Refresher
 	again := &host{t: h.t, e: h.e, clock: h.clock, local: h.local, Refresher: refresh.New(refresh.Setup{
-		Source: old.Source, Users: old.Users, InstanceTag: old.InstanceTag, Dir: old.Dir, Policy: old.Policy, LoginTag: old.LoginTag, SudoTag: old.SudoTag,
+		Source: old.Source, Users: old.Users, InstanceTag: old.InstanceTag, Dir: old.Dir, Policy: old.Policy,
+		LoginTag: old.LoginTag, SudoTag: old.SudoTag,
 		Keys: old.Keys, Login: old.Login, Host: old.Host, KeysGID: old.KeysGID,
 		SweepAge: old.SweepAge, Machine: old.Machine, Now: old.Now, Log: old.Log,
 	})}
@@ -365,7 +371,8 @@ func TestTheFirstRefreshServesEverybodyBeforeAnyKeyIsAskedFor(t *testing.T) {
 	h.same("who enters ec2-user", h.shared("ec2-user"), "carol dave")
 	h.same("erin's cached keys", h.cached("erin"), "")
 	// One question about the name, one for the list and one for each body.
-	h.same("key calls", maps.Equal(h.calls(), map[string]int{"ListSSHPublicKeys": 5, "GetSSHPublicKey": 5, "GetUser": 4}), true)
+	h.same("key calls", maps.Equal(h.calls(), map[string]int{"ListSSHPublicKeys": 5, "GetSSHPublicKey": 5, "GetUser": 4}),
+		true)
 }
 
 func TestARefreshWithoutChangeAsksForMembershipsOnlyAndTouchesNoFile(t *testing.T) {
@@ -414,15 +421,42 @@ func TestAFailureOfIAMLeavesWhatIsServedUntouched(t *testing.T) {
 		client func(*iam.Options)
 		want   error
 	}{
-		"a permission is missing":   {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Deny, Times: -1}) }, nil, awsapi.ErrAccessDenied},
-		"IAM throttles":             {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Throttle, Times: -1}) }, nil, awsapi.ErrThrottled},
-		"IAM fails":                 {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Failure, Times: -1}) }, nil, awsapi.ErrService},
-		"IAM stalls":                {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Stall, Times: -1}) }, short, awsapi.ErrTimeout},
-		"an answer is cut off":      {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Cut, Times: -1}) }, nil, awsapi.ErrIncomplete},
-		"an answer has no body":     {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Empty, Times: -1}) }, nil, awsapi.ErrIncomplete},
-		"a page has no marker":      {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.NoMarker, Times: -1}) }, nil, awsapi.ErrIncomplete},
-		"credentials have expired":  {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Expire, Times: -1}) }, nil, awsapi.ErrExpired},
-		"connections are cut":       {func(h *host) error { return h.e.SetFaults(emulator.Fault{Kind: emulator.Reset, Times: -1}) }, nil, awsapi.ErrUnreachable},
+		"a permission is missing": {func(h *host) error {
+			return h.e.SetFaults(emulator.Fault{Kind: emulator.Deny,
+				Times: -1})
+		}, nil, awsapi.ErrAccessDenied},
+		"IAM throttles": {func(h *host) error {
+			return h.e.SetFaults(emulator.Fault{Kind: emulator.Throttle,
+				Times: -1})
+		}, nil, awsapi.ErrThrottled},
+		"IAM fails": {func(h *host) error {
+			return h.e.SetFaults(emulator.Fault{Kind: emulator.Failure,
+				Times: -1})
+		}, nil, awsapi.ErrService},
+		"IAM stalls": {func(h *host) error {
+			return h.e.SetFaults(emulator.Fault{Kind: emulator.Stall,
+				Times: -1})
+		}, short, awsapi.ErrTimeout},
+		"an answer is cut off": {func(h *host) error {
+			return h.e.SetFaults(emulator.Fault{Kind: emulator.Cut,
+				Times: -1})
+		}, nil, awsapi.ErrIncomplete},
+		"an answer has no body": {func(h *host) error {
+			return h.e.SetFaults(emulator.Fault{Kind: emulator.Empty,
+				Times: -1})
+		}, nil, awsapi.ErrIncomplete},
+		"a page has no marker": {func(h *host) error {
+			return h.e.SetFaults(emulator.Fault{Kind: emulator.NoMarker,
+				Times: -1})
+		}, nil, awsapi.ErrIncomplete},
+		"credentials have expired": {func(h *host) error {
+			return h.e.SetFaults(emulator.Fault{Kind: emulator.Expire,
+				Times: -1})
+		}, nil, awsapi.ErrExpired},
+		"connections are cut": {func(h *host) error {
+			return h.e.SetFaults(emulator.Fault{Kind: emulator.Reset,
+				Times: -1})
+		}, nil, awsapi.ErrUnreachable},
 		"nobody answers any longer": {func(h *host) error { return h.e.Close() }, nil, awsapi.ErrUnreachable},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -454,7 +488,8 @@ func TestARefreshEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	started := time.Now()
-	if _, err := h.Refresh(ctx, refresh.Options{}); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, awsapi.ErrTimeout) {
+	if _, err := h.Refresh(ctx, refresh.Options{}); !errors.Is(err, context.DeadlineExceeded) &&
+		!errors.Is(err, awsapi.ErrTimeout) {
 		t.Errorf("got %v, want the context's end", err)
 	}
 	if took := time.Since(started); took > 10*time.Second {
@@ -576,15 +611,18 @@ func TestAHostThatCannotBeReadChangesNothing(t *testing.T) {
 }
 
 func TestAMissingInstanceTagServesNobodyNewAndRemovesNobody(t *testing.T) {
-	h := newHostOf(t, emulator.Options{Company: company, Instance: emulator.Instance{Role: "host", Tags: map[string]string{"login": "guests , ops"}}}, nil)
+	h := newHostOf(t, emulator.Options{Company: company, Instance: emulator.Instance{Role: "host",
+		Tags: map[string]string{"login": "guests , ops"}}}, nil)
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "false")
 	h.LoginTag = "login"
 	h.refresh()
 	h.same("served", h.live(), "alice bob carol dave erin frank")
 	before := h.photo()
-	for name, tags := range map[string]map[string]string{"missing": nil, "empty": {"login": ""}, "no name": {"login": "a b\n"}, "an unknown group": {"login": "strangers"}} {
+	for name, tags := range map[string]map[string]string{"missing": nil, "empty": {"login": ""},
+		"no name": {"login": "a b\n"}, "an unknown group": {"login": "strangers"}} {
 		h.e.SetInstance(emulator.Instance{Role: "host", Tags: tags})
-		_, err := h.e.CreateUser(emulator.User{Name: "new-" + strings.ReplaceAll(name, " ", "-"), Groups: []string{"developers"}})
+		_, err := h.e.CreateUser(emulator.User{Name: "new-" + strings.ReplaceAll(name, " ", "-"),
+			Groups: []string{"developers"}})
 		h.does(err)
 		h.clock.pass(time.Minute)
 		if _, err := h.Refresh(t.Context(), refresh.Options{}); err == nil {
@@ -627,7 +665,8 @@ func TestAHomeThatAnotherNumberOwnsIsGivenToNobody(t *testing.T) {
 	alice := h.users()["alice"]
 	owners["/home/alice"], owners["/home/bob"] = alice.UID, 0
 	h.refresh()
-	h.same("with a home of her own, and one of root's", h.users()["alice"].Home+" "+h.users()["bob"].Home, "/home/alice /home/bob")
+	h.same("with a home of her own, and one of root's", h.users()["alice"].Home+" "+h.users()["bob"].Home,
+		"/home/alice /home/bob")
 
 	owners["/home/alice"] = 1000
 	h.refresh() // the directory said nothing new

@@ -48,7 +48,8 @@ func (l *Logins) Sweep(ctx context.Context, most int) (Swept, error) {
 		return Swept{}, err
 	}
 	now, a := l.setup.Now(), l.last()
-	due := a.due(checked, append(l.denials.all(), l.listings.refusedSince(now.Add(-refusedAgain))...), now, l.setup.SweepAge)
+	due := a.due(checked, append(l.denials.all(), l.listings.refusedSince(now.Add(-refusedAgain))...), now,
+		l.setup.SweepAge)
 	if len(due) == 0 {
 		return Swept{}, nil
 	}
@@ -94,7 +95,8 @@ func (l *Logins) Sweep(ctx context.Context, most int) (Swept, error) {
 	if len(batch) > 0 {
 		err = errors.Join(err, l.learn(batch))
 	}
-	if err == nil && swept.Users == 0 && swept.Refused > 0 && !l.users.answersAbout(ctx, slices.Concat(a.people, a.others), l.listings.refusedSince(time.Time{})) {
+	if err == nil && swept.Users == 0 && swept.Refused > 0 && !l.users.answersAbout(ctx,
+		slices.Concat(a.people, a.others), l.listings.refusedSince(time.Time{})) {
 		err = refusal // the permission is missing for everybody
 	}
 	if errors.Is(err, directory.ErrUserRefused) {

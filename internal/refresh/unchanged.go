@@ -25,7 +25,8 @@ type unchanged struct {
 
 // holds reports whether the result for these inputs is still right.
 func (u unchanged) holds(inputs fingerprint, now time.Time) bool {
-	return u.inputs != fingerprint{} && u.inputs == inputs && !now.Before(u.from) && (u.until.IsZero() || now.Before(u.until))
+	return u.inputs != fingerprint{} && u.inputs == inputs && !now.Before(u.from) &&
+		(u.until.IsZero() || now.Before(u.until))
 }
 
 // earlier has the result hold until t at most.

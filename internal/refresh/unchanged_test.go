@@ -28,11 +28,16 @@ func TestAnAnswerThatComesAgainIsStillActedUpon(t *testing.T) {
 		"a local account took the name": {func(h *host) {
 			h.local.Users = append(h.local.Users, accounts.HostUser{Name: "bob", UID: 1001, GID: 1001})
 		}, 0, "alice carol erin"},
-		"nss.db is gone":                      {func(h *host) { h.does(os.Remove(filepath.Join(h.Dir, cache.NSSFile))) }, 0, everyone},
-		"nss.db was written over":             {func(h *host) { overwrite(h, cache.NSSFile) }, 0, everyone},
-		"keys.db was written over":            {func(h *host) { overwrite(h, cache.KeysFile) }, 0, everyone},
-		"nss.db got another mode":             {func(h *host) { h.does(os.Chmod(filepath.Join(h.Dir, cache.NSSFile), 0o600)) }, 0, everyone},
-		"somebody renamed comes with the day": {func(h *host) { h.does(h.e.UpdateUser("erin", "iris", "")) }, 30 * time.Minute, "alice carol iris"},
+		"nss.db is gone": {func(h *host) { h.does(os.Remove(filepath.Join(h.Dir, cache.NSSFile))) }, 0,
+			everyone},
+		"nss.db was written over":  {func(h *host) { overwrite(h, cache.NSSFile) }, 0, everyone},
+		"keys.db was written over": {func(h *host) { overwrite(h, cache.KeysFile) }, 0, everyone},
+		"nss.db got another mode": {func(h *host) {
+			h.does(os.Chmod(filepath.Join(h.Dir, cache.NSSFile),
+				0o600))
+		}, 0, everyone},
+		"somebody renamed comes with the day": {func(h *host) { h.does(h.e.UpdateUser("erin", "iris", "")) },
+			30 * time.Minute, "alice carol iris"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)

@@ -19,7 +19,8 @@ type users struct{ setup *Setup }
 // nearly everybody is a member still, and where the rate is short questions are
 // answered one after the other, not all half. An error about the keys of a
 // person who may enter nothing any more is none.
-func (u *users) ask(ctx context.Context, policy accounts.Policy, had person) (p person, listing directory.KeyListing, err error) {
+func (u *users) ask(ctx context.Context, policy accounts.Policy, had person) (p person, listing directory.KeyListing,
+	err error) {
 	var listingErr error
 	var both sync.WaitGroup
 	both.Go(func() { listing, listingErr = u.list(ctx, had, policy.AllUsers, true) })
@@ -103,7 +104,8 @@ func (u *users) answersAbout(ctx context.Context, people []person, refused []str
 
 // listAll lists the people's keys, some at a time, and hands each answer or
 // error to keep, one at a time. The first error that keep returns ends it.
-func (u *users) listAll(ctx context.Context, people []person, keep func(person, directory.KeyListing, error) error) error {
+func (u *users) listAll(ctx context.Context, people []person, keep func(person, directory.KeyListing,
+	error) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan person)

@@ -12,7 +12,8 @@ func TestHowOldASweepLetsListingsBecome(t *testing.T) {
 		takes, oldest time.Duration
 	}{
 		{"nobody", Sweep{Calls: 1, Rate: 3, Age: time.Hour, Lag: time.Minute}, 0, time.Hour + time.Minute},
-		{"three people, one call each", Sweep{3, 1, 3, time.Hour, time.Minute}, time.Second, time.Hour + time.Minute + time.Second},
+		{"three people, one call each", Sweep{3, 1, 3, time.Hour, time.Minute}, time.Second, time.Hour + time.Minute +
+			time.Second},
 		{"five thousand people, three calls each", Sweep{5000, 3, 2.5, time.Hour, 0}, 100 * time.Minute, 160 * time.Minute},
 	} {
 		if takes, oldest := c.sweep.Takes(), c.sweep.Oldest(); takes != c.takes || oldest != c.oldest {

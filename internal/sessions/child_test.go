@@ -111,7 +111,8 @@ func TestTheUnitsCapabilitiesAreEnough(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			again := exec.Command("setpriv", "--bounding-set="+test.bounds, "--no-new-privs", self, "-test.run=^TestTheUnitsCapabilitiesAreEnough$")
+			again := exec.Command("setpriv", "--bounding-set="+test.bounds, "--no-new-privs", self,
+				"-test.run=^TestTheUnitsCapabilitiesAreEnough$")
 			again.Env = append(os.Environ(), fmt.Sprintf("NSS_IAM_TEST_BOUNDED=%d", gone))
 			out, err := again.CombinedOutput()
 			if (err == nil) != test.ends {

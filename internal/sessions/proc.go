@@ -70,7 +70,8 @@ func signalOne(pid int, uids []uint32, s unix.Signal) (found bool, err error) {
 	case errors.Is(err, unix.ESRCH):
 		return false, nil
 	case err != nil:
-		return true, fmt.Errorf("end process %d of uid %d: %w; where iam-cachefill runs without capabilities, give it CAP_KILL and ProtectProc=default", pid, uid, err)
+		return true, fmt.Errorf("end process %d of uid %d: %w; where iam-cachefill runs without capabilities, give it "+
+			"CAP_KILL and ProtectProc=default", pid, uid, err)
 	}
 	return true, nil
 }

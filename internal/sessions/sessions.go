@@ -21,7 +21,8 @@ var ErrNotOurs = errors.New("not a uid of a user of the directory")
 
 // ErrHidden is returned where /proc does not show other users' processes:
 // nobody would be found, and nobody ended.
-var ErrHidden = errors.New("/proc hides other users' processes; run \"iam-cachefill setup\", which gives the daemon's unit what it needs")
+var ErrHidden = errors.New("/proc hides other users' processes; run \"iam-cachefill setup\", which gives the " +
+	"daemon's unit what it needs")
 
 // errAlive is why a number is not ended.
 var errAlive = errors.New("some live on after SIGKILL")

@@ -107,7 +107,8 @@ func TestAUsersProcessesEndAndNobodyElses(t *testing.T) {
 		all.Go(func() { signals[i] = end(t, cmd) })
 	}
 	got, err := End(t.Context(), []uint32{gone, gone2, unused}, limits)
-	if err != nil || !slices.Equal(got, []Ended{{UID: gone, Processes: 3}, {UID: gone2, Processes: 1}}) { // the stubborn one's sleep is a process of its own
+	// the stubborn one's sleep is a process of its own
+	if err != nil || !slices.Equal(got, []Ended{{UID: gone, Processes: 3}, {UID: gone2, Processes: 1}}) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	all.Wait()
@@ -155,7 +156,8 @@ func TestLogindIsAskedFirst(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	process := start(t, gone, "echo set up; exec sleep 600")
-	l := &logind{make(chan uint32, 1), func() { _ = process.Process.Signal(syscall.SIGHUP); time.Sleep(200 * time.Millisecond) }}
+	l := &logind{make(chan uint32, 1),
+		func() { _ = process.Process.Signal(syscall.SIGHUP); time.Sleep(200 * time.Millisecond) }}
 	if err := conn.Export(l, "/org/freedesktop/login1", "org.freedesktop.login1.Manager"); err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +166,8 @@ func TestLogindIsAskedFirst(t *testing.T) {
 	}
 	ended := make(chan syscall.Signal)
 	go func() { ended <- end(t, process) }()
-	if got, err := End(t.Context(), []uint32{gone}, limits); err != nil || !slices.Equal(got, []Ended{{UID: gone, Processes: 1}}) {
+	if got, err := End(t.Context(), []uint32{gone}, limits); err != nil ||
+		!slices.Equal(got, []Ended{{UID: gone, Processes: 1}}) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	if s := <-ended; s != syscall.SIGHUP {
@@ -207,7 +210,8 @@ func TestWhoHoldsAGroupIsFoundByTheRealUid(t *testing.T) {
 	unmet.Root(t, "only root can give a process groups")
 	const group = 2001000999
 	cmd := exec.Command("/bin/sleep", "600")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: gone, Gid: gone, Groups: []uint32{5, group}}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: gone, Gid: gone,
+		Groups: []uint32{5, group}}}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

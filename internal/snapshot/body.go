@@ -131,12 +131,14 @@ func decodeBody(compressed []byte, size int) (directory.Answer, error) {
 	defer reader.Close()
 	lines, err := reader.DecodeAll(compressed, make([]byte, 0, min(size, 16*len(compressed))))
 	switch {
-	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded), err == nil && len(lines) > size:
+	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded), err == nil &&
+		len(lines) > size:
 		return directory.Answer{}, fmt.Errorf("%w: it decompresses to more than the %d bytes it declares", ErrTooLarge, size)
 	case err != nil:
 		return directory.Answer{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	case len(lines) != size:
-		return directory.Answer{}, fmt.Errorf("%w: it decompresses to %d bytes and declares %d", ErrMalformed, len(lines), size)
+		return directory.Answer{}, fmt.Errorf("%w: it decompresses to %d bytes and declares %d", ErrMalformed, len(lines),
+			size)
 	}
 	first, second, _ := bytes.Cut(lines, []byte{'\n'})
 	var content contentLine
@@ -186,7 +188,8 @@ func toLines(c directory.Answer) (contentLine, timesLine, error) {
 		content.Users[i] = line
 	}
 	for i, g := range c.Directory.Groups {
-		line := groupLine{ID: g.ID, Name: g.Name, Path: g.Path, Created: seconds(g.Created), Members: make([]int, len(g.Members))}
+		line := groupLine{ID: g.ID, Name: g.Name, Path: g.Path, Created: seconds(g.Created),
+			Members: make([]int, len(g.Members))}
 		for j, id := range g.Members {
 			line.Members[j] = position[id]
 		}

@@ -56,7 +56,8 @@ func TestAManifestFitsToTheSecondAndToTheGeneration(t *testing.T) {
 		{"the same generation", Manifest{Account: account, Generation: 7, Written: start}, nil},
 		{"the one before", Manifest{Account: account, Generation: 6, Written: start}, ErrOlder},
 		{"ahead by the tolerance", Manifest{Account: account, Generation: 7, Written: start.Add(ClockTolerance)}, nil},
-		{"ahead by a second more", Manifest{Account: account, Generation: 7, Written: start.Add(ClockTolerance + time.Second)}, ErrFuture},
+		{"ahead by a second more", Manifest{Account: account, Generation: 7,
+			Written: start.Add(ClockTolerance + time.Second)}, ErrFuture},
 		{"of no account", Manifest{Generation: 7, Written: start}, ErrAccount},
 	} {
 		if err := c.m.fits(trust); !errors.Is(err, c.want) || err != nil && c.want == nil {
@@ -152,7 +153,8 @@ func TestAReaderThatFailsIsAnErrorWithItsCause(t *testing.T) {
 
 func TestABodyOfNoPossibleLengthIsNotUnpacked(t *testing.T) {
 	empty := compress(t, "")
-	for size, want := range map[int]error{-1: ErrTooLarge, MaxDecoded + 1: ErrTooLarge, 0: ErrMalformed, MaxDecoded: ErrMalformed} {
+	for size, want := range map[int]error{-1: ErrTooLarge, MaxDecoded + 1: ErrTooLarge, 0: ErrMalformed,
+		MaxDecoded: ErrMalformed} {
 		if _, err := decodeBody(empty, size); !errors.Is(err, want) {
 			t.Errorf("%d bytes: %v, want %v", size, err, want)
 		}
@@ -187,11 +189,17 @@ func TestAContentKeepsToWhatIAMGives(t *testing.T) {
 		{"no name", one("AIDA1", ""), false},
 		{"a group without a name", group("AGPA1", ""), false},
 		{"a group", group("AGPA1", "dev"), true},
-		{"former users out of order", directory.Answer{Former: []directory.Former{{ID: "AIDA2", Name: "b"}, {ID: "AIDA1", Name: "a"}}}, false},
-		{"a former user twice", directory.Answer{Former: []directory.Former{{ID: "AIDA1", Name: "a"}, {ID: "AIDA1", Name: "a"}}}, false},
-		{"former users in order", directory.Answer{Former: []directory.Former{{ID: "AIDA1", Name: "a"}, {ID: "AIDA2", Name: "a"}}}, true},
-		{"groups out of order", directory.Answer{Directory: directory.Directory{Groups: []directory.Group{{ID: "AGPA2", Name: "b"}, {ID: "AGPA1", Name: "a"}}}}, false},
-		{"groups in order", directory.Answer{Directory: directory.Directory{Groups: []directory.Group{{ID: "AGPA1", Name: "b"}, {ID: "AGPA2", Name: "a"}}}}, true},
+		{"former users out of order",
+			directory.Answer{Former: []directory.Former{{ID: "AIDA2", Name: "b"}, {ID: "AIDA1", Name: "a"}}}, false},
+		{"a former user twice",
+			directory.Answer{Former: []directory.Former{{ID: "AIDA1", Name: "a"}, {ID: "AIDA1", Name: "a"}}}, false},
+		{"former users in order",
+			directory.Answer{Former: []directory.Former{{ID: "AIDA1", Name: "a"}, {ID: "AIDA2", Name: "a"}}}, true},
+		{"groups out of order",
+			directory.Answer{Directory: directory.Directory{Groups: []directory.Group{{ID: "AGPA2", Name: "b"},
+				{ID: "AGPA1", Name: "a"}}}}, false},
+		{"groups in order", directory.Answer{Directory: directory.Directory{Groups: []directory.Group{{ID: "AGPA1",
+			Name: "b"}, {ID: "AGPA2", Name: "a"}}}}, true},
 	} {
 		if err := check(c.c); (err == nil) != c.sound {
 			t.Errorf("%s: %v, want sound: %v", c.name, err, c.sound)
@@ -281,7 +289,8 @@ func TestAWriterWaitsForTheLockAndNoLongerThanItMay(t *testing.T) {
 	store := NewFileStore(path)
 	short, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := store.Write(short, []byte("x"), ""); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "another publisher holds it") {
+	if _, err := store.Write(short, []byte("x"), ""); !errors.Is(err, context.DeadlineExceeded) ||
+		!strings.Contains(err.Error(), "another publisher holds it") {
 		t.Errorf("while it is held: %v", err)
 	}
 	time.AfterFunc(50*time.Millisecond, func() { _ = unix.Flock(fd, unix.LOCK_UN) })

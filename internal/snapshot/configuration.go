@@ -29,7 +29,8 @@ func Configuration(ctx context.Context, region, endpoint string) (aws.Config, er
 	if region == "" {
 		out, err := metadata.GetRegion(ctx, nil)
 		if err != nil {
-			return aws.Config{}, errors.New("find the AWS region: neither the configuration nor the environment nor this instance's metadata service names one; set source.region to the bucket's")
+			return aws.Config{}, errors.New("find the AWS region: neither the configuration nor the environment nor this " +
+				"instance's metadata service names one; set source.region to the bucket's")
 		}
 		region = out.Region
 	}
@@ -48,7 +49,8 @@ func Configuration(ctx context.Context, region, endpoint string) (aws.Config, er
 
 // OpenStore returns the store at an address that ParseURL takes. The
 // configuration is asked for only where the address is S3's.
-func OpenStore(ctx context.Context, address string, configuration func(context.Context) (aws.Config, error)) (Store, error) {
+func OpenStore(ctx context.Context, address string, configuration func(context.Context) (aws.Config, error)) (Store,
+	error) {
 	kind, bucket, path, err := ParseURL(address)
 	if err != nil {
 		return nil, err

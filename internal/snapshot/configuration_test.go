@@ -14,7 +14,8 @@ func TestTheRegionIsTheConfiguredOneElseTheEnvironmentsElseTheInstances(t *testi
 		case r.Method == http.MethodPut && r.URL.Path == "/latest/api/token":
 			w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
 			_, _ = w.Write([]byte("token"))
-		case strings.HasSuffix(r.URL.Path, "/instance-identity/document") && r.Header.Get("X-Aws-Ec2-Metadata-Token") == "token":
+		case strings.HasSuffix(r.URL.Path, "/instance-identity/document") &&
+			r.Header.Get("X-Aws-Ec2-Metadata-Token") == "token":
 			_, _ = w.Write([]byte(`{"region":"ap-south-1"}`))
 		default:
 			http.NotFound(w, r)
@@ -57,7 +58,8 @@ func TestAConfiguredEndpointIsUsedAndABrokenEnvironmentIsAnError(t *testing.T) {
 		t.Errorf("endpoint %v, %v", got.BaseEndpoint, err)
 	}
 	t.Setenv("AWS_PROFILE", "nobody-has-this")
-	if _, err := Configuration(context.Background(), "eu-west-1", ""); err == nil || !strings.Contains(err.Error(), "correct the AWS_* environment") {
+	if _, err := Configuration(context.Background(), "eu-west-1", ""); err == nil ||
+		!strings.Contains(err.Error(), "correct the AWS_* environment") {
 		t.Errorf("a profile that is not there: %v", err)
 	}
 }
@@ -65,7 +67,8 @@ func TestAConfiguredEndpointIsUsedAndABrokenEnvironmentIsAnError(t *testing.T) {
 // isolate keeps the machine's own AWS settings out of a test.
 func isolate(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
-	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE",
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
+		"AWS_CONFIG_FILE",
 		"AWS_SHARED_CREDENTIALS_FILE", "AWS_ENDPOINT_URL", "AWS_EC2_METADATA_DISABLED"} {
 		t.Setenv(name, "")
 	}

@@ -35,7 +35,8 @@ type Trust struct {
 
 // sign writes content, which b holds encoded, as a file of the given generation
 // that is valid from written until expires.
-func sign(b body, content directory.Answer, generation uint64, written, expires time.Time, signer *Signer) ([]byte, error) {
+func sign(b body, content directory.Answer, generation uint64, written, expires time.Time, signer *Signer) ([]byte,
+	error) {
 	compressed, err := b.compress()
 	if err != nil {
 		return nil, fmt.Errorf("compress snapshot: %w", err)
@@ -146,7 +147,8 @@ func openEnvelope(header []byte, trusted []PublicKey) (payload []byte, signedBy 
 		}
 	}
 	if named == "" {
-		return nil, "", fmt.Errorf("%w: it names the key %.100q; see who may write here, and take a new publisher's key from its own .pub file, never from a snapshot", ErrUntrusted, envelope.Signatures[0].KeyID)
+		return nil, "", fmt.Errorf("%w: it names the key %.100q; see who may write here, and take a new publisher's key "+
+			"from its own .pub file, never from a snapshot", ErrUntrusted, envelope.Signatures[0].KeyID)
 	}
 	verifiers := make([]dsse.Verifier, len(trusted))
 	for i, k := range trusted {
@@ -192,7 +194,8 @@ func (m Manifest) check() error {
 	case m.Store != (directory.Store{}) && !storeForm.MatchString(m.Store.ID+" "+m.Store.Region):
 		return fmt.Errorf("%.80q in region %.80q is no identity store", m.Store.ID, m.Store.Region)
 	case !m.Expires.After(m.Written):
-		return fmt.Errorf("it expires at %s and was written at %s", m.Expires.Format(time.RFC3339), m.Written.Format(time.RFC3339))
+		return fmt.Errorf("it expires at %s and was written at %s", m.Expires.Format(time.RFC3339),
+			m.Written.Format(time.RFC3339))
 	case m.Size < 0 || m.Size > MaxSize || m.Decoded < 0 || m.Decoded > MaxDecoded:
 		return fmt.Errorf("%w: %d bytes compressed and %d not", ErrTooLarge, m.Size, m.Decoded)
 	}
@@ -204,9 +207,11 @@ func (m Manifest) fits(trust Trust) error {
 	case trust.Account != "" && m.Account != trust.Account:
 		return fmt.Errorf("%w: %q, and this host is of %q", ErrAccount, m.Account, trust.Account)
 	case m.Written.After(trust.Now.Add(ClockTolerance)):
-		return fmt.Errorf("%w: written at %s, and it is %s here; see whose clock is wrong", ErrFuture, m.Written.Format(time.RFC3339), trust.Now.UTC().Format(time.RFC3339))
+		return fmt.Errorf("%w: written at %s, and it is %s here; see whose clock is wrong", ErrFuture,
+			m.Written.Format(time.RFC3339), trust.Now.UTC().Format(time.RFC3339))
 	case m.Generation < trust.Generation:
-		return fmt.Errorf("%w: generation %d, and %d is held; somebody put an old file back, see who may write here", ErrOlder, m.Generation, trust.Generation)
+		return fmt.Errorf("%w: generation %d, and %d is held; somebody put an old file back, see who may write here",
+			ErrOlder, m.Generation, trust.Generation)
 	case m.Generation == trust.Generation && trust.Digest != "" && m.Digest() != trust.Digest:
 		return fmt.Errorf("%w: generation %d; see who may write here, and who has the signing key", ErrTwice, m.Generation)
 	}

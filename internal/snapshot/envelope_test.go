@@ -36,7 +36,8 @@ func TestWhatWasSignedIsOpened(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if s.Manifest.Generation != 7 || !s.Manifest.Written.Equal(start) || s.SignedBy != signer.PublicKey("").Fingerprint() {
+		if s.Manifest.Generation != 7 || !s.Manifest.Written.Equal(start) ||
+			s.SignedBy != signer.PublicKey("").Fingerprint() {
 			t.Errorf("%s: got manifest %+v, signed by %s", name, s.Manifest, s.SignedBy)
 		}
 		want, got := asJSON(t, c), asJSON(t, s.Content)
@@ -92,7 +93,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	flipped := bytes.Clone(good)
 	flipped[len(flipped)-9] ^= 4
-	claims := bytes.Replace(signed(t, c, 7, other), []byte(other.PublicKey("").Fingerprint()), []byte(signer.PublicKey("").Fingerprint()), 1)
+	claims := bytes.Replace(signed(t, c, 7, other), []byte(other.PublicKey("").Fingerprint()),
+		[]byte(signer.PublicKey("").Fingerprint()), 1)
 	trust := func(change func(*Trust)) Trust {
 		tr := trusting(signer)
 		if change != nil {
@@ -106,46 +108,81 @@ func TestOpenRefuses(t *testing.T) {
 		want  error
 		says  string
 	}{
-		"an empty file":                            {nil, trust(nil), ErrTruncated, "0 bytes"},
-		"half a header":                            {good[:len(header)/2], trust(nil), ErrTruncated, "first line"},
-		"a header without a body":                  {good[:len(header)+1], trust(nil), ErrTruncated, "0 of"},
-		"half a body":                              {good[:len(good)-len(body)/2], trust(nil), ErrTruncated, "bytes are there"},
-		"a flipped bit in the body":                {flipped, trust(nil), ErrDamaged, "body is not the one"},
-		"something after the body":                 {append(bytes.Clone(good), 0), trust(nil), ErrDamaged, "body is not the one"},
-		"another snapshot's body":                  {append(append(bytes.Clone(header), '\n'), bytes.Repeat([]byte{1}, len(body))...), trust(nil), ErrDamaged, ""},
-		"a web page":                               {[]byte("<html>\n<body>proxy login</body></html>\n"), trust(nil), ErrDamaged, "does not begin as a snapshot"},
-		"an endless line":                          {bytes.Repeat([]byte{'{'}, 1<<20), trust(nil), ErrDamaged, "does not begin"},
-		"another key":                              {signed(t, c, 7, other), trust(nil), ErrUntrusted, other.PublicKey("").Fingerprint()},
+		"an empty file":           {nil, trust(nil), ErrTruncated, "0 bytes"},
+		"half a header":           {good[:len(header)/2], trust(nil), ErrTruncated, "first line"},
+		"a header without a body": {good[:len(header)+1], trust(nil), ErrTruncated, "0 of"},
+		"half a body": {good[:len(good)-len(body)/2], trust(nil), ErrTruncated,
+			"bytes are there"},
+		"a flipped bit in the body": {flipped, trust(nil), ErrDamaged, "body is not the one"},
+		"something after the body": {append(bytes.Clone(good), 0), trust(nil), ErrDamaged,
+			"body is not the one"},
+		"another snapshot's body": {append(append(bytes.Clone(header), '\n'), bytes.Repeat([]byte{1}, len(body))...),
+			trust(nil), ErrDamaged, ""},
+		"a web page": {[]byte("<html>\n<body>proxy login</body></html>\n"), trust(nil), ErrDamaged,
+			"does not begin as a snapshot"},
+		"an endless line": {bytes.Repeat([]byte{'{'}, 1<<20), trust(nil), ErrDamaged, "does not begin"},
+		"another key":     {signed(t, c, 7, other), trust(nil), ErrUntrusted, other.PublicKey("").Fingerprint()},
 		"another key under the trusted key's name": {claims, trust(nil), ErrDamaged, "does not fit"},
 		"no trusted key at all":                    {good, trust(func(tr *Trust) { tr.Keys = nil }), ErrUntrusted, ""},
-		"an older generation":                      {good, trust(func(tr *Trust) { tr.Generation = 8 }), ErrOlder, "generation 7, and 8 is held"},
+		"an older generation": {good, trust(func(tr *Trust) { tr.Generation = 8 }), ErrOlder,
+			"generation 7, and 8 is held"},
 		"the generation held with other contents": {good, trust(func(tr *Trust) {
 			tr.Generation, tr.Digest = 7, markOf(t, signed(t, sample(6, 2), 7, signer), signer).Digest
 		}), ErrTwice, "generation 7"},
-		"another account":                              {good, trust(func(tr *Trust) { tr.Account = "999999999999" }), ErrAccount, account},
-		"the future":                                   {at(start.Add(ClockTolerance + 2*time.Second)), trust(nil), ErrFuture, "clock"},
-		"another version":                              {crafted(t, signer, body, func(m *Manifest) { m.Version = 2 }), trust(nil), ErrVersion, "2, and this program reads 1"},
-		"a manifest of another shape":                  {envelopeOf(t, signer, payloadType, []byte(`{"version":1,"surprise":true}`)), trust(nil), ErrMalformed, "surprise"},
-		"no generation":                                {crafted(t, signer, body, func(m *Manifest) { m.Generation = 0 }), trust(nil), ErrMalformed, "generation"},
-		"a generation that nothing can follow":         {crafted(t, signer, body, func(m *Manifest) { m.Generation = 1<<64 - 1 }), trust(nil), ErrMalformed, "generation"},
-		"a signature over something else":              {envelopeOf(t, signer, "application/vnd.in-toto+json", []byte(`{}`)), trust(nil), ErrDamaged, "in-toto"},
-		"a negative size":                              {crafted(t, signer, body, func(m *Manifest) { m.Size = -1 }), trust(nil), ErrMalformed, ""},
-		"a body that claims to be huge":                {crafted(t, signer, body, func(m *Manifest) { m.Decoded = MaxDecoded + 1 }), trust(nil), ErrTooLarge, ""},
-		"a body of another length than claimed":        {crafted(t, signer, body, func(m *Manifest) { m.Decoded = MaxDecoded }), trust(nil), ErrMalformed, "declares"},
-		"a body that is not zstd":                      {crafted(t, signer, []byte("plain"), nil), trust(nil), ErrMalformed, ""},
-		"a bomb":                                       {crafted(t, signer, bomb(t), nil), trust(nil), ErrTooLarge, "decompresses to more"},
-		"a file larger than any":                       {make([]byte, MaxSize+1), trust(nil), ErrTooLarge, ""},
-		"a body that says nothing":                     {crafted(t, signer, compress(t, ""), func(m *Manifest) { m.Decoded = 0 }), trust(nil), ErrMalformed, ""},
-		"fewer times than users":                       {craftedLines(t, signer, `{"users":[{"id":"AIDA1","name":"a"}],"groups":[]}`+"\n"+`{"keys_read":[]}`), trust(nil), ErrMalformed, "0 times for 1 users"},
-		"a member who is not there":                    {craftedLines(t, signer, `{"users":[],"groups":[{"id":"AGPA1","name":"g","members":[0]}]}`+"\n"+`{"keys_read":[]}`), trust(nil), ErrMalformed, "not there"},
-		"a member before the first":                    {craftedLines(t, signer, `{"users":[],"groups":[{"id":"AGPA1","name":"g","members":[-1]}]}`+"\n"+`{"keys_read":[]}`), trust(nil), ErrMalformed, "not there"},
-		"a member twice":                               {craftedLines(t, signer, `{"users":[{"id":"AIDA1","name":"a"}],"groups":[{"id":"AGPA1","name":"g","members":[0,0]}]}`+"\n"+`{"keys_read":[1]}`), trust(nil), ErrMalformed, "not ascending"},
-		"a user twice":                                 {craftedLines(t, signer, `{"users":[{"id":"AIDA1","name":"a"},{"id":"AIDA1","name":"b"}],"groups":[]}`+"\n"+`{"keys_read":[1,1]}`), trust(nil), ErrMalformed, "not ascending"},
-		"keys without a time":                          {craftedLines(t, signer, `{"users":[{"id":"AIDA1","name":"a","keys":[{"id":"APKA1","active":true}]}],"groups":[]}`+"\n"+`{"keys_read":[0]}`), trust(nil), ErrMalformed, "never read"},
-		"an id with a control character":               {craftedLines(t, signer, `{"users":[{"id":"AIDA\u0007","name":"a"}],"groups":[]}`+"\n"+`{"keys_read":[1]}`), trust(nil), ErrMalformed, "the directory does not give"},
-		"a name longer than any":                       {craftedLines(t, signer, `{"users":[{"id":"AIDA1","name":"`+strings.Repeat("a", 129)+`"}],"groups":[]}`+"\n"+`{"keys_read":[1]}`), trust(nil), ErrMalformed, "129 bytes"},
-		"two values in a line":                         {craftedLines(t, signer, `{"users":[],"groups":[]} {}`+"\n"+`{"keys_read":[]}`), trust(nil), ErrMalformed, "more than one"},
-		"an account that is none, signed all the same": {crafted(t, signer, body, func(m *Manifest) { m.Account = "" }), trust(nil), ErrAccount, ""},
+		"another account": {good, trust(func(tr *Trust) { tr.Account = "999999999999" }),
+			ErrAccount, account},
+		"the future": {at(start.Add(ClockTolerance + 2*time.Second)), trust(nil),
+			ErrFuture, "clock"},
+		"another version": {crafted(t, signer, body, func(m *Manifest) { m.Version = 2 }),
+			trust(nil), ErrVersion, "2, and this program reads 1"},
+		"a manifest of another shape": {envelopeOf(t, signer, payloadType,
+			[]byte(`{"version":1,"surprise":true}`)), trust(nil), ErrMalformed, "surprise"},
+		"no generation": {crafted(t, signer, body, func(m *Manifest) { m.Generation = 0 }),
+			trust(nil), ErrMalformed, "generation"},
+		"a generation that nothing can follow": {crafted(t, signer, body,
+			func(m *Manifest) { m.Generation = 1<<64 - 1 }), trust(nil), ErrMalformed, "generation"},
+		"a signature over something else": {envelopeOf(t, signer, "application/vnd.in-toto+json", []byte(`{}`)),
+			trust(nil), ErrDamaged, "in-toto"},
+		"a negative size": {crafted(t, signer, body, func(m *Manifest) { m.Size = -1 }),
+			trust(nil), ErrMalformed, ""},
+		"a body that claims to be huge": {crafted(t, signer, body,
+			func(m *Manifest) { m.Decoded = MaxDecoded + 1 }), trust(nil), ErrTooLarge, ""},
+		"a body of another length than claimed": {crafted(t, signer, body,
+			func(m *Manifest) { m.Decoded = MaxDecoded }), trust(nil), ErrMalformed, "declares"},
+		"a body that is not zstd": {crafted(t, signer, []byte("plain"), nil), trust(nil), ErrMalformed,
+			""},
+		"a bomb": {crafted(t, signer, bomb(t), nil), trust(nil), ErrTooLarge,
+			"decompresses to more"},
+		"a file larger than any": {make([]byte, MaxSize+1), trust(nil), ErrTooLarge, ""},
+		"a body that says nothing": {crafted(t, signer, compress(t, ""),
+			func(m *Manifest) { m.Decoded = 0 }), trust(nil), ErrMalformed, ""},
+		"fewer times than users": {craftedLines(t, signer,
+			`{"users":[{"id":"AIDA1","name":"a"}],"groups":[]}`+"\n"+`{"keys_read":[]}`), trust(nil), ErrMalformed,
+			"0 times for 1 users"},
+		"a member who is not there": {craftedLines(t, signer,
+			`{"users":[],"groups":[{"id":"AGPA1","name":"g","members":[0]}]}`+"\n"+`{"keys_read":[]}`), trust(nil),
+			ErrMalformed, "not there"},
+		"a member before the first": {craftedLines(t, signer,
+			`{"users":[],"groups":[{"id":"AGPA1","name":"g","members":[-1]}]}`+"\n"+`{"keys_read":[]}`), trust(nil),
+			ErrMalformed, "not there"},
+		"a member twice": {craftedLines(t, signer,
+			`{"users":[{"id":"AIDA1","name":"a"}],"groups":[{"id":"AGPA1","name":"g","members":[0,0]}]}`+"\n"+
+				`{"keys_read":[1]}`), trust(nil), ErrMalformed, "not ascending"},
+		"a user twice": {craftedLines(t, signer,
+			`{"users":[{"id":"AIDA1","name":"a"},{"id":"AIDA1","name":"b"}],"groups":[]}`+"\n"+`{"keys_read":[1,1]}`),
+			trust(nil), ErrMalformed, "not ascending"},
+		"keys without a time": {craftedLines(t, signer,
+			`{"users":[{"id":"AIDA1","name":"a","keys":[{"id":"APKA1","active":true}]}],"groups":[]}`+"\n"+`{"keys_read":[0]}`),
+			trust(nil), ErrMalformed, "never read"},
+		"an id with a control character": {craftedLines(t, signer,
+			`{"users":[{"id":"AIDA\u0007","name":"a"}],"groups":[]}`+"\n"+`{"keys_read":[1]}`), trust(nil), ErrMalformed,
+			"the directory does not give"},
+		"a name longer than any": {craftedLines(t, signer, `{"users":[{"id":"AIDA1","name":"`+
+			strings.Repeat("a", 129)+`"}],"groups":[]}`+"\n"+`{"keys_read":[1]}`), trust(nil), ErrMalformed, "129 bytes"},
+		"two values in a line": {craftedLines(t, signer, `{"users":[],"groups":[]} {}`+"\n"+
+			`{"keys_read":[]}`), trust(nil), ErrMalformed, "more than one"},
+		"an account that is none, signed all the same": {crafted(t, signer, body, func(m *Manifest) { m.Account = "" }),
+			trust(nil), ErrAccount, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := Open(test.data, test.trust)
@@ -158,12 +195,18 @@ func TestOpenRefuses(t *testing.T) {
 		})
 	}
 	for name, tr := range map[string]Trust{
-		"the generation held already":     trust(func(tr *Trust) { tr.Generation = 7 }),
-		"the same contents held already":  trust(func(tr *Trust) { tr.Generation, tr.Digest = 7, markOf(t, good, signer).Digest }),
-		"a newer one than the one held":   trust(func(tr *Trust) { tr.Generation, tr.Digest = 6, strings.Repeat("0", 64) }),
-		"an older generation held":        trust(func(tr *Trust) { tr.Generation = 6 }),
-		"any account":                     trust(func(tr *Trust) { tr.Account = "" }),
-		"two trusted keys":                trust(func(tr *Trust) { tr.Keys = []PublicKey{other.PublicKey(""), signer.PublicKey("")} }),
+		"the generation held already": trust(func(tr *Trust) { tr.Generation = 7 }),
+		"the same contents held already": trust(func(tr *Trust) {
+			tr.Generation, tr.Digest = 7,
+				markOf(t, good, signer).Digest
+		}),
+		"a newer one than the one held": trust(func(tr *Trust) { tr.Generation, tr.Digest = 6, strings.Repeat("0", 64) }),
+		"an older generation held":      trust(func(tr *Trust) { tr.Generation = 6 }),
+		"any account":                   trust(func(tr *Trust) { tr.Account = "" }),
+		"two trusted keys": trust(func(tr *Trust) {
+			tr.Keys = []PublicKey{other.PublicKey(""),
+				signer.PublicKey("")}
+		}),
 		"a clock behind within tolerance": trust(func(tr *Trust) { tr.Now = start.Add(-ClockTolerance) }),
 	} {
 		if _, err := Open(good, tr); err != nil {

@@ -45,19 +45,23 @@ func TestEveryFaultOfS3HasItsRemedy(t *testing.T) {
 		{"no time left", fmt.Errorf("x: %w", context.DeadlineExceeded), "did not answer in time", context.DeadlineExceeded},
 		{"a network's time-out", fmt.Errorf("x: %w", timedOut{true}), "did not answer in time", context.DeadlineExceeded},
 		{"another fault of the network", fmt.Errorf("x: %w", timedOut{false}), "cannot talk to s3: i/o timed out", nil},
-		{"403", answered{403, "AccessDenied"}, `grant it by the policy statement {"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/key"}`, nil},
+		{"403", answered{403, "AccessDenied"},
+			`grant it by the policy statement {"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/key"}`,
+			nil},
 		{"404", answered{404, "NoSuchBucket"}, "see the bucket's name in the url", nil},
 		{"301", answered{301, ""}, "301 without a reason; the bucket is in another region", nil},
 		{"307", answered{307, "TemporaryRedirect"}, "the bucket is in another region", nil},
 		{"400 for another region", answered{400, "AuthorizationHeaderMalformed"}, "the bucket is in another region", nil},
 		{"400 for something else", answered{400, "InvalidRequest"}, `only s3 answers 400 "InvalidRequest"`, nil},
-		{"a region's code with another status", answered{402, "AuthorizationHeaderMalformed"}, `only s3 answers 402 "AuthorizationHeaderMalformed"`, nil},
+		{"a region's code with another status", answered{402, "AuthorizationHeaderMalformed"},
+			`only s3 answers 402 "AuthorizationHeaderMalformed"`, nil},
 		{"429", answered{429, "SlowDown"}, "it is s3's fault and will be tried again", nil},
 		{"500", answered{500, "InternalError"}, "it is s3's fault and will be tried again", nil},
 		{"499", answered{499, ""}, "only s3 answers 499 without a reason", nil},
 		{"300", answered{300, ""}, "only s3 answers 300 without a reason", nil},
 		{"299", answered{299, ""}, "cannot talk to s3: operation error, request id 0123 more", nil},
-		{"several layers", fmt.Errorf("one: %w", fmt.Errorf("two: %w", errors.New("no route to host"))), "cannot talk to s3: no route to host", nil},
+		{"several layers", fmt.Errorf("one: %w", fmt.Errorf("two: %w", errors.New("no route to host"))),
+			"cannot talk to s3: no route to host", nil},
 	} {
 		got := store.explain(c.err, "s3:GetObject")
 		if !strings.Contains(got.Error(), strings.TrimPrefix(c.says, "only ")) || c.is != nil && !errors.Is(got, c.is) {
@@ -68,7 +72,8 @@ func TestEveryFaultOfS3HasItsRemedy(t *testing.T) {
 		}
 	}
 	both := store.explain(answered{403, "AccessDenied"}, "s3:PutObject", "s3:GetObject")
-	if !strings.Contains(both.Error(), `to s3:PutObject or s3:GetObject; grant it`) || !strings.Contains(both.Error(), `"Action":["s3:PutObject","s3:GetObject"]`) {
+	if !strings.Contains(both.Error(), `to s3:PutObject or s3:GetObject; grant it`) ||
+		!strings.Contains(both.Error(), `"Action":["s3:PutObject","s3:GetObject"]`) {
 		t.Errorf("two actions: %v", both)
 	}
 }
@@ -97,7 +102,8 @@ func TestAWriteThatLostIsAConflictAndEveryOtherIsNot(t *testing.T) {
 		{answered{411, "MissingContentLength"}, false},
 	} {
 		now = c.answered
-		if _, err := store.Write(context.Background(), []byte("x"), `"tag"`); err == nil || errors.Is(err, ErrConflict) != c.conflict {
+		if _, err := store.Write(context.Background(), []byte("x"), `"tag"`); err == nil ||
+			errors.Is(err, ErrConflict) != c.conflict {
 			t.Errorf("%d %s: %v, want a conflict: %v", c.status, c.code, err, c.conflict)
 		}
 	}

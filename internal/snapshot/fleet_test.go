@@ -36,7 +36,8 @@ var company = emulator.Company{
 			{ID: "APKAALICE00000000001", Body: emulator.RSALine(1, "alice")},
 			{ID: "APKAALICE00000000002", Body: emulator.RSALine(2, "alice"), Status: "Inactive"},
 		}},
-		{Name: "bob", Groups: []string{"developers"}, Keys: []emulator.Key{{ID: "APKABOB0000000000001", Body: emulator.RSALine(3, "bob")}}},
+		{Name: "bob", Groups: []string{"developers"},
+			Keys: []emulator.Key{{ID: "APKABOB0000000000001", Body: emulator.RSALine(3, "bob")}}},
 		{Name: "carol", Path: "/staff/", Groups: []string{"developers", "team-red"}},
 		{Name: "dave", Path: "/staff/", Tags: map[string]string{"team": "red"}},
 		{Name: "erin@example.com", Groups: []string{"team-red"}},
@@ -72,7 +73,8 @@ func newFleet(t *testing.T) *fleet {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = e.Close() })
-	f := &fleet{t: t, e: e, now: time.Now().Truncate(time.Second), path: filepath.Join(t.TempDir(), "snapshot"), signer: newSigner(t)}
+	f := &fleet{t: t, e: e, now: time.Now().Truncate(time.Second), path: filepath.Join(t.TempDir(), "snapshot"),
+		signer: newSigner(t)}
 	f.publisher = f.refresher(t.TempDir(), config.Default())
 	f.asks(f.publisher, f.iam())
 	f.publisher.WholeAccount, f.publisher.ServeNobody = true, true
@@ -140,7 +142,8 @@ func (f *fleet) refresher(dir string, c config.Config) *refresh.Refresher {
 
 func usual() config.Config {
 	c := config.Default()
-	c.Login.Groups, c.Sudo.Groups, c.Accounts.PublishGroups = []string{"developers"}, []string{"admins"}, []string{"team-*"}
+	c.Login.Groups, c.Sudo.Groups, c.Accounts.PublishGroups = []string{"developers"}, []string{"admins"},
+		[]string{"team-*"}
 	return c
 }
 
@@ -297,7 +300,8 @@ func (f *fleet) does(errs ...error) {
 // patientConfiguration is an SDK configuration without waits between retries.
 func patientConfiguration(url string) aws.Config {
 	return aws.Config{
-		Region: "eu-west-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("AKIDTEST", "secret", ""),
+		Region: "eu-west-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("AKIDTEST", "secret",
+			""),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })

@@ -41,7 +41,8 @@ func FuzzBody(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(compressed, len(b.lines))
-	f.Add(compress(f, `{"users":[{"id":"AIDA1","name":"a"}],"groups":[{"id":"AGPA1","name":"g","members":[0]}]}`+"\n"+`{"keys_read":[1]}`), 105)
+	f.Add(compress(f, `{"users":[{"id":"AIDA1","name":"a"}],"groups":[{"id":"AGPA1","name":"g","members":[0]}]}`+"\n"+
+		`{"keys_read":[1]}`), 105)
 	f.Fuzz(func(t *testing.T, compressed []byte, size int) {
 		c, err := decodeBody(compressed, size)
 		if err != nil {

@@ -29,10 +29,13 @@ type PublicKey struct {
 func ParsePublicKey(line string) (PublicKey, error) {
 	parsed, comment, options, rest, err := ssh.ParseAuthorizedKey([]byte(line))
 	switch {
-	case err != nil || len(options) > 0 || strings.TrimSpace(string(rest)) != "" || strings.HasPrefix(strings.TrimSpace(line), "#"):
-		return PublicKey{}, fmt.Errorf("public key %.100q is not one line \"ssh-ed25519 AAAA… comment\", as in a .pub file", line)
+	case err != nil || len(options) > 0 || strings.TrimSpace(string(rest)) != "" ||
+		strings.HasPrefix(strings.TrimSpace(line), "#"):
+		return PublicKey{}, fmt.Errorf("public key %.100q is not one line \"ssh-ed25519 AAAA… comment\", as in a .pub file",
+			line)
 	case parsed.Type() != ssh.KeyAlgoED25519:
-		return PublicKey{}, fmt.Errorf("public key %.100q is of type %.50q; snapshots are signed with ssh-ed25519", line, parsed.Type())
+		return PublicKey{}, fmt.Errorf("public key %.100q is of type %.50q; snapshots are signed with ssh-ed25519", line,
+			parsed.Type())
 	}
 	key, ok := parsed.(ssh.CryptoPublicKey).CryptoPublicKey().(ed25519.PublicKey)
 	if !ok || len(key) != ed25519.PublicKeySize {
@@ -180,7 +183,8 @@ func readPrivateKey(path string) (*Signer, error) {
 	case !info.Mode().IsRegular():
 		return nil, errors.New("not a regular file")
 	case info.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("its mode is %#o, others may use it; chmod 600 it, and replace the key if others had it", info.Mode().Perm())
+		return nil, fmt.Errorf("its mode is %#o, others may use it; chmod 600 it, and replace the key if others had it",
+			info.Mode().Perm())
 	case stat.Uid != 0 && int(stat.Uid) != os.Geteuid():
 		return nil, fmt.Errorf("it belongs to uid %d; chown it to root or to this process's user", stat.Uid)
 	case info.Size() > maxPrivateKey:

@@ -35,7 +35,8 @@ func TestANewKeyPairSignsAndIsTrusted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(trusted) != 1 || trusted[0].String() != strings.TrimSpace(string(line)) || !strings.HasSuffix(public.String(), " publisher of 2026") {
+	if len(trusted) != 1 || trusted[0].String() != strings.TrimSpace(string(line)) || !strings.HasSuffix(public.String(),
+		" publisher of 2026") {
 		t.Errorf("got %v from %q", trusted, line)
 	}
 	if _, err := Open(signed(t, sample(2, 2), 1, signer), Trust{Keys: trusted, Now: start}); err != nil {
@@ -139,7 +140,8 @@ func TestPrivateKeyFilesThatAreRefused(t *testing.T) {
 
 func TestASignerDoesNotShowItsKey(t *testing.T) {
 	signer := newSignerFor(t)
-	for _, text := range []string{fmt.Sprint(signer), fmt.Sprintf("%+v", signer), fmt.Sprintf("%#v", signer), fmt.Sprintf("%s %d", signer, 1)} {
+	for _, text := range []string{fmt.Sprint(signer), fmt.Sprintf("%+v", signer), fmt.Sprintf("%#v", signer),
+		fmt.Sprintf("%s %d", signer, 1)} {
 		if !strings.HasPrefix(text, "signer SHA256:") {
 			t.Errorf("printed as %q", text)
 		}

@@ -88,7 +88,8 @@ func (p *Publisher) Publish(ctx context.Context, content directory.Answer) (Resu
 		}
 		return result, errors.Join(err, p.note())
 	}
-	return Result{}, fmt.Errorf("publish %q: lost %d races in a row against other publishers; are there too many?", p.Store, maxRaces)
+	return Result{}, fmt.Errorf("publish %q: lost %d races in a row against other publishers; are there too many?",
+		p.Store, maxRaces)
 }
 
 func (p *Publisher) attempt(ctx context.Context, b body, content directory.Answer) (Result, error) {

@@ -53,7 +53,8 @@ func TestPublishWritesOnlyWhatIsNews(t *testing.T) {
 			trust := trusting(signer)
 			trust.Now, trust.Generation = now, renewed
 			s, _, err := Fetch(ctx, open(), "", trust)
-			if err != nil || s.Content.Directory.Users[0].Name != "renamed within the second" || !s.Manifest.Expires.Equal(now.Add(Lifetime)) {
+			if err != nil || s.Content.Directory.Users[0].Name != "renamed within the second" ||
+				!s.Manifest.Expires.Equal(now.Add(Lifetime)) {
 				t.Errorf("got %+v, %v", s, err)
 			}
 		})
@@ -95,22 +96,26 @@ func TestWhatNoHostShouldUseIsReplaced(t *testing.T) {
 		why        error
 		generation uint64 // 0: refused
 	}{
-		"an empty object":                                  {nil, Mark{}, ErrTruncated, now},
-		"garbage":                                          {[]byte("hello\n"), Mark{}, ErrDamaged, now},
-		"garbage after a clock that was ahead":             {[]byte("hello\n"), heldMark, ErrDamaged, now + 10},
-		"one cut short":                                    {good[:len(good)-3], Mark{}, ErrTruncated, now + 8},
-		"one cut short below what was there":               {good[:len(good)-3], heldMark, ErrOlder, now + 10},
-		"one from the future":                              {future, Mark{}, ErrFuture, now + 8},
-		"a stranger's":                                     {signed(t, c, now+50, stranger), Mark{}, ErrUntrusted, now},
-		"a stranger's where we published":                  {signed(t, c, now+50, stranger), heldMark, ErrUntrusted, now + 10},
-		"one too large":                                    {make([]byte, MaxSize+1), heldMark, ErrTooLarge, now + 10},
-		"an old one put back":                              {good, heldMark, ErrOlder, now + 10},
-		"an old one put back long after":                   {signed(t, c, 7, signer), Mark{Generation: 9}, ErrOlder, now},
-		"another one of the generation":                    {signed(t, other, now+9, signer), heldMark, ErrTwice, now + 10},
-		"another account's where nothing was published":    {signed(t, foreign, 7, signer), Mark{}, ErrAccount, 0},
-		"another account's where we published":             {signed(t, foreign, now+20, signer), heldMark, ErrAccount, now + 21},
-		"a later version's":                                {crafted(t, signer, body, func(m *Manifest) { m.Version = 2 }), Mark{}, ErrVersion, 0},
-		"a later version's, by a publisher who went on":    {crafted(t, signer, body, func(m *Manifest) { m.Version = 2 }), heldMark, ErrVersion, 0},
+		"an empty object":                      {nil, Mark{}, ErrTruncated, now},
+		"garbage":                              {[]byte("hello\n"), Mark{}, ErrDamaged, now},
+		"garbage after a clock that was ahead": {[]byte("hello\n"), heldMark, ErrDamaged, now + 10},
+		"one cut short":                        {good[:len(good)-3], Mark{}, ErrTruncated, now + 8},
+		"one cut short below what was there":   {good[:len(good)-3], heldMark, ErrOlder, now + 10},
+		"one from the future":                  {future, Mark{}, ErrFuture, now + 8},
+		"a stranger's":                         {signed(t, c, now+50, stranger), Mark{}, ErrUntrusted, now},
+		"a stranger's where we published": {signed(t, c, now+50, stranger), heldMark, ErrUntrusted,
+			now + 10},
+		"one too large":                                 {make([]byte, MaxSize+1), heldMark, ErrTooLarge, now + 10},
+		"an old one put back":                           {good, heldMark, ErrOlder, now + 10},
+		"an old one put back long after":                {signed(t, c, 7, signer), Mark{Generation: 9}, ErrOlder, now},
+		"another one of the generation":                 {signed(t, other, now+9, signer), heldMark, ErrTwice, now + 10},
+		"another account's where nothing was published": {signed(t, foreign, 7, signer), Mark{}, ErrAccount, 0},
+		"another account's where we published": {signed(t, foreign, now+20, signer), heldMark, ErrAccount,
+			now + 21},
+		"a later version's": {crafted(t, signer, body, func(m *Manifest) { m.Version = 2 }),
+			Mark{}, ErrVersion, 0},
+		"a later version's, by a publisher who went on": {crafted(t, signer, body, func(m *Manifest) { m.Version = 2 }),
+			heldMark, ErrVersion, 0},
 		"the one held, with the content it has":            {held, heldMark, nil, now + 9},
 		"the one held, where only its number was known":    {held, Mark{Generation: now + 9}, nil, now + 9},
 		"one that another publisher wrote in the meantime": {signed(t, other, now+12, signer), heldMark, nil, now + 13},
@@ -184,7 +189,8 @@ func TestAWriteThatFailsForgetsNothingOfWhatWasFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	store.fail = nil
-	if r, err := p.Publish(context.Background(), sample(5, 2)); err != nil || !r.Published || !errors.Is(r.Replaced, ErrUntrusted) {
+	if r, err := p.Publish(context.Background(), sample(5, 2)); err != nil || !r.Published ||
+		!errors.Is(r.Replaced, ErrUntrusted) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 }
@@ -245,7 +251,8 @@ func TestARotatedKeyMayReplaceTheOldOnes(t *testing.T) {
 	both := trusting(young)
 	both.Keys = append(both.Keys, old.PublicKey(""))
 	for name, trust := range map[string]Trust{"both keys": both, "the new key": trusting(young)} {
-		if s, _, err := Fetch(context.Background(), store, "", trust); err != nil || s.SignedBy != young.PublicKey("").Fingerprint() {
+		if s, _, err := Fetch(context.Background(), store, "", trust); err != nil ||
+			s.SignedBy != young.PublicKey("").Fingerprint() {
 			t.Errorf("with %s: %v", name, err)
 		}
 	}
@@ -332,12 +339,14 @@ func TestAPublisherGivesUpAndComesBack(t *testing.T) {
 	now := start
 	p := publisherOf(NewS3Store(configurationOf(server), "bucket", "key"), newSignerFor(t), &now)
 	refuse.Store(true)
-	if _, err := p.Publish(context.Background(), sample(3, 2)); err == nil || !strings.Contains(err.Error(), "lost 8 races") {
+	if _, err := p.Publish(context.Background(), sample(3, 2)); err == nil ||
+		!strings.Contains(err.Error(), "lost 8 races") {
 		t.Errorf("losing for ever: %v", err)
 	}
 	refuse.Store(false)
 	down.Store(true)
-	if _, err := p.Publish(context.Background(), sample(3, 2)); err == nil || !strings.Contains(err.Error(), "s3 answers 503") {
+	if _, err := p.Publish(context.Background(), sample(3, 2)); err == nil ||
+		!strings.Contains(err.Error(), "s3 answers 503") {
 		t.Errorf("s3 down: %v", err)
 	}
 	down.Store(false)

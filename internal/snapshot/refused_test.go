@@ -54,7 +54,8 @@ func (f *fleet) crafted(body []byte, change func(*snapshot.Manifest)) []byte {
 	f.t.Helper()
 	sum := sha256.Sum256(body)
 	m := snapshot.Manifest{
-		Version: snapshot.Version, Account: "111122223333", Generation: 1 << 40, Written: f.now.UTC(), Expires: f.now.Add(time.Hour).UTC(), AsOf: f.now.UTC(),
+		Version: snapshot.Version, Account: "111122223333", Generation: 1 << 40, Written: f.now.UTC(),
+		Expires: f.now.Add(time.Hour).UTC(), AsOf: f.now.UTC(),
 		Decoded: 1000, Size: len(body), SHA256: hex.EncodeToString(sum[:]),
 	}
 	change(&m)
@@ -130,12 +131,14 @@ func TestEachBadSnapshotIsRefusedAndTheLastGoodStateKept(t *testing.T) {
 		"one from the future":       {f.signed(content, generation+1, f.now.Add(time.Hour), f.signer), snapshot.ErrFuture},
 		"one for another account":   {f.signed(foreign, generation+1, f.now, f.signer), snapshot.ErrAccount},
 		"a zip bomb":                {f.crafted(bomb, func(*snapshot.Manifest) {}), snapshot.ErrTooLarge},
-		"one of an unknown version": {f.crafted([]byte("x"), func(m *snapshot.Manifest) { m.Version = 2 }), snapshot.ErrVersion},
-		"garbage":                   {[]byte("<html>hello</html>\n"), snapshot.ErrDamaged},
+		"one of an unknown version": {f.crafted([]byte("x"), func(m *snapshot.Manifest) { m.Version = 2 }),
+			snapshot.ErrVersion},
+		"garbage": {[]byte("<html>hello</html>\n"), snapshot.ErrDamaged},
 	} {
 		h.refused(name, test.want, "open \"file://", func() { f.replace(test.data) }, func() { f.replace(good) })
 	}
-	h.refused("no file", snapshot.ErrAbsent, "read \"file://", func() { f.does(os.Remove(f.path)) }, func() { f.replace(good) })
+	h.refused("no file", snapshot.ErrAbsent, "read \"file://", func() { f.does(os.Remove(f.path)) },
+		func() { f.replace(good) })
 }
 
 func TestEachBadAnswerOfS3IsRefusedAndTheLastGoodStateKept(t *testing.T) {
@@ -175,7 +178,8 @@ func TestEachBadAnswerOfS3IsRefusedAndTheLastGoodStateKept(t *testing.T) {
 		h.poll()
 	}
 	if full.Load() != 1 || empty.Load() != 4 {
-		t.Errorf("five polls read the snapshot %d times and were told %d times that it is the same, want 1 and 4", full.Load(), empty.Load())
+		t.Errorf("five polls read the snapshot %d times and were told %d times that it is the same, want 1 and 4",
+			full.Load(), empty.Load())
 	}
 	plain := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -206,7 +210,8 @@ func TestEachBadAnswerOfS3IsRefusedAndTheLastGoodStateKept(t *testing.T) {
 	before := servedIn(t, h.Dir)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if _, err := h.tryPoll(ctx); err == nil || !strings.Contains(err.Error(), "did not answer in time") || servedIn(t, h.Dir) != before {
+	if _, err := h.tryPoll(ctx); err == nil || !strings.Contains(err.Error(), "did not answer in time") ||
+		servedIn(t, h.Dir) != before {
 		t.Errorf("slow: got %v", err)
 	}
 	answer.Store(nil)

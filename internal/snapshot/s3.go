@@ -130,13 +130,16 @@ func (s *S3Store) explain(err error, actions ...string) error {
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &body), errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("s3 did not answer in time; see the way to it (gateway endpoint, NAT, proxy): %w", context.DeadlineExceeded)
+		return fmt.Errorf("s3 did not answer in time; see the way to it (gateway endpoint, NAT, proxy): %w",
+			context.DeadlineExceeded)
 	case st == http.StatusForbidden:
-		return fmt.Errorf("s3 answers %d %s to %s; grant it by the policy statement %s, and, where the bucket has a KMS key of its own, the use of that; s3:ListBucket on the bucket tells a missing object from a forbidden one",
+		return fmt.Errorf("s3 answers %d %s to %s; grant it by the policy statement %s, and, where the bucket has a KMS "+
+			"key of its own, the use of that; s3:ListBucket on the bucket tells a missing object from a forbidden one",
 			st, word(code(err)), strings.Join(actions, " or "), s.statement(actions))
 	case st == http.StatusNotFound:
 		return fmt.Errorf("s3 answers %d %s; see the bucket's name in the url", st, word(code(err)))
-	case st == http.StatusMovedPermanently, st == http.StatusTemporaryRedirect, st == http.StatusBadRequest && code(err) == "AuthorizationHeaderMalformed":
+	case st == http.StatusMovedPermanently, st == http.StatusTemporaryRedirect, st == http.StatusBadRequest &&
+		code(err) == "AuthorizationHeaderMalformed":
 		return fmt.Errorf("s3 answers %d %s; the bucket is in another region, set source.region to it", st, word(code(err)))
 	case st >= 500 || st == http.StatusTooManyRequests:
 		return fmt.Errorf("s3 answers %d %s after retries; it is s3's fault and will be tried again", st, word(code(err)))

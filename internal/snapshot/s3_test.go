@@ -120,7 +120,8 @@ func TestOnlyOneOfManyWritersWins(t *testing.T) {
 					t.Errorf("writer %d: got %v", i, err)
 				}
 			}
-			if data, _, err := open().Read(context.Background(), ""); err != nil || string(data) != fmt.Sprintf("writer %d", won) {
+			if data, _, err := open().Read(context.Background(), ""); err != nil || string(data) != fmt.Sprintf("writer %d",
+				won) {
 				t.Errorf("writer %d won, there is %q, %v", won, data, err)
 			}
 		})
@@ -140,7 +141,8 @@ func TestWhatS3AnswersIsToldInOneLine(t *testing.T) {
 		want   error // nil: any
 		says   string
 	}{
-		"403":                    {xml(403, "AccessDenied"), nil, `s3 answers 403 "AccessDenied" to s3:GetObject; grant it by the policy statement`},
+		"403": {xml(403, "AccessDenied"), nil,
+			`s3 answers 403 "AccessDenied" to s3:GetObject; grant it by the policy statement`},
 		"403 of a clock":         {xml(403, "RequestTimeTooSkewed"), nil, `403 "RequestTimeTooSkewed"`},
 		"404 without the bucket": {xml(404, "NoSuchBucket"), nil, `404 "NoSuchBucket"; see the bucket's name`},
 		"500":                    {xml(500, "InternalError"), nil, `500 "InternalError" after retries`},
@@ -149,9 +151,10 @@ func TestWhatS3AnswersIsToldInOneLine(t *testing.T) {
 			w.WriteHeader(500)
 			_, _ = w.Write([]byte("\x00\xff<<<"))
 		}, nil, "s3 answers 500"},
-		"a code with a bell":  {xml(418, "\a\nBell"), nil, "s3"},
-		"another region":      {xml(301, "PermanentRedirect"), nil, "another region"},
-		"a closed connection": {func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }, nil, "cannot talk to s3"},
+		"a code with a bell": {xml(418, "\a\nBell"), nil, "s3"},
+		"another region":     {xml(301, "PermanentRedirect"), nil, "another region"},
+		"a closed connection": {func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }, nil,
+			"cannot talk to s3"},
 		"an answer cut short": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte("x"))
@@ -160,7 +163,8 @@ func TestWhatS3AnswersIsToldInOneLine(t *testing.T) {
 			w.Header().Set("Content-Length", "68719476736")
 			w.WriteHeader(200)
 		}, ErrTooLarge, "68719476736 bytes"},
-		"slow to begin": {func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, context.DeadlineExceeded, "did not answer in time"},
+		"slow to begin": {func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, context.DeadlineExceeded,
+			"did not answer in time"},
 		"slow in the middle": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte("x"))
@@ -184,7 +188,8 @@ func TestWhatS3AnswersIsToldInOneLine(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), deadline)
 			defer cancel()
 			_, _, err := store.Read(ctx, "")
-			if err == nil || !strings.HasPrefix(err.Error(), `read "s3://bucket/key": `) || !strings.Contains(err.Error(), test.says) {
+			if err == nil || !strings.HasPrefix(err.Error(), `read "s3://bucket/key": `) ||
+				!strings.Contains(err.Error(), test.says) {
 				t.Fatalf("got %v, want %q", err, test.says)
 			}
 			if test.want != nil && !errors.Is(err, test.want) {
@@ -198,7 +203,8 @@ func TestWhatS3AnswersIsToldInOneLine(t *testing.T) {
 			}
 			ctx, cancel = context.WithTimeout(context.Background(), deadline)
 			defer cancel()
-			if _, err := store.Write(ctx, []byte("x"), ""); err == nil || errors.Is(err, ErrConflict) || strings.Contains(err.Error(), "\n") {
+			if _, err := store.Write(ctx, []byte("x"), ""); err == nil || errors.Is(err, ErrConflict) ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("write: got %v", err)
 			}
 		})
@@ -225,7 +231,8 @@ func TestGarbageInTheBucketIsRefusedOnce(t *testing.T) {
 func TestAFileStoreKeepsItsHandsOffWhatIsNoFile(t *testing.T) {
 	dir := t.TempDir()
 	store := NewFileStore(dir)
-	if _, _, err := store.Read(context.Background(), ""); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	if _, _, err := store.Read(context.Background(), ""); err == nil ||
+		!strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("read a folder: %v", err)
 	}
 	big := filepath.Join(dir, "big")

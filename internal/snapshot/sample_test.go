@@ -28,7 +28,8 @@ func sample(users, perTwo int) directory.Answer {
 		}
 		return text
 	}
-	c := directory.Answer{AsOf: start, Listings: map[string]directory.KeyListing{}, Pins: map[string]uint32{"AIDAPINNED": 2001000007}}
+	c := directory.Answer{AsOf: start, Listings: map[string]directory.KeyListing{},
+		Pins: map[string]uint32{"AIDAPINNED": 2001000007}}
 	c.Directory.Account = account
 	for i := range users {
 		u := directory.User{

@@ -224,7 +224,8 @@ func TestOneGenerationHasOneContent(t *testing.T) {
 	f.does(err)
 	f.replace(data)
 	for _, name := range []string{"a running host", "a restarted host"} {
-		if _, err := h.tryPoll(t.Context()); !errors.Is(err, snapshot.ErrTwice) || !strings.Contains(err.Error(), "who has the signing key") {
+		if _, err := h.tryPoll(t.Context()); !errors.Is(err, snapshot.ErrTwice) ||
+			!strings.Contains(err.Error(), "who has the signing key") {
 			t.Errorf("%s: got %v, want %v", name, err, snapshot.ErrTwice)
 		}
 		if servedIn(t, h.Dir) != before {
@@ -284,7 +285,8 @@ func TestKeysAreRotatedWithoutAGap(t *testing.T) {
 		t.Errorf("got %+v, want the old key's snapshot replaced without an error", r)
 	}
 	h.poll()
-	if got, want := h.src.Status().SignedBy, young.PublicKey("").Fingerprint(); got != want || h.users() != "alice bob carol dave" {
+	if got, want := h.src.Status().SignedBy, young.PublicKey("").Fingerprint(); got != want ||
+		h.users() != "alice bob carol dave" {
 		t.Errorf("got %s signed by %s, want %s", h.users(), got, want)
 	}
 	h = h.restart(trust(young))
@@ -413,7 +415,8 @@ func TestASnapshotThatAHostDoesNotBelieveIsReadOnce(t *testing.T) {
 		}
 	})
 	h.poll()
-	f.does(f.e.RemoveMember("developers", "alice"), f.e.RemoveMember("developers", "bob"), f.e.RemoveMember("developers", "carol"))
+	f.does(f.e.RemoveMember("developers", "alice"), f.e.RemoveMember("developers", "bob"),
+		f.e.RemoveMember("developers", "carol"))
 	f.publish()
 	for n := range 5 {
 		if _, err := h.tryPoll(t.Context()); !errors.Is(err, accounts.ErrEmptyAnswer) {

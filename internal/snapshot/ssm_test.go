@@ -22,11 +22,13 @@ func TestASigningKeyFromSSM(t *testing.T) {
 			Name           string
 			WithDecryption bool
 		}
-		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.Header.Get("X-Amz-Target") != "AmazonSSM.GetParameter" || !in.WithDecryption {
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil ||
+			r.Header.Get("X-Amz-Target") != "AmazonSSM.GetParameter" || !in.WithDecryption {
 			t.Errorf("asked %s for %+v: %v", r.Header.Get("X-Amz-Target"), in, err)
 		}
 		answer := func(kind, value string) {
-			_ = json.NewEncoder(w).Encode(map[string]any{"Parameter": map[string]string{"Name": in.Name, "Type": kind, "Value": value}})
+			_ = json.NewEncoder(w).Encode(map[string]any{"Parameter": map[string]string{"Name": in.Name, "Type": kind,
+				"Value": value}})
 		}
 		fail := func(code string) {
 			w.WriteHeader(http.StatusBadRequest)
@@ -52,7 +54,8 @@ func TestASigningKeyFromSSM(t *testing.T) {
 		t.Fatalf("got %v, %v", got, err)
 	}
 	for name, says := range map[string]string{
-		"plain": "not a SecureString", "rubbish": "no private key", "denied": "kms:Decrypt", "missing": `no parameter "missing" in region eu-central-1`,
+		"plain": "not a SecureString", "rubbish": "no private key", "denied": "kms:Decrypt",
+		"missing": `no parameter "missing" in region eu-central-1`,
 	} {
 		_, err := LoadSigner(context.Background(), "ssm://"+name, configuration)
 		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\n") {
@@ -60,10 +63,12 @@ func TestASigningKeyFromSSM(t *testing.T) {
 		}
 	}
 	broken := errors.New("no region")
-	if _, err := LoadSigner(context.Background(), "ssm://x", func(context.Context) (aws.Config, error) { return aws.Config{}, broken }); !errors.Is(err, broken) {
+	if _, err := LoadSigner(context.Background(), "ssm://x",
+		func(context.Context) (aws.Config, error) { return aws.Config{}, broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := LoadSigner(context.Background(), "/nowhere/key", nil); err == nil || !strings.Contains(err.Error(), `"/nowhere/key"`) {
+	if _, err := LoadSigner(context.Background(), "/nowhere/key", nil); err == nil ||
+		!strings.Contains(err.Error(), `"/nowhere/key"`) {
 		t.Errorf("got %v", err)
 	}
 }

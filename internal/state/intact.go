@@ -12,7 +12,8 @@ import (
 // ErrReplaced is returned by everything that a Store does once its file is no
 // longer the one at its path, or was written by somebody else: another process
 // may have the lock of the new file by now, and be the publisher.
-var ErrReplaced = errors.New("the state file was removed or replaced under this process, which publishes nothing more; start it again")
+var ErrReplaced = errors.New("the state file was removed or replaced under this process, which publishes nothing " +
+	"more; start it again")
 
 // A seal is how the file looked when this process wrote it last.
 type seal struct {
@@ -22,7 +23,8 @@ type seal struct {
 
 func (s *seal) matches(path string) error {
 	info, err := os.Lstat(path)
-	if err != nil || !os.SameFile(info, s.info) || info.Size() != s.info.Size() || !info.ModTime().Equal(s.info.ModTime()) {
+	if err != nil || !os.SameFile(info, s.info) || info.Size() != s.info.Size() ||
+		!info.ModTime().Equal(s.info.ModTime()) {
 		return fmt.Errorf("%q: %w", path, ErrReplaced)
 	}
 	return nil

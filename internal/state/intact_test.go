@@ -11,10 +11,14 @@ import (
 
 func TestAStateThatIsReplacedIsUsedNoMore(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, path string){
-		"removed":                  func(t *testing.T, path string) { must(t, os.Remove(path)) },
-		"renamed":                  func(t *testing.T, path string) { must(t, os.Rename(path, path+".old")) },
-		"cut off":                  func(t *testing.T, path string) { must(t, os.Truncate(path, 0)) },
-		"replaced by a copy":       func(t *testing.T, path string) { copyTo(t, path, path+".copy"); must(t, os.Rename(path+".copy", path)) },
+		"removed": func(t *testing.T, path string) { must(t, os.Remove(path)) },
+		"renamed": func(t *testing.T, path string) { must(t, os.Rename(path, path+".old")) },
+		"cut off": func(t *testing.T, path string) { must(t, os.Truncate(path, 0)) },
+		"replaced by a copy": func(t *testing.T, path string) {
+			copyTo(t, path, path+".copy")
+			must(t,
+				os.Rename(path+".copy", path))
+		},
 		"overwritten in its place": func(t *testing.T, path string) { copyTo(t, path, path) },
 		"its folder removed":       func(t *testing.T, path string) { must(t, os.RemoveAll(filepath.Dir(path))) },
 	} {

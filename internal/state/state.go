@@ -83,7 +83,8 @@ func Read(dir string) (*Store, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	if !complete(db) {
-		return nil, errors.Join(fmt.Errorf("open %q: %w: it is not a state file", filepath.Join(dir, File), ErrDamaged), db.Close())
+		return nil, errors.Join(fmt.Errorf("open %q: %w: it is not a state file", filepath.Join(dir, File), ErrDamaged),
+			db.Close())
 	}
 	return s, nil
 }
@@ -101,7 +102,8 @@ func openDB(dir string, readOnly bool) (db *bolt.DB, err error) {
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return nil, fmt.Errorf("open %q: %w", path, ErrBusy)
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch),
+		errors.Is(err, berrors.ErrChecksum):
 		return nil, fmt.Errorf("open %q: %w: %w", path, ErrDamaged, err)
 	case err != nil:
 		return nil, fmt.Errorf("open %q: %w", path, err)
@@ -302,7 +304,8 @@ func (s *Store) Listing(userID string) (l directory.KeyListing, ok bool, err err
 // Each calls fn for each of the users named with the last listing as it is
 // saved, nil for a user never listed, and with what reads it. The bytes are not
 // to be changed, nor kept.
-func (s *Store) Each(userIDs []string, fn func(i int, saved []byte, read func() (directory.KeyListing, error)) error) error {
+func (s *Store) Each(userIDs []string,
+	fn func(i int, saved []byte, read func() (directory.KeyListing, error)) error) error {
 	return s.view(func(tx *bolt.Tx) error {
 		for i, id := range userIDs {
 			b := tx.Bucket(bucketListings).Get([]byte(id))

@@ -25,7 +25,8 @@ func TestWhatWasSavedIsThereAfterReopening(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	at := time.Unix(1700000000, 0).UTC()
-	want := directory.KeyListing{Checked: at, Keys: []directory.Key{{ID: "APKA1", Active: true, Uploaded: at, Body: "ssh-rsa AAAA"}, {ID: "APKA2"}}}
+	want := directory.KeyListing{Checked: at,
+		Keys: []directory.Key{{ID: "APKA1", Active: true, Uploaded: at, Body: "ssh-rsa AAAA"}, {ID: "APKA2"}}}
 	if err := errors.Join(
 		s.Save(map[string]any{"past": map[string]int{"AIDA1": 2}}),
 		s.SaveListings(map[string]directory.KeyListing{"AIDA1": want}),
@@ -50,7 +51,8 @@ func TestWhatWasSavedIsThereAfterReopening(t *testing.T) {
 func TestAKeyBodyOutlivesItsUser(t *testing.T) {
 	s := open(t, t.TempDir())
 	if err := errors.Join(
-		s.SaveListings(map[string]directory.KeyListing{"AIDA1": {Keys: []directory.Key{{ID: "APKA1", Active: true, Body: "body"}}}}),
+		s.SaveListings(map[string]directory.KeyListing{"AIDA1": {Keys: []directory.Key{{ID: "APKA1", Active: true,
+			Body: "body"}}}}),
 		s.Forget([]string{"AIDA1"}),
 	); err != nil {
 		t.Fatal(err)
@@ -132,7 +134,8 @@ func TestSavingWhatIsThereAlreadyWritesNothing(t *testing.T) {
 func TestAReleasedStateIsReadAsBefore(t *testing.T) {
 	s := open(t, t.TempDir())
 	for _, id := range []string{"APKA1", "APKA2"} {
-		if err := s.SaveListings(map[string]directory.KeyListing{"AIDA" + id: {Keys: []directory.Key{{ID: id, Active: true, Body: "body of " + id}}}}); err != nil {
+		if err := s.SaveListings(map[string]directory.KeyListing{"AIDA" +
+			id: {Keys: []directory.Key{{ID: id, Active: true, Body: "body of " + id}}}}); err != nil {
 			t.Fatal(err)
 		}
 		s.Release()

@@ -35,7 +35,8 @@ var looks = []struct {
 	by   string
 }{
 	// PEM and OpenSSH private keys, whole; also one whose end was cut off.
-	{regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)`), "[private key left out]"},
+	{regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)`),
+		"[private key left out]"},
 	// Assignments by the name of what is assigned, in TOML, JSON, environments, URLs and logs.
 	{regexp.MustCompile(`(?i)([a-z_.-]*(?:secret|token|password|passphrase|external_?id|signature|credential|authorization|private_?key)[a-z_.-]*["']?[ \t]*[=:][ \t]*)(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&]+(?:[ \t]+Credential=[^\n]*)?)`), "${1}" + leftOut},
 	// A user and password in a URL, as of a proxy.
@@ -67,5 +68,6 @@ func (r *Redactor) Text(text string) string {
 
 // mixed reports whether a word has small and capital letters and digits: digests have not.
 func mixed(word string) bool {
-	return strings.ContainsFunc(word, unicode.IsUpper) && strings.ContainsFunc(word, unicode.IsLower) && strings.ContainsFunc(word, unicode.IsDigit)
+	return strings.ContainsFunc(word, unicode.IsUpper) && strings.ContainsFunc(word, unicode.IsLower) &&
+		strings.ContainsFunc(word, unicode.IsDigit)
 }

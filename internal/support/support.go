@@ -58,10 +58,12 @@ func New(ctx context.Context, h Host, secrets []string) *Bundle {
 
 // files are those of the host that say how it is set up.
 var files = []string{
-	"/etc/nsswitch.conf", "/etc/os-release", "/etc/sudo.conf", "/etc/ssh/sshd_config", "/etc/nscd.conf", "/etc/nss-iam/environment",
+	"/etc/nsswitch.conf", "/etc/os-release", "/etc/sudo.conf", "/etc/ssh/sshd_config", "/etc/nscd.conf",
+	"/etc/nss-iam/environment",
 }
 
-var folders = []string{"/etc/ssh/sshd_config.d/*.conf", "/etc/pam.d/sshd", "/etc/pam.d/common-*", "/etc/pam.d/*-auth", "/etc/systemd/system/nss-iam.service.d/*.conf"}
+var folders = []string{"/etc/ssh/sshd_config.d/*.conf", "/etc/pam.d/sshd", "/etc/pam.d/common-*", "/etc/pam.d/*-auth",
+	"/etc/systemd/system/nss-iam.service.d/*.conf"}
 
 var programs = []struct {
 	name string
@@ -74,7 +76,8 @@ var programs = []struct {
 	{"account.log", []string{"journalctl", "--no-pager", "-o", "short-iso", "-n", "500", "-t", "nss-iam-account"}},
 	{"sshd.txt", []string{"sshd", "-T"}},
 	{"files.txt", []string{"ls", "-lan", "/var/lib/nss-iam", "/run/nss-iam", "/etc/nss-iam"}},
-	{"packages.txt", []string{"sh", "-c", "dpkg-query -W nss-iam libc6 openssh-server systemd sudo 2>/dev/null || rpm -q nss-iam glibc openssh-server systemd sudo"}},
+	{"packages.txt", []string{"sh", "-c", "dpkg-query -W nss-iam libc6 openssh-server systemd sudo 2>/dev/null || rpm " +
+		"-q nss-iam glibc openssh-server systemd sudo"}},
 }
 
 // Add puts a text into the bundle.
@@ -154,7 +157,8 @@ func (b *Bundle) Write(w io.Writer) error {
 		if name == "README.txt" {
 			text = readme
 		}
-		header := &tar.Header{Name: "nss-iam-support/" + name, Mode: 0o600, Size: int64(len(text)), ModTime: b.host.Now, Typeflag: tar.TypeReg}
+		header := &tar.Header{Name: "nss-iam-support/" + name, Mode: 0o600, Size: int64(len(text)), ModTime: b.host.Now,
+			Typeflag: tar.TypeReg}
 		if err := archive.WriteHeader(header); err != nil {
 			return err
 		}

@@ -40,13 +40,18 @@ func host(t *testing.T) Host {
 		}
 	}
 	write("etc/nsswitch.conf", "passwd: files iam\ngroup: files iam\n")
-	write("etc/nss-iam/environment", "AWS_ACCESS_KEY_ID="+planted["an access key"]+"\nAWS_SECRET_ACCESS_KEY='"+planted["a secret access key"]+"'\nAWS_SESSION_TOKEN="+planted["a session token"]+
+	write("etc/nss-iam/environment", "AWS_ACCESS_KEY_ID="+planted["an access key"]+"\nAWS_SECRET_ACCESS_KEY='"+
+		planted["a secret access key"]+"'\nAWS_SESSION_TOKEN="+planted["a session token"]+
 		"\nHTTPS_PROXY=http://me:"+planted["a proxy's password"]+"@proxy:3128\n")
-	write("etc/ssh/sshd_config", "# -----BEGIN OPENSSH PRIVATE KEY-----\n"+planted["a private key"]+"\n-----END OPENSSH PRIVATE KEY-----\nUsePAM yes\n")
+	write("etc/ssh/sshd_config", "# -----BEGIN OPENSSH PRIVATE KEY-----\n"+planted["a private key"]+
+		"\n-----END OPENSSH PRIVATE KEY-----\nUsePAM yes\n")
 	write("config.toml", "[source]\nexternal_id = \""+planted["an external id"]+"\"\nrefresh = \"5m\"\n")
-	log := "refresh failed: GET https://s3/x?X-Amz-Credential=" + planted["a parameter's credential"] + "&X-Amz-Signature=" + planted["a parameter's credential"] + "\n" +
-		"assume role with " + planted["an external id"] + "\n" + "bare " + planted["a secret access key"] + " and " + planted["a session's access key"] + " and " + planted["a session token"] + "\n" +
-		"offered ssh-rsa " + planted["an SSH key"] + " alice@laptop\nAuthorization: AWS4-HMAC-SHA256 Credential=" + planted["a parameter's credential"] + "/20261125\n"
+	log := "refresh failed: GET https://s3/x?X-Amz-Credential=" + planted["a parameter's credential"] +
+		"&X-Amz-Signature=" + planted["a parameter's credential"] + "\n" +
+		"assume role with " + planted["an external id"] + "\n" + "bare " + planted["a secret access key"] + " and " +
+		planted["a session's access key"] + " and " + planted["a session token"] + "\n" +
+		"offered ssh-rsa " + planted["an SSH key"] + " alice@laptop\nAuthorization: AWS4-HMAC-SHA256 Credential=" +
+		planted["a parameter's credential"] + "/20261125\n"
 	return Host{Root: root, Now: time.Now(), Run: func(_ context.Context, name string, args ...string) (string, error) {
 		if name == "journalctl" {
 			return log, nil
@@ -99,8 +104,10 @@ func TestNoSecretIsInABundle(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"etc/nsswitch.conf": "passwd: files iam", "config.toml": `refresh = "5m"`, "daemon.log": "refresh failed", "etc/nss-iam/environment": "HTTPS_PROXY=http://[left out]@proxy:3128",
-		"etc/ssh/sshd_config": "UsePAM yes", "README.txt": "uname.txt: no uname here", "authkeys.log": "offered ssh-rsa [SSH key left out] alice@laptop",
+		"etc/nsswitch.conf": "passwd: files iam", "config.toml": `refresh = "5m"`, "daemon.log": "refresh failed",
+		"etc/nss-iam/environment": "HTTPS_PROXY=http://[left out]@proxy:3128",
+		"etc/ssh/sshd_config":     "UsePAM yes", "README.txt": "uname.txt: no uname here",
+		"authkeys.log": "offered ssh-rsa [SSH key left out] alice@laptop",
 	} {
 		if !strings.Contains(all[name], want) {
 			t.Errorf("%s lacks %q: %q", name, want, all[name])
@@ -111,9 +118,11 @@ func TestNoSecretIsInABundle(t *testing.T) {
 func TestWhatIsNoSecretStays(t *testing.T) {
 	r := NewRedactor([]string{"", "ab"})
 	for _, text := range []string{
-		"passwd: files iam", "password requisite pam_pwquality.so", "uid=2049520388(alice)", "arn:aws:iam::111122223333:user/staff/alice",
+		"passwd: files iam", "password requisite pam_pwquality.so", "uid=2049520388(alice)",
+		"arn:aws:iam::111122223333:user/staff/alice",
 		"SHA256:Nh0Me49Zh9fDw/VYUfq43IJmI1T+XrjiYONPND8GzaM", "AIDACKCEVSQ6C2EXAMPLE", "APKAALICE00000000001",
-		"da39a3ee5e6b4b0d3255bfef95601890afd80709", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "an about table",
+		"da39a3ee5e6b4b0d3255bfef95601890afd80709", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		"an about table",
 	} {
 		if got := r.Text(text); got != text {
 			t.Errorf("%q became %q", text, got)
@@ -122,7 +131,10 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 }
 
 func TestALongLogIsCutAtItsBeginning(t *testing.T) {
-	b := New(t.Context(), Host{Root: t.TempDir(), Run: func(context.Context, string, ...string) (string, error) { return "", nil }}, nil)
+	b := New(t.Context(), Host{Root: t.TempDir(), Run: func(context.Context, string, ...string) (string,
+		error) {
+		return "", nil
+	}}, nil)
 	b.Add("x", strings.Repeat("a b\n", mostBytes)+"the end")
 	if text := b.files["x"]; len(text) > mostBytes+100 || !strings.HasSuffix(text, "the end") {
 		t.Errorf("%d bytes", len(text))

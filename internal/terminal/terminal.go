@@ -120,7 +120,8 @@ func (s *Screen) fit(label, text string) (string, []string) {
 	if s.width-indent >= narrowest {
 		return label, indented(Wrap(text, s.width-indent, s.width-indent), indent)
 	}
-	return strings.TrimRight(label, " "), indented(append([]string{""}, Wrap(text, s.width-least, s.width-least)...), least)
+	return strings.TrimRight(label, " "), indented(append([]string{""}, Wrap(text, s.width-least, s.width-least)...),
+		least)
 }
 
 // indented puts spaces before all lines but the first.

@@ -132,7 +132,8 @@ static void check_user(const struct passwd *pw, const char *buffer, size_t size)
 
 static void check_group(const struct group *gr, const char *buffer, size_t size)
 {
-	promise(inside(gr->gr_name, buffer, size) && inside(gr->gr_passwd, buffer, size), "a group's strings are in the buffer");
+	promise(inside(gr->gr_name, buffer, size) && inside(gr->gr_passwd, buffer, size),
+		"a group's strings are in the buffer");
 	promise(gr->gr_gid >= file.low && gr->gr_gid <= file.high, "a group's number is in the range");
 	promise((uintptr_t)gr->gr_mem % sizeof(char *) == 0, "members are aligned");
 	for (char **m = gr->gr_mem;; m++) {

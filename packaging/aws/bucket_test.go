@@ -20,7 +20,8 @@ const (
 
 // stacked are the values that a stack with its own endpoint has.
 var stacked = map[string]string{
-	"Bucket.Arn": "arn:aws:s3:::b", "PublisherRole.Arn": publisher, "Administrator": admin, "BindTo": "own", "VpcEndpoint": "vpce-1",
+	"Bucket.Arn": "arn:aws:s3:::b", "PublisherRole.Arn": publisher, "Administrator": admin, "BindTo": "own",
+	"VpcEndpoint": "vpce-1",
 }
 
 // resolved is a value of the template as the stack has it, or what it may be: a list.
@@ -114,7 +115,8 @@ func TestARegionOfEveryPartitionIsTaken(t *testing.T) {
 	}
 	pattern := regexp.MustCompile("^(?:" + push.Parameters["Region"].AllowedPattern + ")$")
 	for _, region := range []string{
-		"us-east-1", "ap-southeast-7", "cn-north-1", "cn-northwest-1", "us-gov-west-1", "eusc-de-east-1", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1",
+		"us-east-1", "ap-southeast-7", "cn-north-1", "cn-northwest-1", "us-gov-west-1", "eusc-de-east-1", "us-iso-east-1",
+		"us-isob-east-1", "eu-isoe-west-1",
 	} {
 		if !pattern.MatchString(region) {
 			t.Errorf("%q is no region by %v", region, pattern)
@@ -157,7 +159,8 @@ func TestTemplatesByCfnLint(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, region := range []string{"us-east-1", "eu-west-1", "cn-north-1", "us-gov-west-1"} {
-		if out, err := exec.Command(lint, append([]string{"--regions", region, "--"}, files...)...).CombinedOutput(); err != nil {
+		if out, err := exec.Command(lint, append([]string{"--regions", region, "--"},
+			files...)...).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", region, err, out)
 		}
 	}

@@ -50,28 +50,39 @@ func TestFaultsAreFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct{ in, old, new, want string }{
-		"a name that a text brings along":     {string(center), "${Owner}", "${Owners}", `reference to "Owners"`},
-		"an output's condition there is not":  {string(center), "    Condition: Online\n    Description: To", "    Condition: Offline\n    Description: To", `condition "Offline"`},
-		"another's key, for every service":    {string(center), "kms:ViaService", "kms:ViaServices", `condition key "kms:ViaServices"`},
-		"an Identity Store action of writing": {string(center), "identitystore:ListUsers", "identitystore:CreateUser", `action "identitystore:CreateUser"`},
-		"a misspelt reference":                {string(text), "!Ref ObjectKey\n", "!Ref ObjectKye\n", `reference to "ObjectKye"`},
-		"a misspelt substitution":             {string(text), "parameter${SigningParameter}", "parameter${Signing}", `reference to "Signing"`},
-		"an attribute there is not":           {string(text), "!GetAtt PublisherRole.Arn", "!GetAtt PublisherRole.Name", `no attribute "Name"`},
-		"a property there is not":             {string(text), "BlockPublicAcls", "BlockPublicACLs", `no property "BlockPublicACLs"`},
-		"an action there is not":              {string(text), "iam:GetSSHPublicKey", "iam:GetSshPublicKey", `action "iam:GetSshPublicKey"`},
-		"a wildcard action":                   {string(text), "Action: ssm:GetParameter\n", "Action: ssm:*\n", `action "ssm:*"`},
-		"any resource":                        {string(text), "Resource: !Sub ${Bucket.Arn}/${ObjectKey}\n", "Resource: \"*\"\n", `on every resource`},
-		"everybody":                           {string(text), "Sid: OnlyTLS\n            Effect: Deny", "Sid: OnlyTLS\n            Effect: Allow", "everybody"},
-		"a condition there is not":            {string(text), "Condition: Kms\n", "Condition: KMS\n", `condition "KMS"`},
-		"a condition used nowhere":            {string(text), "Conditions:\n", "Conditions:\n  Spare: !Equals [a, b]\n", `condition "Spare" is used nowhere`},
-		"a type there is not":                 {string(text), "AWS::KMS::Key", "AWS::KMS::Keys", `type "AWS::KMS::Keys"`},
-		"an open bucket":                      {string(text), "BlockPublicPolicy: true", "BlockPublicPolicy: false", "BlockPublicPolicy"},
-		"a parameter used nowhere":            {string(text), "parameter${SigningParameter}", "parameter/x", `parameter "SigningParameter" is used nowhere`},
-		"a state machine not JSON":            {string(push), `"End": true`, `"End": true,`, "DefinitionString"},
-		"an event there is not":               {string(push), "- UntagUser", "- UnTagUser", `event "UnTagUser"`},
-		"a tag there is not":                  {string(push), "!GetAtt RuleRole.Arn", "!Getatt RuleRole.Arn", `tag "!Getatt"`},
-		"a key given twice":                   {string(push), "Outputs:", "Resources: {}\nOutputs:", "already defined"},
-		"a trust without an account":          {string(push), "aws:SourceAccount", "aws:SourceAcount", "condition key"},
+		"a name that a text brings along": {string(center), "${Owner}", "${Owners}", `reference to "Owners"`},
+		"an output's condition there is not": {string(center), "    Condition: Online\n    Description: To",
+			"    Condition: Offline\n    Description: To", `condition "Offline"`},
+		"another's key, for every service": {string(center), "kms:ViaService", "kms:ViaServices",
+			`condition key "kms:ViaServices"`},
+		"an Identity Store action of writing": {string(center), "identitystore:ListUsers", "identitystore:CreateUser",
+			`action "identitystore:CreateUser"`},
+		"a misspelt reference": {string(text), "!Ref ObjectKey\n", "!Ref ObjectKye\n", `reference to "ObjectKye"`},
+		"a misspelt substitution": {string(text), "parameter${SigningParameter}", "parameter${Signing}",
+			`reference to "Signing"`},
+		"an attribute there is not": {string(text), "!GetAtt PublisherRole.Arn", "!GetAtt PublisherRole.Name",
+			`no attribute "Name"`},
+		"a property there is not": {string(text), "BlockPublicAcls", "BlockPublicACLs", `no property "BlockPublicACLs"`},
+		"an action there is not": {string(text), "iam:GetSSHPublicKey", "iam:GetSshPublicKey",
+			`action "iam:GetSshPublicKey"`},
+		"a wildcard action": {string(text), "Action: ssm:GetParameter\n", "Action: ssm:*\n", `action "ssm:*"`},
+		"any resource": {string(text), "Resource: !Sub ${Bucket.Arn}/${ObjectKey}\n", "Resource: \"*\"\n",
+			`on every resource`},
+		"everybody": {string(text), "Sid: OnlyTLS\n            Effect: Deny",
+			"Sid: OnlyTLS\n            Effect: Allow", "everybody"},
+		"a condition there is not": {string(text), "Condition: Kms\n", "Condition: KMS\n", `condition "KMS"`},
+		"a condition used nowhere": {string(text), "Conditions:\n", "Conditions:\n  Spare: !Equals [a, b]\n",
+			`condition "Spare" is used nowhere`},
+		"a type there is not": {string(text), "AWS::KMS::Key", "AWS::KMS::Keys", `type "AWS::KMS::Keys"`},
+		"an open bucket": {string(text), "BlockPublicPolicy: true", "BlockPublicPolicy: false",
+			"BlockPublicPolicy"},
+		"a parameter used nowhere": {string(text), "parameter${SigningParameter}", "parameter/x",
+			`parameter "SigningParameter" is used nowhere`},
+		"a state machine not JSON":   {string(push), `"End": true`, `"End": true,`, "DefinitionString"},
+		"an event there is not":      {string(push), "- UntagUser", "- UnTagUser", `event "UnTagUser"`},
+		"a tag there is not":         {string(push), "!GetAtt RuleRole.Arn", "!Getatt RuleRole.Arn", `tag "!Getatt"`},
+		"a key given twice":          {string(push), "Outputs:", "Resources: {}\nOutputs:", "already defined"},
+		"a trust without an account": {string(push), "aws:SourceAccount", "aws:SourceAcount", "condition key"},
 	} {
 		if !strings.Contains(test.in, test.old) {
 			t.Errorf("%s: %q is not in the template any more", name, test.old)
@@ -113,7 +124,8 @@ func TestAnIdentityCenterPublisherMayOnlyReadOneStore(t *testing.T) {
 		read(name, &n)
 	}
 	for name, want := range map[string]string{
-		"PublisherRole": "identitystore:DescribeUser identitystore:IsMemberInGroups identitystore:ListGroupMemberships identitystore:ListGroups " +
+		"PublisherRole": "identitystore:DescribeUser identitystore:IsMemberInGroups identitystore:ListGroupMemberships " +
+			"identitystore:ListGroups " +
 			"identitystore:ListUsers kms:Decrypt s3:GetObject s3:ListBucket s3:PutObject ssm:GetParameter sts:AssumeRole",
 		"HostPolicy":   "s3:GetObject s3:ListBucket",
 		"OnlinePolicy": "identitystore:DescribeUser identitystore:IsMemberInGroups kms:Decrypt",
@@ -176,7 +188,8 @@ func TestTheCommandRefreshesAndReportsFailure(t *testing.T) {
 		if err := os.WriteFile(program, []byte("#!/bin/sh\n"+test.program+"\n"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		filled := strings.NewReplacer("{{ spread }}", "20", "{{ again }}", test.again, "/usr/sbin/iam-cachefill", program).Replace(script)
+		filled := strings.NewReplacer("{{ spread }}", "20", "{{ again }}", test.again, "/usr/sbin/iam-cachefill",
+			program).Replace(script)
 		out, err := exec.Command("sh", "-c", filled).CombinedOutput()
 		got := string(out)
 		if err != nil {
@@ -290,7 +303,8 @@ func (t *template) references(at string, n *yaml.Node) {
 		t.condition(at, n.Value)
 	case n.Tag == "!If" && len(n.Content) == 3:
 		t.condition(at, n.Content[0].Value)
-	case n.Tag == "!Equals" && len(n.Content) == 2, n.Tag == "!Not" && len(n.Content) == 1, n.Tag == "!And" && len(n.Content) >= 2:
+	case n.Tag == "!Equals" && len(n.Content) == 2, n.Tag == "!Not" && len(n.Content) == 1, n.Tag == "!And" &&
+		len(n.Content) >= 2:
 	default:
 		t.fault("%s: line %d: tag %q with %d values is not known", at, n.Line, n.Tag, len(n.Content))
 	}

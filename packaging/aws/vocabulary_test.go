@@ -24,11 +24,13 @@ var types = map[string]resourceType{
 		"AssumeRolePolicyDocument": policyShape, "ManagedPolicyArns": nil,
 		"Policies": {"PolicyName": nil, "PolicyDocument": policyShape},
 	}, []string{"Arn", "RoleId"}},
-	"AWS::KMS::Key": {shape{"Description": nil, "EnableKeyRotation": nil, "KeyPolicy": policyShape}, []string{"Arn", "KeyId"}},
+	"AWS::KMS::Key": {shape{"Description": nil, "EnableKeyRotation": nil, "KeyPolicy": policyShape},
+		[]string{"Arn", "KeyId"}},
 	"AWS::S3::Bucket": {shape{
-		"PublicAccessBlockConfiguration": {"BlockPublicAcls": nil, "BlockPublicPolicy": nil, "IgnorePublicAcls": nil, "RestrictPublicBuckets": nil},
-		"OwnershipControls":              {"Rules": {"ObjectOwnership": nil}},
-		"VersioningConfiguration":        {"Status": nil},
+		"PublicAccessBlockConfiguration": {"BlockPublicAcls": nil, "BlockPublicPolicy": nil, "IgnorePublicAcls": nil,
+			"RestrictPublicBuckets": nil},
+		"OwnershipControls":       {"Rules": {"ObjectOwnership": nil}},
+		"VersioningConfiguration": {"Status": nil},
 		"LifecycleConfiguration": {"Rules": {
 			"Id": nil, "Status": nil,
 			"NoncurrentVersionExpiration":    {"NoncurrentDays": nil},
@@ -39,7 +41,8 @@ var types = map[string]resourceType{
 		}},
 		"NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": nil}},
 	}, []string{"Arn", "DomainName", "RegionalDomainName"}},
-	"AWS::EC2::VPCEndpoint":            {shape{"VpcEndpointType": nil, "VpcId": nil, "RouteTableIds": nil, "ServiceName": nil}, nil},
+	"AWS::EC2::VPCEndpoint": {shape{"VpcEndpointType": nil, "VpcId": nil, "RouteTableIds": nil,
+		"ServiceName": nil}, nil},
 	"AWS::S3::BucketPolicy":            {shape{"Bucket": nil, "PolicyDocument": policyShape}, nil},
 	"AWS::SSM::Document":               {shape{"DocumentType": nil, "Content": nil}, nil},
 	"AWS::StepFunctions::StateMachine": {shape{"RoleArn": nil, "DefinitionString": nil}, []string{"Arn", "Name"}},
@@ -54,7 +57,8 @@ var types = map[string]resourceType{
 	}, []string{"Arn"}},
 }
 
-var pseudo = []string{"AWS::AccountId", "AWS::Region", "AWS::Partition", "AWS::NoValue", "AWS::StackName", "AWS::URLSuffix"}
+var pseudo = []string{"AWS::AccountId", "AWS::Region", "AWS::Partition", "AWS::NoValue", "AWS::StackName",
+	"AWS::URLSuffix"}
 
 // actions are what the programs call, and whether IAM knows no resource for
 // the action, so that "*" is all there is.
@@ -98,8 +102,9 @@ var conditionKeys = map[string][]string{
 	"Bool":            {"aws:SecureTransport"},
 	"ArnNotEquals":    {"aws:PrincipalArn"},
 	"StringNotEquals": {"aws:SourceVpce"},
-	"StringEquals":    {"aws:PrincipalOrgID", "aws:SourceAccount", "kms:ViaService", "s3:prefix", "ssm:resourceTag/nss-iam"},
-	"StringLike":      {"kms:ViaService"},
+	"StringEquals": {"aws:PrincipalOrgID", "aws:SourceAccount", "kms:ViaService", "s3:prefix",
+		"ssm:resourceTag/nss-iam"},
+	"StringLike": {"kms:ViaService"},
 }
 
 // iamEvents are the names of the API calls that change what nss-iam serves.

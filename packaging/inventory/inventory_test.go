@@ -70,19 +70,22 @@ func TestNothingIsInTheProgramsThatTheInventoryLacks(t *testing.T) {
 
 func TestLicencesAreKnownByTheirSentences(t *testing.T) {
 	t.Parallel()
-	const redistribution = "Redistribution and use in source and binary forms, with or without\nmodification, are permitted\n"
+	const redistribution = "Redistribution and use in source and binary forms, with or without\nmodification, are " +
+		"permitted\n"
 	for name, c := range map[string]struct {
 		texts []string
 		want  string // "" for an error
 	}{
-		"Apache":                    {[]string{"  Apache License\n  Version 2.0, January 2004\n"}, "Apache-2.0"},
-		"BSD with three clauses":    {[]string{redistribution + "names may not\nbe used; may be used to endorse or promote products derived from this software"}, "BSD-3-Clause"},
+		"Apache": {[]string{"  Apache License\n  Version 2.0, January 2004\n"}, "Apache-2.0"},
+		"BSD with three clauses": {[]string{redistribution + "names may not\nbe used; may be used to endorse or " +
+			"promote products derived from this software"}, "BSD-3-Clause"},
 		"BSD with two clauses":      {[]string{redistribution}, "BSD-2-Clause"},
 		"a grant of patents beside": {[]string{redistribution, patents + "\n"}, "BSD-2-Clause"},
 		"a grant of patents alone":  {[]string{patents + "\n"}, ""},
-		"two licences in two files": {[]string{redistribution, "Apache License Version 2.0, January 2004"}, "Apache-2.0 BSD-2-Clause"},
-		"one that nobody has read":  {[]string{redistribution, "GNU GENERAL PUBLIC LICENSE"}, ""},
-		"none":                      {nil, ""},
+		"two licences in two files": {[]string{redistribution, "Apache License Version 2.0, January 2004"},
+			"Apache-2.0 BSD-2-Clause"},
+		"one that nobody has read": {[]string{redistribution, "GNU GENERAL PUBLIC LICENSE"}, ""},
+		"none":                     {nil, ""},
 	} {
 		m := module{path: "example.com/m"}
 		for _, content := range c.texts {
@@ -99,8 +102,10 @@ func TestCopyrightLinesAreTold(t *testing.T) {
 	t.Parallel()
 	r := newReader("m", "v1", "/")
 	for _, line := range []string{
-		"Copyright (c) 2012 The Go Authors. All rights reserved.", "// Copyright 2009 The Go Authors. All rights reserved.", "Copyright © 2012 The Go Authors",
-		"Copyright 2015 CoreOS, Inc", " * Copyright (c) 2013, Georg Reinke <g@example.com>", "The above copyright notice and this permission notice shall be included",
+		"Copyright (c) 2012 The Go Authors. All rights reserved.", "// Copyright 2009 The Go Authors. All rights reserved.",
+		"Copyright © 2012 The Go Authors",
+		"Copyright 2015 CoreOS, Inc", " * Copyright (c) 2013, Georg Reinke <g@example.com>",
+		"The above copyright notice and this permission notice shall be included",
 		"   Copyright [yyyy] [name of copyright owner]",
 	} {
 		r.copyright(line)
@@ -146,7 +151,8 @@ func TestTheSBOMNamesThePackageAndItsModules(t *testing.T) {
 		if err := json.Unmarshal(content, &d); err != nil {
 			t.Fatal(err)
 		}
-		if len(d.Packages) != want.parts || d.Packages[0].References[0].Locator != want.purl || d.Creation.Created != "2025-11-24T16:00:00Z" ||
+		if len(d.Packages) != want.parts || d.Packages[0].References[0].Locator != want.purl ||
+			d.Creation.Created != "2025-11-24T16:00:00Z" ||
 			d.Packages[0].Checksums[0].Value != "bc4a71180870f7945155fbb02f4b0a2e3faa2a62d6d31b7039013055ed19869a" {
 			t.Errorf("%s: %d packages, %+v", file, len(d.Packages), d.Packages[0])
 		}

@@ -12,7 +12,8 @@ var sentences = []struct{ id, sentence, without string }{
 	{"Apache-2.0", "Apache License Version 2.0, January 2004", ""},
 	{"MIT", "Permission is hereby granted, free of charge, to any person obtaining a copy", ""},
 	{"BSD-3-Clause", "may be used to endorse or promote products derived from this software", ""},
-	{"BSD-2-Clause", "Redistribution and use in source and binary forms, with or without modification", "endorse or promote products"},
+	{"BSD-2-Clause", "Redistribution and use in source and binary forms, with or without modification",
+		"endorse or promote products"},
 }
 
 // patents is Google's grant beside Go's licence: it takes nothing away, so that
@@ -55,7 +56,8 @@ func provides(modules []module) string {
 	for _, m := range modules {
 		if m.path != standard {
 			// A hyphen would end an rpm's version.
-			fmt.Fprintf(&b, "Provides:       bundled(golang(%s)) = %s\n", m.path, strings.ReplaceAll(strings.TrimPrefix(m.version, "v"), "-", "~"))
+			fmt.Fprintf(&b, "Provides:       bundled(golang(%s)) = %s\n", m.path,
+				strings.ReplaceAll(strings.TrimPrefix(m.version, "v"), "-", "~"))
 		}
 	}
 	return b.String()

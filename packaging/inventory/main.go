@@ -66,7 +66,8 @@ func run() error {
 			continue
 		}
 		if !*update {
-			stale = append(stale, fmt.Errorf("%q does not say what is compiled in; the command that writes it: go run ./packaging/inventory -update", name))
+			stale = append(stale, fmt.Errorf("%q does not say what is compiled in; the command that writes it: go run "+
+				"./packaging/inventory -update", name))
 			continue
 		}
 		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {

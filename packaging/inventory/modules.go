@@ -53,7 +53,8 @@ func compiledIn(folder string) ([]module, error) {
 	}
 	found := make(map[string]*reader)
 	for _, architecture := range architectures {
-		list := exec.Command("go", append([]string{"list", "-deps", "-json=Dir,ImportPath,Standard,GoFiles,Module"}, programs...)...)
+		list := exec.Command("go", append([]string{"list", "-deps", "-json=Dir,ImportPath,Standard,GoFiles,Module"},
+			programs...)...)
 		list.Dir = folder
 		list.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+architecture, "CGO_ENABLED=0")
 		list.Stderr = os.Stderr
@@ -73,7 +74,8 @@ func compiledIn(folder string) ([]module, error) {
 				continue
 			}
 			if p.Module.Dir == "" {
-				return nil, fmt.Errorf("module %q is in a vendor folder: its licences are read from the module itself", p.Module.Path)
+				return nil, fmt.Errorf("module %q is in a vendor folder: its licences are read from the module itself",
+					p.Module.Path)
 			}
 			if found[p.Module.Path] == nil {
 				found[p.Module.Path] = newReader(p.Module.Path, p.Module.Version, p.Module.Dir)
@@ -139,7 +141,8 @@ type reader struct {
 }
 
 func newReader(path, version, top string) *reader {
-	return &reader{module: module{path: path, version: version}, top: top, seen: make(map[string]bool), holders: make(map[string][]string)}
+	return &reader{module: module{path: path, version: version}, top: top, seen: make(map[string]bool),
+		holders: make(map[string][]string)}
 }
 
 // folder reads the licences of a package: those of its folder and of each folder

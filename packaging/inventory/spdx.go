@@ -107,19 +107,25 @@ func describe(kind, version, architecture, format, file, sum string, modules []m
 		concluded = expression(modules)
 	}
 	root := part{
-		Name: kind, ID: "SPDXRef-package", Version: version, FileName: file, Supplier: "Organization: the nss-iam authors", Download: project,
-		Checksums: []checksum{{"SHA256", sum}}, Concluded: concluded, Declared: concluded, Copyright: "Copyright 2026, the nss-iam authors",
-		References: []external{{"PACKAGE-MANAGER", "purl", fmt.Sprintf("pkg:%s/%s@%s?arch=%s", format, kind, version, architecture)}},
+		Name: kind, ID: "SPDXRef-package", Version: version, FileName: file, Supplier: "Organization: the nss-iam authors",
+		Download:  project,
+		Checksums: []checksum{{"SHA256", sum}}, Concluded: concluded, Declared: concluded,
+		Copyright: "Copyright 2026, the nss-iam authors",
+		References: []external{{"PACKAGE-MANAGER", "purl", fmt.Sprintf("pkg:%s/%s@%s?arch=%s", format, kind, version,
+			architecture)}},
 	}
 	d := document{
-		Version: "SPDX-2.3", License: "CC0-1.0", ID: "SPDXRef-DOCUMENT", Name: file, Namespace: project + "/spdx/" + file + "-" + sum,
+		Version: "SPDX-2.3", License: "CC0-1.0", ID: "SPDXRef-DOCUMENT", Name: file, Namespace: project + "/spdx/" + file +
+			"-" + sum,
 		Creation: creation{Creators: []string{"Tool: nss-iam-inventory", "Organization: the nss-iam authors"}},
 		Packages: []part{root}, Relationships: []relationship{{"SPDXRef-DOCUMENT", "DESCRIBES", root.ID}},
 	}
 	for i, m := range modules {
 		p := part{
-			Name: m.path, ID: fmt.Sprintf("SPDXRef-module-%d", i+1), Version: m.version, Supplier: "NOASSERTION", Download: "NOASSERTION",
-			Concluded: strings.Join(m.ids, " AND "), Declared: strings.Join(m.ids, " AND "), Copyright: "Copyright " + strings.Join(m.copyrights, "\nCopyright "),
+			Name: m.path, ID: fmt.Sprintf("SPDXRef-module-%d", i+1), Version: m.version, Supplier: "NOASSERTION",
+			Download:  "NOASSERTION",
+			Concluded: strings.Join(m.ids, " AND "), Declared: strings.Join(m.ids, " AND "), Copyright: "Copyright " +
+				strings.Join(m.copyrights, "\nCopyright "),
 			References: []external{{"PACKAGE-MANAGER", "purl", "pkg:golang/" + m.path + "@" + m.version}},
 		}
 		d.Packages = append(d.Packages, p)

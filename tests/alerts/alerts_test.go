@@ -78,7 +78,8 @@ func TestExpressionsMeanWhatPrometheusMeans(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", expression, got, want)
 		}
 	}
-	for _, unknown := range []string{"", "age >", "absent(age)", "age[5m] > 1", "age{instance}", "sum(age)", "rate(age)", "age @ 1", "age age", "age > bool 1"} {
+	for _, unknown := range []string{"", "age >", "absent(age)", "age[5m] > 1", "age{instance}", "sum(age)", "rate(age)",
+		"age @ 1", "age age", "age > bool 1"} {
 		e, err := parse(unknown)
 		if err == nil {
 			_, err = e.eval(r, now)

@@ -107,7 +107,8 @@ func TestThePictureOfTheImportsIsTrue(t *testing.T) {
 		return
 	}
 	if had != picture.String() {
-		t.Errorf("%s shows other imports than the code has; look whether the arrow that is new is right, then: go test ./tests/architecture -update\nin the page:\n%s\nin the code:\n%s", page, had, picture.String())
+		t.Errorf("%s shows other imports than the code has; look whether the arrow that is new is right, then: go test "+
+			"./tests/architecture -update\nin the page:\n%s\nin the code:\n%s", page, had, picture.String())
 	}
 }
 
@@ -117,7 +118,8 @@ func TestEveryPackageHasItsRowInTheDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	for folder := range imports(t) {
-		if !strings.HasPrefix(folder, "internal/") && shipped(folder) && strings.Contains(folder, "/") && folder != "authkeys/account" {
+		if !strings.HasPrefix(folder, "internal/") && shipped(folder) && strings.Contains(folder, "/") &&
+			folder != "authkeys/account" {
 			continue
 		}
 		if strings.HasPrefix(folder, "tests/") {

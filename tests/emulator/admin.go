@@ -145,15 +145,29 @@ func (e *Emulator) admin(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE /admin/calls", reply(func(*http.Request) (any, error) { e.ResetCalls(); return nil, nil }))
 	mux.HandleFunc("POST /admin/reset", reply(func(*http.Request) (any, error) { return nil, e.Reset() }))
 	mux.HandleFunc("POST /admin/settle", reply(func(*http.Request) (any, error) { e.Settle(); return nil, nil }))
-	mux.HandleFunc("POST /admin/expire-tokens", reply(func(*http.Request) (any, error) { e.ExpireTokens(); return nil, nil }))
-	mux.HandleFunc("PUT /admin/settings", take(func(_ *http.Request, s Settings) (any, error) { e.Set(s); return nil, nil }))
-	mux.HandleFunc("PUT /admin/instance", take(func(_ *http.Request, i Instance) (any, error) { e.SetInstance(i); return nil, nil }))
-	mux.HandleFunc("PUT /admin/roles", take(func(_ *http.Request, role Role) (any, error) { e.SetRole(role); return nil, nil }))
+	mux.HandleFunc("POST /admin/expire-tokens", reply(func(*http.Request) (any, error) {
+		e.ExpireTokens()
+		return nil,
+			nil
+	}))
+	mux.HandleFunc("PUT /admin/settings", take(func(_ *http.Request, s Settings) (any, error) {
+		e.Set(s)
+		return nil,
+			nil
+	}))
+	mux.HandleFunc("PUT /admin/instance",
+		take(func(_ *http.Request, i Instance) (any, error) { e.SetInstance(i); return nil, nil }))
+	mux.HandleFunc("PUT /admin/roles", take(func(_ *http.Request, role Role) (any, error) {
+		e.SetRole(role)
+		return nil,
+			nil
+	}))
 	mux.HandleFunc("PUT /admin/policies/{key}", take(func(r *http.Request, p *Policy) (any, error) {
 		e.SetPolicy(r.PathValue("key"), p)
 		return nil, nil
 	}))
-	mux.HandleFunc("PUT /admin/faults", take(func(_ *http.Request, f []Fault) (any, error) { return nil, e.SetFaults(f...) }))
+	mux.HandleFunc("PUT /admin/faults",
+		take(func(_ *http.Request, f []Fault) (any, error) { return nil, e.SetFaults(f...) }))
 	mux.HandleFunc("DELETE /admin/faults", reply(func(*http.Request) (any, error) { return nil, e.SetFaults() }))
 
 	mux.HandleFunc("GET /admin/identity-store", reply(func(*http.Request) (any, error) { return e.IdentityStore(), nil }))
@@ -163,12 +177,15 @@ func (e *Emulator) admin(mux *http.ServeMux) {
 	mux.HandleFunc("PATCH /admin/users/{user}", take(func(r *http.Request, u User) (any, error) {
 		return nil, e.UpdateUser(r.PathValue("user"), u.Name, u.Path)
 	}))
-	mux.HandleFunc("DELETE /admin/users/{user}", reply(func(r *http.Request) (any, error) { return nil, e.DeleteUser(r.PathValue("user")) }))
-	mux.HandleFunc("POST /admin/groups", take(func(_ *http.Request, g Group) (any, error) { return identified(e.CreateGroup(g)) }))
+	mux.HandleFunc("DELETE /admin/users/{user}",
+		reply(func(r *http.Request) (any, error) { return nil, e.DeleteUser(r.PathValue("user")) }))
+	mux.HandleFunc("POST /admin/groups",
+		take(func(_ *http.Request, g Group) (any, error) { return identified(e.CreateGroup(g)) }))
 	mux.HandleFunc("PATCH /admin/groups/{group}", take(func(r *http.Request, g Group) (any, error) {
 		return nil, e.UpdateGroup(r.PathValue("group"), g.Name, g.Path)
 	}))
-	mux.HandleFunc("DELETE /admin/groups/{group}", reply(func(r *http.Request) (any, error) { return nil, e.DeleteGroup(r.PathValue("group")) }))
+	mux.HandleFunc("DELETE /admin/groups/{group}",
+		reply(func(r *http.Request) (any, error) { return nil, e.DeleteGroup(r.PathValue("group")) }))
 	mux.HandleFunc("PUT /admin/groups/{group}/members/{user}", reply(func(r *http.Request) (any, error) {
 		return nil, e.AddMember(r.PathValue("group"), r.PathValue("user"))
 	}))

@@ -161,7 +161,8 @@ func (e *Emulator) Reset() error {
 		e.roles[role.ARN] = role
 	}
 	e.principals = map[string]*principal{
-		AccessKey: {arn: fmt.Sprintf("arn:aws:iam::%s:user/emulator", e.options.Company.Account), account: e.options.Company.Account},
+		AccessKey: {arn: fmt.Sprintf("arn:aws:iam::%s:user/emulator", e.options.Company.Account),
+			account: e.options.Company.Account},
 	}
 	e.faults, e.calls, e.throttled = nil, nil, 0
 	e.byAction = make(map[string]int)

@@ -71,7 +71,8 @@ func code(err error) string {
 var company = emulator.Company{
 	Groups: []emulator.Group{{Name: "developers"}, {Name: "Admins", Path: "/ops/"}},
 	Users: []emulator.User{
-		{Name: "alice", Groups: []string{"developers", "Admins"}, Tags: map[string]string{"team": "core"}, Keys: []emulator.Key{{Body: emulator.RSALine(1, "alice")}}},
+		{Name: "alice", Groups: []string{"developers", "Admins"}, Tags: map[string]string{"team": "core"},
+			Keys: []emulator.Key{{Body: emulator.RSALine(1, "alice")}}},
 		{Name: "Bob", Path: "/staff/", Groups: []string{"developers"}},
 	},
 }
@@ -100,7 +101,8 @@ func TestWritesAreRefusedAsIAMRefusesThem(t *testing.T) {
 	}
 	upload := func(body string) func(context.Context, *iam.Client) error {
 		return func(ctx context.Context, c *iam.Client) error {
-			_, err := c.UploadSSHPublicKey(ctx, &iam.UploadSSHPublicKeyInput{UserName: aws.String("alice"), SSHPublicKeyBody: &body})
+			_, err := c.UploadSSHPublicKey(ctx, &iam.UploadSSHPublicKeyInput{UserName: aws.String("alice"),
+				SSHPublicKeyBody: &body})
 			return err
 		}
 	}
@@ -141,7 +143,8 @@ func TestWritesAreRefusedAsIAMRefusesThem(t *testing.T) {
 		{"an RSA key of 1024 bits", upload(rsaLine(t, 1024)), "InvalidPublicKey"},
 		{"the same key twice", upload(emulator.RSALine(1, "other comment")), "DuplicateSSHPublicKey"},
 		{"a tag of the reserved prefix", func(ctx context.Context, c *iam.Client) error {
-			_, err := c.TagUser(ctx, &iam.TagUserInput{UserName: aws.String("alice"), Tags: []types.Tag{{Key: aws.String("aws:x"), Value: aws.String("y")}}})
+			_, err := c.TagUser(ctx, &iam.TagUserInput{UserName: aws.String("alice"),
+				Tags: []types.Tag{{Key: aws.String("aws:x"), Value: aws.String("y")}}})
 			return err
 		}, "InvalidInput"},
 		{"a sixth key", func(ctx context.Context, c *iam.Client) error {
@@ -158,7 +161,8 @@ func TestWritesAreRefusedAsIAMRefusesThem(t *testing.T) {
 				if _, err := c.CreateGroup(ctx, &iam.CreateGroupInput{GroupName: name}); err != nil {
 					return fmt.Errorf("not this: %v", err)
 				}
-				if _, err := c.AddUserToGroup(ctx, &iam.AddUserToGroupInput{GroupName: name, UserName: aws.String("Bob")}); err != nil {
+				if _, err := c.AddUserToGroup(ctx, &iam.AddUserToGroupInput{GroupName: name,
+					UserName: aws.String("Bob")}); err != nil {
 					return err
 				}
 			}
@@ -166,7 +170,8 @@ func TestWritesAreRefusedAsIAMRefusesThem(t *testing.T) {
 		}, "LimitExceeded"},
 		{"a fifty-first tag", func(ctx context.Context, c *iam.Client) error {
 			for i := range 51 {
-				if _, err := c.TagUser(ctx, &iam.TagUserInput{UserName: aws.String("Bob"), Tags: []types.Tag{{Key: aws.String(fmt.Sprint(i)), Value: aws.String("")}}}); err != nil {
+				if _, err := c.TagUser(ctx, &iam.TagUserInput{UserName: aws.String("Bob"),
+					Tags: []types.Tag{{Key: aws.String(fmt.Sprint(i)), Value: aws.String("")}}}); err != nil {
 					return err
 				}
 			}
@@ -205,12 +210,15 @@ func TestAnAccountIsChangedAndReadThroughTheSDK(t *testing.T) {
 	_, err = c.AddUserToGroup(ctx, &iam.AddUserToGroupInput{GroupName: aws.String("OPS"), UserName: aws.String("Carol")})
 	must(err)
 	line := rsaLine(t, 2048)
-	uploaded, err := c.UploadSSHPublicKey(ctx, &iam.UploadSSHPublicKeyInput{UserName: aws.String("carol"), SSHPublicKeyBody: &line})
+	uploaded, err := c.UploadSSHPublicKey(ctx, &iam.UploadSSHPublicKeyInput{UserName: aws.String("carol"),
+		SSHPublicKeyBody: &line})
 	must(err)
 	keyID := uploaded.SSHPublicKey.SSHPublicKeyId
-	_, err = c.UpdateSSHPublicKey(ctx, &iam.UpdateSSHPublicKeyInput{UserName: aws.String("carol"), SSHPublicKeyId: keyID, Status: types.StatusTypeInactive})
+	_, err = c.UpdateSSHPublicKey(ctx, &iam.UpdateSSHPublicKeyInput{UserName: aws.String("carol"), SSHPublicKeyId: keyID,
+		Status: types.StatusTypeInactive})
 	must(err)
-	_, err = c.TagUser(ctx, &iam.TagUserInput{UserName: aws.String("carol"), Tags: []types.Tag{{Key: aws.String("Team"), Value: aws.String("a b")}}})
+	_, err = c.TagUser(ctx, &iam.TagUserInput{UserName: aws.String("carol"),
+		Tags: []types.Tag{{Key: aws.String("Team"), Value: aws.String("a b")}}})
 	must(err)
 	_, err = c.UpdateUser(ctx, &iam.UpdateUserInput{UserName: aws.String("carol"), NewUserName: aws.String("Caroline")})
 	must(err)
@@ -228,24 +236,30 @@ func TestAnAccountIsChangedAndReadThroughTheSDK(t *testing.T) {
 	if len(keys.SSHPublicKeys) != 1 || keys.SSHPublicKeys[0].Status != types.StatusTypeInactive {
 		t.Errorf("keys %v, want one that is Inactive", keys.SSHPublicKeys)
 	}
-	key, err := c.GetSSHPublicKey(ctx, &iam.GetSSHPublicKeyInput{UserName: aws.String("caroline"), SSHPublicKeyId: keyID, Encoding: types.EncodingTypeSsh})
+	key, err := c.GetSSHPublicKey(ctx, &iam.GetSSHPublicKeyInput{UserName: aws.String("caroline"), SSHPublicKeyId: keyID,
+		Encoding: types.EncodingTypeSsh})
 	must(err)
 	if got := aws.ToString(key.SSHPublicKey.SSHPublicKeyBody); got != line {
 		t.Errorf("body %q, want %q", got, line)
 	}
-	pem, err := c.GetSSHPublicKey(ctx, &iam.GetSSHPublicKeyInput{UserName: aws.String("caroline"), SSHPublicKeyId: keyID, Encoding: types.EncodingTypePem})
+	pem, err := c.GetSSHPublicKey(ctx, &iam.GetSSHPublicKeyInput{UserName: aws.String("caroline"), SSHPublicKeyId: keyID,
+		Encoding: types.EncodingTypePem})
 	must(err)
 	if got := aws.ToString(pem.SSHPublicKey.SSHPublicKeyBody); !strings.HasPrefix(got, "-----BEGIN PUBLIC KEY-----") {
 		t.Errorf("PEM body %q", got)
 	}
-	bulk, err := c.GetAccountAuthorizationDetails(ctx, &iam.GetAccountAuthorizationDetailsInput{Filter: []types.EntityType{types.EntityTypeUser, types.EntityTypeGroup}})
+	bulk, err := c.GetAccountAuthorizationDetails(ctx,
+		&iam.GetAccountAuthorizationDetailsInput{Filter: []types.EntityType{types.EntityTypeUser, types.EntityTypeGroup}})
 	must(err)
-	if len(bulk.UserDetailList) != 1 || !slices.Equal(bulk.UserDetailList[0].GroupList, []string{"ops"}) || len(bulk.GroupDetailList) != 1 {
+	if len(bulk.UserDetailList) != 1 || !slices.Equal(bulk.UserDetailList[0].GroupList, []string{"ops"}) ||
+		len(bulk.GroupDetailList) != 1 {
 		t.Errorf("bulk answer %+v, want the user in ops, and ops", bulk)
 	}
-	_, err = c.RemoveUserFromGroup(ctx, &iam.RemoveUserFromGroupInput{GroupName: aws.String("ops"), UserName: aws.String("caroline")})
+	_, err = c.RemoveUserFromGroup(ctx, &iam.RemoveUserFromGroupInput{GroupName: aws.String("ops"),
+		UserName: aws.String("caroline")})
 	must(err)
-	_, err = c.DeleteSSHPublicKey(ctx, &iam.DeleteSSHPublicKeyInput{UserName: aws.String("caroline"), SSHPublicKeyId: keyID})
+	_, err = c.DeleteSSHPublicKey(ctx, &iam.DeleteSSHPublicKeyInput{UserName: aws.String("caroline"),
+		SSHPublicKeyId: keyID})
 	must(err)
 	_, err = c.UntagUser(ctx, &iam.UntagUserInput{UserName: aws.String("caroline"), TagKeys: []string{"team"}})
 	must(err)
@@ -261,9 +275,11 @@ func TestAnAccountIsChangedAndReadThroughTheSDK(t *testing.T) {
 func TestPagesAreCompleteHoweverShort(t *testing.T) {
 	for _, settings := range []emulator.Settings{{}, {PageSize: 1}, {PageSize: 7}, {RaggedPage: true}} {
 		t.Run(fmt.Sprintf("%+v", settings), func(t *testing.T) {
-			e := start(t, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 50, Groups: 8}), Settings: settings, Seed: 7})
+			e := start(t, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 50, Groups: 8}), Settings: settings,
+				Seed: 7})
 			seen := make(map[string]bool)
-			pages := iam.NewGetGroupPaginator(client(e), &iam.GetGroupInput{GroupName: aws.String("everyone"), MaxItems: aws.Int32(20)})
+			pages := iam.NewGetGroupPaginator(client(e), &iam.GetGroupInput{GroupName: aws.String("everyone"),
+				MaxItems: aws.Int32(20)})
 			for pages.HasMorePages() {
 				page, err := pages.NextPage(t.Context())
 				if err != nil {
@@ -280,7 +296,8 @@ func TestPagesAreCompleteHoweverShort(t *testing.T) {
 				t.Errorf("%d users, want 50", len(seen))
 			}
 			users, groups := 0, 0
-			bulk := iam.NewGetAccountAuthorizationDetailsPaginator(client(e), &iam.GetAccountAuthorizationDetailsInput{MaxItems: aws.Int32(9)})
+			bulk := iam.NewGetAccountAuthorizationDetailsPaginator(client(e),
+				&iam.GetAccountAuthorizationDetailsInput{MaxItems: aws.Int32(9)})
 			for bulk.HasMorePages() {
 				page, err := bulk.NextPage(t.Context())
 				if err != nil {
@@ -297,22 +314,28 @@ func TestPagesAreCompleteHoweverShort(t *testing.T) {
 }
 
 func TestAccessIsCheckedAsAWSDoes(t *testing.T) {
-	e := start(t, emulator.Options{Company: company, Roles: []emulator.Role{{ARN: "arn:aws:iam::444455556666:role/readers", ExternalID: "secret-word", Policy: emulator.Allow("iam:ListUsers")}}})
+	e := start(t, emulator.Options{Company: company,
+		Roles: []emulator.Role{{ARN: "arn:aws:iam::444455556666:role/readers", ExternalID: "secret-word",
+			Policy: emulator.Allow("iam:ListUsers")}}})
 	ctx := t.Context()
 
-	if _, err := iam.NewFromConfig(configOf(e, "AKIAUNKNOWN", "x", "")).ListUsers(ctx, nil); code(err) != "InvalidClientTokenId" {
+	if _, err := iam.NewFromConfig(configOf(e, "AKIAUNKNOWN", "x", "")).ListUsers(ctx,
+		nil); code(err) != "InvalidClientTokenId" {
 		t.Errorf("unknown access key: %v", err)
 	}
 	e.SetPolicy(emulator.AccessKey, emulator.AllowAllBut("iam:GetGroup"))
 	_, err := client(e).GetGroup(ctx, &iam.GetGroupInput{GroupName: aws.String("developers")})
-	want := "User: arn:aws:iam::111122223333:user/emulator is not authorized to perform: iam:GetGroup on resource: group developers with an explicit deny"
+	want := "User: arn:aws:iam::111122223333:user/emulator is not authorized to perform: iam:GetGroup on resource: " +
+		"group developers with an explicit deny"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %q in it", err, want)
 	}
 
 	assume := func(externalID *string) (*sts.AssumeRoleOutput, error) {
-		return sts.NewFromConfig(configOf(e, emulator.AccessKey, emulator.SecretKey, "")).AssumeRole(ctx, &sts.AssumeRoleInput{
-			RoleArn: aws.String("arn:aws:iam::444455556666:role/readers"), RoleSessionName: aws.String("host"), ExternalId: externalID})
+		return sts.NewFromConfig(configOf(e, emulator.AccessKey, emulator.SecretKey, "")).AssumeRole(ctx,
+			&sts.AssumeRoleInput{
+				RoleArn: aws.String("arn:aws:iam::444455556666:role/readers"), RoleSessionName: aws.String("host"),
+				ExternalId: externalID})
 	}
 	if _, err := assume(nil); code(err) != "AccessDenied" {
 		t.Errorf("without the external id: %v", err)
@@ -321,7 +344,8 @@ func TestAccessIsCheckedAsAWSDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	temporary := iam.NewFromConfig(configOf(e, *out.Credentials.AccessKeyId, *out.Credentials.SecretAccessKey, *out.Credentials.SessionToken))
+	temporary := iam.NewFromConfig(configOf(e, *out.Credentials.AccessKeyId, *out.Credentials.SecretAccessKey,
+		*out.Credentials.SessionToken))
 	if _, err := temporary.ListUsers(ctx, nil); err != nil {
 		t.Errorf("with the role: %v", err)
 	}
@@ -356,7 +380,8 @@ func TestFaultsHitTheCallsTheyName(t *testing.T) {
 
 func TestAChangeIsSeenLater(t *testing.T) {
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	e := start(t, emulator.Options{Company: company, Settings: emulator.Settings{Visible: emulator.Duration(10 * time.Second)}, Now: func() time.Time { return now }})
+	e := start(t, emulator.Options{Company: company,
+		Settings: emulator.Settings{Visible: emulator.Duration(10 * time.Second)}, Now: func() time.Time { return now }})
 	if err := e.DeleteUser("alice"); err != nil {
 		t.Fatal(err)
 	}
@@ -377,8 +402,10 @@ func TestAChangeIsSeenLater(t *testing.T) {
 }
 
 func TestTheSameSeedIsTheSameAccount(t *testing.T) {
-	a := start(t, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 30, Keys: 2, Groups: 5, Seed: 9}), Seed: 9})
-	b := start(t, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 30, Keys: 2, Groups: 5, Seed: 9}), Seed: 9})
+	a := start(t, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 30, Keys: 2, Groups: 5, Seed: 9}),
+		Seed: 9})
+	b := start(t, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 30, Keys: 2, Groups: 5, Seed: 9}),
+		Seed: 9})
 	for i, u := range a.Company().Users {
 		other := b.Company().Users[i]
 		if u.ID != other.ID || u.Keys[1].ID != other.Keys[1].ID || u.Keys[1].Body != other.Keys[1].Body {
@@ -408,7 +435,8 @@ func TestTheAdministrationWorksOverHTTP(t *testing.T) {
 		{"PUT", "/admin/faults", `[{"kind":"nonsense"}]`, 400},
 		{"PUT", "/admin/faults", `[{"kind":"slow","delay":"10ms","times":-1}]`, 204},
 		{"PUT", "/admin/settings", `{"page_size":1,"visible":"0s"}`, 204},
-		{"PUT", "/admin/policies/" + emulator.AccessKey, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:Get*","Resource":"*"}}`, 204},
+		{"PUT", "/admin/policies/" + emulator.AccessKey,
+			`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:Get*","Resource":"*"}}`, 204},
 		{"GET", "/admin/calls", ``, 200},
 		{"DELETE", "/admin/users/nobody", ``, 404},
 	} {
@@ -426,7 +454,8 @@ func TestTheAdministrationWorksOverHTTP(t *testing.T) {
 		}
 	}
 	david := e.Company().Users[2]
-	if david.Name != "david" || !slices.Equal(david.Groups, []string{"Admins"}) || david.Keys[0].Status != "Inactive" || david.Tags["ssh-key"] != "a/b" || len(david.Tags) != 1 {
+	if david.Name != "david" || !slices.Equal(david.Groups, []string{"Admins"}) || david.Keys[0].Status != "Inactive" ||
+		david.Tags["ssh-key"] != "a/b" || len(david.Tags) != 1 {
 		t.Errorf("after all of it: %+v", david)
 	}
 }

@@ -27,7 +27,8 @@ const (
 )
 
 // Faults lists all kinds.
-var Faults = []string{Throttle, Failure, Stall, Slow, Reset, NoMarker, OldMarker, Empty, Bare, None, Garbage, Cut, CutShort, Deny, Expire, Vanish}
+var Faults = []string{Throttle, Failure, Stall, Slow, Reset, NoMarker, OldMarker, Empty, Bare, None, Garbage, Cut,
+	CutShort, Deny, Expire, Vanish}
 
 // A Fault spoils some calls. Of the calls with its Action, it spoils the one
 // at position Call and the Times-1 that follow.

@@ -161,7 +161,8 @@ func (e *Emulator) instanceCredentials(i Instance) string {
 	accessKey, issued := e.issue(principal{arn: arn, account: i.Account, policy: i.Policy, role: role}, 6*time.Hour)
 	text, err := json.Marshal(map[string]string{
 		"Code": "Success", "Type": "AWS-HMAC", "AccessKeyId": accessKey, "SecretAccessKey": issued.secret,
-		"Token": issued.token, "LastUpdated": e.now().UTC().Format(time.RFC3339), "Expiration": issued.expires.UTC().Format(time.RFC3339),
+		"Token": issued.token, "LastUpdated": e.now().UTC().Format(time.RFC3339),
+		"Expiration": issued.expires.UTC().Format(time.RFC3339),
 	})
 	if err != nil {
 		return ""

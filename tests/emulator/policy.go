@@ -135,7 +135,8 @@ func (e *Emulator) SetPolicy(accessKey string, policy *Policy) {
 		return
 	}
 	account := e.options.Company.Account
-	e.principals[accessKey] = &principal{arn: fmt.Sprintf("arn:aws:iam::%s:user/%s", account, strings.ToLower(accessKey)), account: account, policy: policy}
+	e.principals[accessKey] = &principal{arn: fmt.Sprintf("arn:aws:iam::%s:user/%s", account, strings.ToLower(accessKey)),
+		account: account, policy: policy}
 }
 
 // SetRole adds or replaces a role, also for temporary keys already given out.
@@ -190,7 +191,8 @@ func (p *principal) authorize(action, resource, shown string) error {
 	if denied {
 		why = "with an explicit deny in an identity-based policy"
 	}
-	return failure("AccessDenied", "User: %s is not authorized to perform: %s on resource: %s %s", p.arn, action, shown, why)
+	return failure("AccessDenied", "User: %s is not authorized to perform: %s on resource: %s %s", p.arn, action, shown,
+		why)
 }
 
 // issue gives out a temporary key. The caller holds e.mu.

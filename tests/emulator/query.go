@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -120,7 +121,8 @@ func (e *Emulator) query(w http.ResponseWriter, r *http.Request) {
 	case over, fault != nil && fault.Kind == Throttle:
 		err = failure("Throttling", "Rate exceeded")
 	case fault != nil && fault.Kind == Failure:
-		err = failure("ServiceFailure", "The request processing has failed because of an unknown error, exception or failure.")
+		err = failure("ServiceFailure",
+			"The request processing has failed because of an unknown error, exception or failure.")
 	case parseError != nil:
 		err = failure("RequestEntityTooLarge", "The request cannot be read: %v", parseError)
 	case !known:
@@ -165,18 +167,23 @@ func (e *Emulator) act(r *http.Request, name string, act action, fault *Fault, r
 	if fault != nil {
 		switch fault.Kind {
 		case Deny:
-			return nil, (&principal{arn: caller.arn, policy: Allow()}).authorize(action, "*", c.shown(act, e.options.Company.Account))
+			return nil, (&principal{arn: caller.arn, policy: Allow()}).authorize(action, "*",
+				c.shown(act, e.options.Company.Account))
 		case Expire:
 			return nil, failure("ExpiredToken", "The security token included in the request is expired")
 		case Vanish:
-			return nil, failure("NoSuchEntity", "The %s with name %s cannot be found.", act.subject, c.form.Get("UserName")+c.form.Get("GroupName"))
+			return nil, failure("NoSuchEntity", "The %s with name %s cannot be found.", act.subject, c.form.Get("UserName")+
+				c.form.Get("GroupName"))
 		}
 	}
 	// Roles answer for themselves: their trust, not the caller's policy alone, decides.
 	if act.service != "sts" {
-		if err := caller.authorize(action, c.resource(act, e.options.Company.Account), c.shown(act, e.options.Company.Account)); err != nil {
-			if act.service == "ec2" {
-				return nil, failure("UnauthorizedOperation", "You are not authorized to perform this operation. %s", err.(*apiError).message)
+		if err := caller.authorize(action, c.resource(act, e.options.Company.Account),
+			c.shown(act, e.options.Company.Account)); err != nil {
+			var refused *apiError
+			if act.service == "ec2" && errors.As(err, &refused) {
+				return nil, failure("UnauthorizedOperation", "You are not authorized to perform this operation. %s",
+					refused.message)
 			}
 			return nil, err
 		}
@@ -294,7 +301,8 @@ func (e *Emulator) window(c *call, n int, name func(int) string) (start, end int
 	if text := c.form.Get("MaxItems"); text != "" {
 		size, err = strconv.Atoi(text)
 		if err != nil || size < 1 || size > 1000 {
-			return 0, 0, failure("ValidationError", "1 validation error detected: Value '%s' at 'maxItems' failed to satisfy constraint: Member must have value between 1 and 1000", text)
+			return 0, 0, failure("ValidationError", "1 validation error detected: Value '%s' at 'maxItems' failed to satisfy "+
+				"constraint: Member must have value between 1 and 1000", text)
 		}
 	}
 	if e.settings.PageSize > 0 {

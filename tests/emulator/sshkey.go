@@ -71,7 +71,8 @@ func parseUpload(body string) (ssh.PublicKey, error) {
 	}
 	public, ok := rsaOf(key)
 	if !ok {
-		return nil, failure("UnrecognizedPublicKeyEncoding", "The public key must be encoded in ssh-rsa format or PEM format.")
+		return nil, failure("UnrecognizedPublicKeyEncoding",
+			"The public key must be encoded in ssh-rsa format or PEM format.")
 	}
 	if public.N.BitLen() < 2048 {
 		return nil, failure("InvalidPublicKey", "The public key must have at least 2048 bits.")

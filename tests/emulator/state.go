@@ -150,14 +150,16 @@ var (
 
 func checkName(kind, name string, longest int) error {
 	if len(name) > longest || !namePattern.MatchString(name) {
-		return failure("ValidationError", "1 validation error detected: Value '%s' at '%s' failed to satisfy constraint", name, kind)
+		return failure("ValidationError", "1 validation error detected: Value '%s' at '%s' failed to satisfy constraint",
+			name, kind)
 	}
 	return nil
 }
 
 func checkPath(path string) error {
 	if len(path) > 512 || !pathPattern.MatchString(path) {
-		return failure("ValidationError", "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.")
+		return failure("ValidationError", "The specified value for path is invalid. It must begin and end with / and "+
+			"contain only alphanumeric characters and/or / characters.")
 	}
 	return nil
 }

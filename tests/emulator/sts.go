@@ -21,16 +21,19 @@ func assumeRole(e *Emulator, c *call) error {
 	role, known := e.roles[arn]
 	allowed, _ := c.caller.policy.allows("sts:AssumeRole", arn)
 	if !known || !allowed || role.ExternalID != c.form.Get("ExternalId") {
-		return failure("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", c.caller.arn, arn)
+		return failure("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", c.caller.arn,
+			arn)
 	}
 	if len(session) < 2 || len(session) > 64 || !namePattern.MatchString(session) {
-		return failure("ValidationError", "1 validation error detected: Value '%s' at 'roleSessionName' failed to satisfy constraint", session)
+		return failure("ValidationError", "1 validation error detected: Value '%s' at 'roleSessionName' failed to satisfy "+
+			"constraint", session)
 	}
 	lifetime := time.Hour
 	if text := c.form.Get("DurationSeconds"); text != "" {
 		seconds, err := strconv.Atoi(text)
 		if err != nil || seconds < 900 || seconds > 43200 {
-			return failure("ValidationError", "1 validation error detected: Value '%s' at 'durationSeconds' failed to satisfy constraint", text)
+			return failure("ValidationError", "1 validation error detected: Value '%s' at 'durationSeconds' failed to "+
+				"satisfy constraint", text)
 		}
 		lifetime = time.Duration(seconds) * time.Second
 	}

@@ -124,7 +124,8 @@ func updateSSHPublicKey(e *Emulator, c *call) error {
 
 func (k *key) setStatus(status string) error {
 	if status != "Active" && status != "Inactive" {
-		return failure("ValidationError", "Value '%s' at 'status' failed to satisfy constraint: Member must satisfy enum value set: [Active, Inactive]", status)
+		return failure("ValidationError", "Value '%s' at 'status' failed to satisfy constraint: Member must satisfy enum "+
+			"value set: [Active, Inactive]", status)
 	}
 	k.status = status
 	return nil
@@ -151,7 +152,8 @@ func (u *user) dropKey(id string) error {
 func (c *call) tags() []tag {
 	var tags []tag
 	for i := 1; c.form.Has(fmt.Sprintf("Tags.member.%d.Key", i)); i++ {
-		tags = append(tags, tag{c.form.Get(fmt.Sprintf("Tags.member.%d.Key", i)), c.form.Get(fmt.Sprintf("Tags.member.%d.Value", i))})
+		tags = append(tags, tag{c.form.Get(fmt.Sprintf("Tags.member.%d.Key", i)),
+			c.form.Get(fmt.Sprintf("Tags.member.%d.Value", i))})
 	}
 	return tags
 }

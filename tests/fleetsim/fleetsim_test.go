@@ -38,7 +38,8 @@ func TestAChangeReachesEveryHostInTime(t *testing.T) {
 			w.Seed = seed
 			a := Simulate(w, mode).Arrival
 			if a.Everywhere != w.Changes || a.Changes != w.Changes || a.Worst > limit {
-				t.Errorf("seed %d, %s: %d of %d changes reached every host, the slowest in %v; want all in %v", seed, mode, a.Everywhere, w.Changes, a.Worst, limit)
+				t.Errorf("seed %d, %s: %d of %d changes reached every host, the slowest in %v; want all in %v", seed, mode,
+					a.Everywhere, w.Changes, a.Worst, limit)
 			}
 			if a.Worst < limit/10 || a.HostMedian > a.Median || a.Median > a.P99 || a.P99 > a.Worst {
 				t.Errorf("seed %d, %s: not to be believed: %+v", seed, mode, a)
@@ -55,7 +56,8 @@ func TestAskingIAMFromEveryHostEndsInThrottling(t *testing.T) {
 		}
 	}
 	for _, mode := range []string{"iam", "iam, bulk"} {
-		if r := Simulate(small(20), mode); r.Refused != 0 || r.Arrival.Everywhere != r.Arrival.Changes || r.Arrival.Worst > refreshIAM+10*time.Second {
+		if r := Simulate(small(20), mode); r.Refused != 0 || r.Arrival.Everywhere != r.Arrival.Changes ||
+			r.Arrival.Worst > refreshIAM+10*time.Second {
 			t.Errorf("%s with 20 hosts: %+v", mode, r)
 		}
 	}

@@ -138,7 +138,8 @@ func distributed(w World, mode string, stream float64, a *arrivals, push bool) R
 }
 
 // pollAll is one host's day of conditional reads.
-func pollAll(w World, host int, versions []version, a *arrivals, perSecond []uint32, push bool) (requests, fetched int) {
+func pollAll(w World, host int, versions []version, a *arrivals, perSecond []uint32, push bool) (requests,
+	fetched int) {
 	r := rand.New(rand.NewPCG(w.Seed, 'h'+uint64(host)<<8))
 	var told []time.Duration
 	if push {

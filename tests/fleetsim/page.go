@@ -18,45 +18,57 @@ func page(w World, results map[string][]Result) string {
 	line("")
 	line("<!-- made by make fleet-sim; change tests/fleetsim, not this page -->")
 	line("")
-	line("A simulated day of up to %s hosts, %s users and %d changes. It is a model, not a measurement of AWS: what it", thousands(sizes[len(sizes)-1]), thousands(w.Users), w.Changes)
+	line("A simulated day of up to %s hosts, %s users and %d changes. It is a model, not a measurement of AWS: what it",
+		thousands(sizes[len(sizes)-1]), thousands(w.Users), w.Changes)
 	line("assumes is listed below. Made by `make fleet-sim`; the seed is %d.", w.Seed)
 	line("")
 	line("![IAM calls a second by number of hosts](scale.svg)")
 	line("")
 	line("## %s hosts", thousands(sizes[len(sizes)-1]))
 	line("")
-	line("| hosts read | IAM calls/s, mean | worst second | throttled | walks given up | change everywhere: median | p99 | worst |")
+	line("| hosts read | IAM calls/s, mean | worst second | throttled | walks given up | change everywhere: median | " +
+		"p99 | worst |")
 	line("|---|--:|--:|--:|--:|--:|--:|--:|")
 	for _, mode := range Modes {
 		r := results[mode][len(sizes)-1]
-		line("| %s | %s | %s | %s | %s | %s |", mode, number(r.PerSecond), number(r.Peak), percent(r.Refused), percent(r.Failed), arrival(r.Arrival))
+		line("| %s | %s | %s | %s | %s | %s |", mode, number(r.PerSecond), number(r.Peak), percent(r.Refused),
+			percent(r.Failed), arrival(r.Arrival))
 	}
 	line("")
-	line("| hosts read | S3 requests/s, mean | worst second | requests a day | read a day | versions a day | requests, $ a month |")
+	line("| hosts read | S3 requests/s, mean | worst second | requests a day | read a day | versions a day | requests, " +
+		"$ a month |")
 	line("|---|--:|--:|--:|--:|--:|--:|")
 	for _, mode := range Modes {
 		r := results[mode][len(sizes)-1]
 		if r.S3.Requests == 0 {
 			continue
 		}
-		line("| %s | %s | %s | %s million | %s TB | %d | %.0f |", mode, number(r.S3.Requests/w.Day.Seconds()), number(r.S3.Peak),
+		line("| %s | %s | %s | %s million | %s TB | %d | %.0f |", mode, number(r.S3.Requests/w.Day.Seconds()),
+			number(r.S3.Peak),
 			number(r.S3.Requests/1e6), number(r.S3.Bytes/1e12), r.S3.Versions, r.S3.Requests*30*pricePerRequest)
 	}
 	line("")
-	line("The price counts $0.0004 for a thousand GET requests. AWS names 5,500 GET requests a second as what one prefix of a")
+	line("The price counts $0.0004 for a thousand GET requests. AWS names 5,500 GET requests a second as what one " +
+		"prefix of a")
 	line("bucket bears at the least.")
 	line("")
 	line("What else may be on the bill:")
 	line("")
 	snapshots := results["snapshot"][len(sizes)-1].S3
 	read := math.Round(snapshots.Bytes / 1e10) // hundredths of a TB, as in the table
-	line("- **The way to S3.** Within the region reading is free by a gateway endpoint, which costs nothing either, and from public")
-	line("  subnets. Hosts in private subnets without one read through a NAT gateway, which takes $%.3f/GB: %s GB a day,", natPerGB, thousands(int(read*10)))
-	line("  30 days, are **$%s a month** in the row *snapshot*. `packaging/aws/snapshot.yaml` makes the endpoint", thousands(int(read*10*30*natPerGB+0.5)))
+	line("- **The way to S3.** Within the region reading is free by a gateway endpoint, which costs nothing either, " +
+		"and from public")
+	line("  subnets. Hosts in private subnets without one read through a NAT gateway, which takes $%.3f/GB: %s GB a day,",
+		natPerGB, thousands(int(read*10)))
+	line("  30 days, are **$%s a month** in the row *snapshot*. `packaging/aws/snapshot.yaml` makes the endpoint",
+		thousands(int(read*10*30*natPerGB+0.5)))
 	line("  (`VpcId`, `RouteTableIds`) and can bind the bucket to it (`BindTo`).")
-	line("- **CloudTrail.** Data events of the bucket, if your organization logs them, cost $%.2f for 100,000: $%s a month.", eventPrice*100_000, thousands(int(snapshots.Requests*30*eventPrice+0.5)))
-	line("  An event selector can leave this bucket out, or its reads. Management events, which the push needs, are none of these.")
-	line("- **Answers 304.** Hosts ask by If-None-Match, and most answers are 304, without content. They are counted here as")
+	line("- **CloudTrail.** Data events of the bucket, if your organization logs them, cost $%.2f for 100,000: $%s a "+
+		"month.", eventPrice*100_000, thousands(int(snapshots.Requests*30*eventPrice+0.5)))
+	line("  An event selector can leave this bucket out, or its reads. Management events, which the push needs, are " +
+		"none of these.")
+	line("- **Answers 304.** Hosts ask by If-None-Match, and most answers are 304, without content. They are counted " +
+		"here as")
 	line("  paid; AWS's page on how S3 bills error codes lists 200 and 4xx and does not name 304.")
 	line("")
 	line("## By number of hosts")
@@ -82,10 +94,13 @@ func page(w World, results map[string][]Result) string {
 	line("## What is assumed")
 	line("")
 	line("- IAM allows the account %s calls a second and %s at once after a pause, for all callers together. AWS publishes", number(w.Rate), number(w.Burst))
-	line("  no limits; 5 to 35 a second are what people have seen. `-iam-rate` and `-iam-burst` try others. A throttled call")
+	line("  no limits; 5 to 35 a second are what people have seen. `-iam-rate` and `-iam-burst` try others. A " +
+		"throttled call")
 	line("  costs no token. A change counts from the moment IAM shows it: IAM is eventually consistent.")
-	line("- *iam*: a login group of all users, a sudo group and ten published groups, %d calls each %s; *bulk*:", pages(w.Users)+11, short(refreshIAM))
-	line("  GetAccountAuthorizationDetails for users and 300 groups, %d calls. Both list every user's keys once in %s", pages(w.Users+300), short(sweepAge))
+	line("- *iam*: a login group of all users, a sudo group and ten published groups, %d calls each %s; *bulk*:",
+		pages(w.Users)+11, short(refreshIAM))
+	line("  GetAccountAuthorizationDetails for users and 300 groups, %d calls. Both list every user's keys once in %s",
+		pages(w.Users+300), short(sweepAge))
 	line("  and once at each of %s logins a day, by a rate of 5 calls a second of their own that is halved by throttling.", thousands(int(w.Logins)*w.Users))
 	line("- *identity center*: one group of all users, about %.0f calls each %s on average, and two at each login. The Identity", identitycenter.RefreshCalls(w.Users, schedule.Jittered(refreshStore, 0.5)), short(refreshStore))
 	line("  Store allows %s calls a second for a whole organization, which AWS publishes; what at once is assumed as one", number(identitycenter.OrganizationRate))
@@ -96,7 +111,8 @@ func page(w World, results map[string][]Result) string {
 	line("- *push*: EventBridge acts on a change of IAM after %s, on a new snapshot after %s, and SSM Run Command", between(eventTime), between(objectTime))
 	line("  starts a program after %s; hosts then wait %s, so as not to ask all at once. Nobody", between(commandTime), between(spreadTime))
 	line("  promises these delays; polling stays the truth.")
-	line("- *classic scripts*: cron on every host at :00, :10 …, one run of the AWS CLI (%s, measured) for every user,", short(cliTime))
+	line("- *classic scripts*: cron on every host at :00, :10 …, one run of the AWS CLI (%s, measured) for every user,",
+		short(cliTime))
 	line("  five attempts each, and six runs a login. A run that is given up counts as a walk given up; what such a script")
 	line("  then does to the accounts is not simulated.")
 	line("- Jitter and backoff are the daemon's own (`internal/schedule`). A refresh of IAM takes %s a call, a publication", short(callTime))

@@ -42,7 +42,8 @@ func TestTheAccountPhaseOfPAMDecidesAboutPeopleOfOursOnly(t *testing.T) {
 			want("from the cache", map[string]bool{"local": true, "root": true, "alice": true, "bob": true})
 
 			host.StartDaemon()
-			host.Eventually("the daemon answers", time.Minute, func() bool { return host.Try("test", "-S", "/run/nss-iam/cachefill.sock").Code == 0 })
+			host.Eventually("the daemon answers", time.Minute,
+				func() bool { return host.Try("test", "-S", "/run/nss-iam/cachefill.sock").Code == 0 })
 			iam.RemoveMember("developers", "alice")
 			want("before the refresh", map[string]bool{"local": true, "alice": false, "bob": true})
 			if lines := log.Lines(`user "alice" refused at "su": may not log in, says the directory`); len(lines) != 1 {
@@ -72,7 +73,8 @@ func TestTheAccountPhaseOfPAMDecidesAboutPeopleOfOursOnly(t *testing.T) {
 func TestSSHDIgnoresTheOwnKeysOfServedUsersOnly(t *testing.T) {
 	const own = "authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2"
 	for _, release := range testbed.Releases {
-		for _, config := range []string{"", "UsePAM yes\nX11Forwarding no", "UsePAM yes\nMatch User git\n\tX11Forwarding yes\n"} {
+		for _, config := range []string{"", "UsePAM yes\nX11Forwarding no",
+			"UsePAM yes\nMatch User git\n\tX11Forwarding yes\n"} {
 			t.Run(release+" "+config, func(t *testing.T) {
 				testbed.RequireArtefacts(t, "debootstrap")
 				host := testbed.NewDebianHost(t, release)
@@ -85,7 +87,8 @@ func TestSSHDIgnoresTheOwnKeysOfServedUsersOnly(t *testing.T) {
 				}
 				was := host.Read("/etc/ssh/sshd_config")
 				keysFile := func(user string) string {
-					text := host.Run("/usr/sbin/sshd", "-T", "-C", "user="+user+",host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
+					text := host.Run("/usr/sbin/sshd", "-T", "-C",
+						"user="+user+",host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
 					for line := range strings.Lines(text) {
 						if strings.HasPrefix(line, "authorizedkeysfile ") {
 							return strings.TrimSpace(line)
@@ -109,7 +112,8 @@ func TestSSHDIgnoresTheOwnKeysOfServedUsersOnly(t *testing.T) {
 				set("allow", own)
 				set("ignore", "authorizedkeysfile none")
 				host.Run("iam-cachefill", "setup", "--undo", "--offline")
-				if now := host.Read("/etc/ssh/sshd_config"); now != was || host.Try("test", "-e", "/etc/ssh/sshd_config.d/10-nss-iam.conf").Code == 0 {
+				if now := host.Read("/etc/ssh/sshd_config"); now != was ||
+					host.Try("test", "-e", "/etc/ssh/sshd_config.d/10-nss-iam.conf").Code == 0 {
 					t.Errorf("after undo: %q, want %q", now, was)
 				}
 			})
@@ -136,7 +140,8 @@ func TestSudoFollowsTheGroupDatabaseInAnOpenSession(t *testing.T) {
 			host.Refreshed()
 			host.Refreshed()
 			host.Run("touch", "/tmp/demoted")
-			host.Eventually("the session has ended", time.Minute, func() bool { return strings.Contains(session.Output(), "status ") })
+			host.Eventually("the session has ended", time.Minute,
+				func() bool { return strings.Contains(session.Output(), "status ") })
 			if got := session.Output(); !strings.HasSuffix(got, "status 1\n") || strings.Count(got, "0\n") != 1 {
 				t.Errorf("the session: %q, want that sudo refuses carol", got)
 			}
@@ -153,9 +158,11 @@ func TestJobsOfManyPeopleCostIAMNothing(t *testing.T) {
 	iam := serving(t, host)
 	host.StartDaemon()
 	ask := func(user, service string) int {
-		return host.TryInput("", []string{"PAM_USER=" + user, "PAM_SERVICE=" + service, "PAM_TYPE=account"}, testbed.Account).Code
+		return host.TryInput("", []string{"PAM_USER=" + user, "PAM_SERVICE=" + service, "PAM_TYPE=account"},
+			testbed.Account).Code
 	}
-	host.Eventually("the daemon answers", time.Minute, func() bool { return host.Try("test", "-S", "/run/nss-iam/cachefill.sock").Code == 0 })
+	host.Eventually("the daemon answers", time.Minute,
+		func() bool { return host.Try("test", "-S", "/run/nss-iam/cachefill.sock").Code == 0 })
 	host.Run("iam-cachefill", "refresh")
 	iam.Calls() // those of the refresh
 	for range 5 {

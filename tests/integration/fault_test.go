@@ -15,7 +15,8 @@ import (
 // published is what is served, byte by byte: digests, owners, modes and inodes.
 func published(t *testing.T, host *testbed.Host) string {
 	t.Helper()
-	return host.Run("sh", "-c", "cd /var/lib/nss-iam && sha256sum nss.db keys.db && stat -c '%n %U %G %a %i %Y' nss.db keys.db")
+	return host.Run("sh", "-c", "cd /var/lib/nss-iam && sha256sum nss.db keys.db && stat -c '%n %U %G %a %i %Y' nss.db "+
+		"keys.db")
 }
 
 func TestARefreshThatFindsNothingNewPublishesNothing(t *testing.T) {
@@ -47,14 +48,19 @@ func TestAFailedRefreshSaysWhyAndChangesNothing(t *testing.T) {
 	}{
 		{"access denied", func(iam *testbed.IAM) { iam.Deny("iam:GetGroup") }, "", "iam:GetGroup"},
 		{"credentials that AWS does not know", nil, "", "credentials"},
-		{"a login group that is not there", nil, strings.Replace(rules, `["developers"]`, `["developpers"]`, 1), "developpers"},
+		{"a login group that is not there", nil, strings.Replace(rules, `["developers"]`, `["developpers"]`, 1),
+			"developpers"},
 		{"throttled for ever", ever("throttle"), "", "throttled"},
 		{"server faults for ever", ever("failure"), "", "service failure"},
-		{"a page without a marker", func(iam *testbed.IAM) { iam.Spoil(testbed.Fault{Kind: "no-marker", Action: "GetGroup", Times: -1}) }, "", "incomplete"},
+		{"a page without a marker",
+			func(iam *testbed.IAM) { iam.Spoil(testbed.Fault{Kind: "no-marker", Action: "GetGroup", Times: -1}) }, "",
+			"incomplete"},
 		{"an answer without a body", ever("empty"), "", "incomplete"},
 		{"no answer", ever("stall"), "", "no answer in time"},
 		{"nobody there", func(iam *testbed.IAM) { iam.Stop() }, "", "unreachable"},
-		{"every group is empty, for the first time", func(iam *testbed.IAM) { iam.Spoil(testbed.Fault{Kind: "none", Action: "GetGroup", Times: -1}) }, "", "--accept-removals"},
+		{"every group is empty, for the first time",
+			func(iam *testbed.IAM) { iam.Spoil(testbed.Fault{Kind: "none", Action: "GetGroup", Times: -1}) }, "",
+			"--accept-removals"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -75,7 +81,8 @@ func TestAFailedRefreshSaysWhyAndChangesNothing(t *testing.T) {
 			if r.Code != 1 {
 				t.Errorf("want exit status 1: %v", r)
 			}
-			if lines := strings.Split(strings.TrimSpace(r.Stderr), "\n"); len(lines) != 1 || !strings.Contains(lines[0], c.want) {
+			if lines := strings.Split(strings.TrimSpace(r.Stderr), "\n"); len(lines) != 1 ||
+				!strings.Contains(lines[0], c.want) {
 				t.Errorf("want one line with %q in it: %v", c.want, r)
 			}
 			if after := published(t, host); after != before {
@@ -93,7 +100,8 @@ func TestARefreshWithoutCredentialsSaysSo(t *testing.T) {
 	host := testbed.NewHost(t)
 	serving(t, host)
 	before := published(t, host)
-	r := host.TryInput("", []string{"AWS_EC2_METADATA_DISABLED=true"}, testbed.Refresh, "refresh", "--config", testbed.Config)
+	r := host.TryInput("", []string{"AWS_EC2_METADATA_DISABLED=true"}, testbed.Refresh, "refresh", "--config",
+		testbed.Config)
 	if r.Code != 1 || !strings.Contains(r.Stderr, "no credentials") {
 		t.Errorf("want exit status 1 and a word about credentials: %v", r)
 	}
@@ -181,7 +189,8 @@ func TestWhereKeysMayNotBeReadPeopleAreServedWithoutThem(t *testing.T) {
 	id(t, host, "alice")
 	iam.Deny()
 	host.Refreshed()
-	if r := host.TryAs("nss-iam", testbed.Helper, "alice", id(t, host, "alice")); !strings.Contains(r.Stdout, keyID("alice")) {
+	if r := host.TryAs("nss-iam", testbed.Helper, "alice", id(t, host, "alice")); !strings.Contains(r.Stdout,
+		keyID("alice")) {
 		t.Errorf("allowed again, her key is still not there: %v", r)
 	}
 }

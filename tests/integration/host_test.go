@@ -111,7 +111,8 @@ func TestProcessesOfAHostEndWithIt(t *testing.T) {
 			return pid != 0 && host.Try("sh", "-c", "ps ax -o args= | grep -c '^sleep 1000'").Stdout == "1\n"
 		})
 	})
-	if cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.HasPrefix(string(cmdline), "sleep") {
+	if cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.HasPrefix(string(cmdline),
+		"sleep") {
 		t.Errorf("process %d goes on after its host's end", pid)
 	}
 }
@@ -134,7 +135,8 @@ func TestALocalUserLogsInOnDebian(t *testing.T) {
 			t.Run(release+", UsePAM "+pam, func(t *testing.T) {
 				host := testbed.NewDebianHost(t, release)
 				loginAsLocal(t, host, pam)
-				t.Logf("%s: %s, %s", release, strings.SplitN(host.Run("getent", "--version"), "\n", 2)[0], strings.TrimSpace(host.Try("ssh", "-V").Stderr))
+				t.Logf("%s: %s, %s", release, strings.SplitN(host.Run("getent", "--version"), "\n", 2)[0],
+					strings.TrimSpace(host.Try("ssh", "-V").Stderr))
 			})
 		}
 	}

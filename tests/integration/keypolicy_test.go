@@ -35,12 +35,16 @@ func TestWhatTheConfigurationSaysOfKeysReachesTheHelper(t *testing.T) {
 		want         string // of standard output
 	}{
 		{"nothing", "", []string{"alice", alice}, rsa("alice") + " " + keyID("alice") + "\n"},
-		{"options", "[keys]\noptions = [\"no-pty\", \"no-user-rc\"]\n", []string{"alice", alice}, "no-pty,no-user-rc " + rsa("alice") + " " + keyID("alice") + "\n"},
+		{"options", "[keys]\noptions = [\"no-pty\", \"no-user-rc\"]\n", []string{"alice", alice}, "no-pty,no-user-rc " +
+			rsa("alice") + " " + keyID("alice") + "\n"},
 		{"types", "[keys]\ntypes = [\"ssh-ed25519\"]\n", []string{"alice", alice}, ""},
 		{"bits", "[keys]\nmin_rsa_bits = 4096\n", []string{"alice", alice}, ""},
-		{"a chain", "[keys]\nchain = [\"/usr/local/sbin/other-helper\", \"%u\", \"%U\"]\n", []string{"alice", alice}, rsa("alice") + " " + keyID("alice") + "\nrestrict " + other + "\n"},
-		{"a chain that fails", "[keys]\nchain = [\"/usr/local/sbin/other-helper\", \"%u\", \"%U\"]\n", []string{"carol", carol}, rsa("carol") + " " + keyID("carol") + "\n"},
-		{"a shared account", "[shared]\nops-account = [\"ops\"]\n", []string{"ops-account", host.Run("id", "-u", "ops-account"), testbed.NewKey(t, "rsa", "oscar").Fingerprint()},
+		{"a chain", "[keys]\nchain = [\"/usr/local/sbin/other-helper\", \"%u\", \"%U\"]\n", []string{"alice", alice},
+			rsa("alice") + " " + keyID("alice") + "\nrestrict " + other + "\n"},
+		{"a chain that fails", "[keys]\nchain = [\"/usr/local/sbin/other-helper\", \"%u\", \"%U\"]\n",
+			[]string{"carol", carol}, rsa("carol") + " " + keyID("carol") + "\n"},
+		{"a shared account", "[shared]\nops-account = [\"ops\"]\n",
+			[]string{"ops-account", host.Run("id", "-u", "ops-account"), testbed.NewKey(t, "rsa", "oscar").Fingerprint()},
 			`environment="NSS_IAM_USER=oscar" ` + rsa("oscar") + " " + keyID("oscar") + " oscar\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

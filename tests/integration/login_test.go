@@ -16,7 +16,8 @@ func TestTheKeyHelperGivesAUsersKeysForTheUsersNumberOnly(t *testing.T) {
 	public := strings.Fields(testbed.NewKey(t, "rsa", "alice").Public)[1]
 
 	r := host.TryAs("nss-iam", testbed.Helper, "alice", alice)
-	if r.Code != 0 || strings.Count(r.Stdout, "\n") != 1 || !strings.Contains(r.Stdout, "ssh-rsa "+public) || !strings.Contains(r.Stdout, keyID("alice")) {
+	if r.Code != 0 || strings.Count(r.Stdout, "\n") != 1 || !strings.Contains(r.Stdout, "ssh-rsa "+public) ||
+		!strings.Contains(r.Stdout, keyID("alice")) {
 		t.Errorf("want one line with alice's key and its id: %v", r)
 	}
 	for _, c := range []struct {
@@ -45,7 +46,8 @@ func TestIAMUsersLogIn(t *testing.T) {
 		alice, bob := testbed.NewKey(t, "rsa", "alice"), testbed.NewKey(t, "rsa", "bob")
 		for _, pam := range []string{"yes", "no"} {
 			sshd := host.StartSSHD("UsePAM " + pam)
-			if r := sshd.Login("alice", alice, "id -un; id -nG"); r.Code != 0 || !strings.HasPrefix(r.Stdout, "alice\n") || !strings.Contains(r.Stdout, "team-web") {
+			if r := sshd.Login("alice", alice, "id -un; id -nG"); r.Code != 0 || !strings.HasPrefix(r.Stdout, "alice\n") ||
+				!strings.Contains(r.Stdout, "team-web") {
 				t.Errorf("UsePAM %s: alice with her key: %v\n%s", pam, r, sshd.Log())
 			}
 			for _, c := range []struct {

@@ -60,9 +60,10 @@ func staff(t testing.TB) testbed.Company {
 		}
 		company.Users = append(company.Users, testbed.User{Name: u.name, Groups: u.groups, Keys: []testbed.IAMKey{key}})
 	}
-	company.Users = append(company.Users, testbed.User{Name: "eddy", Groups: []string{"developers"}, Tags: map[string]string{
-		"ssh-key": testbed.NewKey(t, "ed25519", "eddy").Public, "ssh-key-1": testbed.NewKey(t, "ecdsa", "eddy").Public,
-	}})
+	company.Users = append(company.Users, testbed.User{Name: "eddy", Groups: []string{"developers"},
+		Tags: map[string]string{
+			"ssh-key": testbed.NewKey(t, "ed25519", "eddy").Public, "ssh-key-1": testbed.NewKey(t, "ecdsa", "eddy").Public,
+		}})
 	return company
 }
 
@@ -70,7 +71,8 @@ func staff(t testing.TB) testbed.Company {
 func daemon(host *testbed.Host) *testbed.Process {
 	host.Run("rm", "-f", socket)
 	p := host.StartDaemon()
-	host.Eventually("the daemon opens its socket", time.Minute, func() bool { return host.Try("test", "-S", socket).Code == 0 })
+	host.Eventually("the daemon opens its socket", time.Minute,
+		func() bool { return host.Try("test", "-S", socket).Code == 0 })
 	return p
 }
 
@@ -99,7 +101,8 @@ func newLogins(t *testing.T, host *testbed.Host) *logins {
 			host.Run("useradd", "-m", "-s", "/bin/sh", "-p", "*", name)
 		}
 	}
-	host.Write("/etc/pam.d/common-session", host.Read("/etc/pam.d/common-session")+"session optional pam_mkhomedir.so umask=0077\n", 0o644)
+	host.Write("/etc/pam.d/common-session", host.Read("/etc/pam.d/common-session")+
+		"session optional pam_mkhomedir.so umask=0077\n", 0o644)
 	host.Write("/etc/sudoers.d/nss-iam", "%iam-sudo ALL=(ALL) NOPASSWD: ALL\n", 0o440)
 	l.iam = host.StartIAM(staff(t))
 	host.Configure(l.iam.Source() + loginRules)
@@ -148,7 +151,8 @@ func TestWhoGetsInWithWhat(t *testing.T) {
 			l.takenAway(t)
 			l.demandsOfSSHD(t)
 			l.withoutDaemon(t)
-			t.Logf("%s: ready after %v, ended after %v", strings.TrimSpace(l.host.Try("ssh", "-V").Stderr), ready.Round(time.Second), time.Since(begin).Round(time.Second))
+			t.Logf("%s: ready after %v, ended after %v", strings.TrimSpace(l.host.Try("ssh", "-V").Stderr),
+				ready.Round(time.Second), time.Since(begin).Round(time.Second))
 		})
 	}
 }
@@ -174,7 +178,8 @@ func (l *logins) gettingIn(t *testing.T) {
 	})
 	t.Run("sftp", func(t *testing.T) {
 		for _, d := range l.doors {
-			if r := d.SFTP("alice", testbed.NewKey(t, "rsa", "alice"), "put /etc/hostname /tmp/sent-"+d.pam+"\nls -l /tmp/sent-"+d.pam+"\n"); r.Code != 0 {
+			if r := d.SFTP("alice", testbed.NewKey(t, "rsa", "alice"), "put /etc/hostname /tmp/sent-"+d.pam+
+				"\nls -l /tmp/sent-"+d.pam+"\n"); r.Code != 0 {
 				t.Errorf("UsePAM %s: %v\n%s", d.pam, r, d.Log())
 			}
 			if owner := l.host.Run("stat", "-c", "%U", "/tmp/sent-"+d.pam); owner != "alice" {
@@ -185,7 +190,8 @@ func (l *logins) gettingIn(t *testing.T) {
 	t.Run("sudo for admins, without a password", func(t *testing.T) {
 		l.enters(t, "carol", testbed.NewKey(t, "rsa", "carol"), "0", "sudo", "-n", "id", "-u")
 		for _, d := range l.doors {
-			if r := d.Login("alice", testbed.NewKey(t, "rsa", "alice"), "sudo", "-n", "id", "-u"); r.Code != 1 || r.Stdout != "" {
+			if r := d.Login("alice", testbed.NewKey(t, "rsa", "alice"), "sudo", "-n", "id", "-u"); r.Code != 1 ||
+				r.Stdout != "" {
 				t.Errorf("UsePAM %s: want sudo to refuse alice: %v", d.pam, r)
 			}
 		}
@@ -236,7 +242,8 @@ func (l *logins) takenAway(t *testing.T) {
 	l.iam.DeleteUser("frieda")
 	time.Sleep(reuse)
 	for name, what := range map[string]string{
-		"dora": "a deleted key", "iris": "a key made inactive", "leo": "a user taken out of the group", "frieda": "a deleted user",
+		"dora": "a deleted key", "iris": "a key made inactive", "leo": "a user taken out of the group",
+		"frieda": "a deleted user",
 	} {
 		t.Run(what+" opens nothing at the next attempt", func(t *testing.T) { l.stays(t, name, rsa(name)) })
 	}
@@ -338,7 +345,8 @@ func withIAMDown(t *testing.T, host *testbed.Host) {
 	host.Install()
 	iam := host.StartIAM(company(t))
 	configure := func(online string) {
-		host.Configure(iam.Source() + rules + fmt.Sprintf("[keys]\nonline = %q\ntimeout = \"1s\"\nmax_stale = %q\n", online, maxStale))
+		host.Configure(iam.Source() + rules + fmt.Sprintf("[keys]\nonline = %q\ntimeout = \"1s\"\nmax_stale = %q\n", online,
+			maxStale))
 	}
 	configure("prefer")
 	host.Refreshed()
@@ -365,9 +373,11 @@ func withIAMDown(t *testing.T, host *testbed.Host) {
 					begin := time.Now()
 					r := door.Login("alice", alice, "id", "-un")
 					if in := r.Code == 0 && r.Stdout == "alice\n"; in != cache.opens[online] {
-						t.Errorf("UsePAM %s: alice gets in: %v, want %v: %v\n%s\n%s", door.pam, in, cache.opens[online], r, door.Log(), d.Output())
+						t.Errorf("UsePAM %s: alice gets in: %v, want %v: %v\n%s\n%s", door.pam, in, cache.opens[online], r, door.Log(),
+							d.Output())
 					}
-					t.Logf("UsePAM %s: %v after the listing, in %v", door.pam, begin.Sub(listed).Round(time.Second), r.Took.Round(time.Millisecond))
+					t.Logf("UsePAM %s: %v after the listing, in %v", door.pam, begin.Sub(listed).Round(time.Second),
+						r.Took.Round(time.Millisecond))
 				}
 			})
 		}

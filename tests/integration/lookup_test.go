@@ -90,7 +90,8 @@ func TestIAMUsersAreUsersOfTheHost(t *testing.T) {
 				t.Errorf("getent group %s: %q, by name %q", entry[2], byNumber, entry)
 			}
 		}
-		for _, absent := range []string{"passwd mallory", "passwd nobody-at-all", "passwd 2146999998", "group no-such-group", "group 2146999998"} {
+		for _, absent := range []string{"passwd mallory", "passwd nobody-at-all", "passwd 2146999998", "group no-such-group",
+			"group 2146999998"} {
 			if r := host.Try(append([]string{"getent"}, strings.Fields(absent)...)...); r.Code != 2 || r.Stdout != "" {
 				t.Errorf("want exit status 2 and no entry: %v", r)
 			}
@@ -121,7 +122,8 @@ func TestIAMUsersAreUsersOfTheHost(t *testing.T) {
 		}
 
 		host.Run("install", "-o", "alice", "-g", "team-web", "/dev/null", "/srv/file")
-		if got := strings.Fields(host.Run("ls", "-l", "/srv/file")); len(got) < 4 || got[2] != "alice" || got[3] != "team-web" {
+		if got := strings.Fields(host.Run("ls", "-l", "/srv/file")); len(got) < 4 || got[2] != "alice" ||
+			got[3] != "team-web" {
 			t.Errorf("ls -l: %q, want alice and team-web", got)
 		}
 		if got := host.Run("find", "/srv", "-user", "alice", "-group", "team-web"); got != "/srv/file" {

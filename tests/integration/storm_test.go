@@ -75,7 +75,8 @@ func TestTwoHundredLoginsAtOnceAllComeIn(t *testing.T) {
 	iam.Spoil(testbed.Fault{Kind: "throttle", Every: 3, Times: -1})
 	iam.Calls()
 	begin, before := time.Now(), len(iam.Process.Output())
-	r := host.Try(append([]string{"bash", "-c", storm, "storm", fmt.Sprint(stormLogins), fmt.Sprint(stormUsers), testbed.Helper, key.Fingerprint()}, sshd.Client(key)...)...)
+	r := host.Try(append([]string{"bash", "-c", storm, "storm", fmt.Sprint(stormLogins), fmt.Sprint(stormUsers),
+		testbed.Helper, key.Fingerprint()}, sshd.Client(key)...)...)
 	took := time.Since(begin)
 	outcomes := strings.Fields(r.Stdout)
 	in, slowest := 0, 0
@@ -88,11 +89,14 @@ func TestTwoHundredLoginsAtOnceAllComeIn(t *testing.T) {
 		slowest = max(slowest, ms)
 	}
 	if in != stormLogins {
-		t.Errorf("%d of %d came in\n%s\n%s\n%s", in, stormLogins, host.Try("sort", "-u", "/run/testbed/storm.err").Stdout, strings.Join(log.Lines("authkeys"), "\n"), d.Output())
+		t.Errorf("%d of %d came in\n%s\n%s\n%s", in, stormLogins, host.Try("sort", "-u", "/run/testbed/storm.err").Stdout,
+			strings.Join(log.Lines("authkeys"), "\n"), d.Output())
 	}
 	calls := iam.Calls()
-	t.Logf("%d logins of %d users in %v, the slowest %d ms; offered from the directory %d times, from the cache %d times; IAM saw %v",
-		in, stormUsers, took.Round(10*time.Millisecond), slowest, len(log.Lines("offered, from the directory")), len(log.Lines("offered, from cache")), calls)
+	t.Logf("%d logins of %d users in %v, the slowest %d ms; offered from the directory %d times, from the cache %d "+
+		"times; IAM saw %v",
+		in, stormUsers, took.Round(10*time.Millisecond), slowest, len(log.Lines("offered, from the directory")),
+		len(log.Lines("offered, from cache")), calls)
 	last := map[string]time.Time{}
 	listings := 0
 	for _, m := range listing.FindAllStringSubmatch(iam.Process.Output()[before:], -1) {

@@ -30,7 +30,8 @@ var targets = []target{
 	{Dir: "authkeys"},
 	{Dir: "authkeys/account"},
 	{Dir: "internal/admission"},
-	{Dir: "internal/cache", Files: []string{"keys", "lookup"}}, // keys.db with the login policy; nss/ tests nss.db's reader
+	// keys.db with the login policy; nss/ tests nss.db's reader
+	{Dir: "internal/cache", Files: []string{"keys", "lookup"}},
 	{Dir: "internal/control"},
 	{Dir: "internal/snapshot"},
 	{Dir: "internal/directory"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,7 +78,7 @@ func TestTestsThatDoNotEndAreEndedAndCalledHung(t *testing.T) {
 	if err := os.Chmod(script, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := runTests(script, ".", 100*time.Millisecond); err != errHung {
+	if _, err := runTests(script, ".", 100*time.Millisecond); !errors.Is(err, errHung) {
 		t.Errorf("got %v, want %v", err, errHung)
 	}
 	if took := time.Since(start); took > time.Minute {
@@ -96,7 +97,8 @@ func TestOnlyTheTestsThatFailedRunAgain(t *testing.T) {
 }
 
 func TestSlowTestsRunLast(t *testing.T) {
-	out := "--- PASS: TestQuick (0.09s)\n    --- PASS: TestQuick/part (5.00s)\n--- PASS: TestSlow (0.60s)\n--- PASS: TestSlower (0.80s)\n"
+	out := "--- PASS: TestQuick (0.09s)\n    --- PASS: TestQuick/part (5.00s)\n--- PASS: TestSlow (0.60s)\n--- PASS: " +
+		"TestSlower (0.80s)\n"
 	if got, want := slowTests([]byte(out), 2*time.Second), "^(TestSlow|TestSlower)$"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -151,7 +153,8 @@ func TestTheTableAddsUpTheReportsOfFilesThatAreThere(t *testing.T) {
 		}
 	}
 	r, err := here.read(out, tree)
-	if err != nil || r.Noticed != 2 || r.Hung != 1 || len(r.Survivors) != 1 || r.Survivors[0].File != "p/a.go" || !slices.Equal(r.Untried, []string{"c.go"}) || !slices.Equal(r.Changed, []string{"a.go", "b.go"}) {
+	if err != nil || r.Noticed != 2 || r.Hung != 1 || len(r.Survivors) != 1 || r.Survivors[0].File != "p/a.go" ||
+		!slices.Equal(r.Untried, []string{"c.go"}) || !slices.Equal(r.Changed, []string{"a.go", "b.go"}) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 	here.Files = []string{"b"}
@@ -162,7 +165,8 @@ func TestTheTableAddsUpTheReportsOfFilesThatAreThere(t *testing.T) {
 
 func TestOnlySurvivorsAreTriedAgainWhileTheirFileIsTheSame(t *testing.T) {
 	work := t.TempDir()
-	earlier := fileReport{Name: "a.go", Hung: 1, Mutations: []change{{"X", "KILLED", 1, 2}, {"X", "LIVED", 3, 4}, {"Y", "NOT VIABLE", 3, 4}}}
+	earlier := fileReport{Name: "a.go", Hung: 1, Mutations: []change{{"X", "KILLED", 1, 2}, {"X", "LIVED", 3, 4},
+		{"Y", "NOT VIABLE", 3, 4}}}
 	if err := noteTried(work, map[string]fileReport{"a.go": earlier, "b.go": {Name: "b.go"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -171,9 +175,11 @@ func TestOnlySurvivorsAreTriedAgainWhileTheirFileIsTheSame(t *testing.T) {
 	if got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	now := fileReport{Name: "a.go", Mutations: []change{{"X", "NOT COVERED", 1, 2}, {"X", "KILLED", 3, 4}, {"Y", "NOT COVERED", 5, 6}}}
+	now := fileReport{Name: "a.go", Mutations: []change{{"X", "NOT COVERED", 1, 2}, {"X", "KILLED", 3, 4},
+		{"Y", "NOT COVERED", 5, 6}}}
 	now.add(earlier)
-	if want := []change{{"X", "KILLED", 1, 2}, {"X", "KILLED", 3, 4}, {"Y", "NOT COVERED", 5, 6}}; !reflect.DeepEqual(now.Mutations, want) || now.Hung != 1 {
+	if want := []change{{"X", "KILLED", 1, 2}, {"X", "KILLED", 3, 4},
+		{"Y", "NOT COVERED", 5, 6}}; !reflect.DeepEqual(now.Mutations, want) || now.Hung != 1 {
 		t.Errorf("got %+v, want %+v", now, want)
 	}
 

@@ -103,7 +103,8 @@ func (d *Disk) Lookup(ctx context.Context, name string, out *wire.EntryOut) (*fu
 	return d.NewInode(ctx, f, fuse.StableAttr{Mode: syscall.S_IFREG, Ino: f.id + 1}), 0
 }
 
-func (d *Disk) Create(ctx context.Context, name string, flags, mode uint32, out *wire.EntryOut) (*fuse.Inode, fuse.FileHandle, uint32, syscall.Errno) {
+func (d *Disk) Create(ctx context.Context, name string, flags, mode uint32, out *wire.EntryOut) (*fuse.Inode,
+	fuse.FileHandle, uint32, syscall.Errno) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.names[name] != nil {
@@ -112,7 +113,8 @@ func (d *Disk) Create(ctx context.Context, name string, flags, mode uint32, out 
 	d.made++
 	f := &file{disk: d, id: d.made, mode: mode & 0o7777, changed: time.Now()}
 	d.names[name] = f
-	d.trace = append(d.trace, Event{Kind: Made, File: f.id, Mode: fs.FileMode(f.mode)}, Event{Kind: Named, Name: name, File: f.id})
+	d.trace = append(d.trace, Event{Kind: Made, File: f.id, Mode: fs.FileMode(f.mode)},
+		Event{Kind: Named, Name: name, File: f.id})
 	f.attr(&out.Attr)
 	return d.NewInode(ctx, f, fuse.StableAttr{Mode: syscall.S_IFREG, Ino: f.id + 1}), nil, 0, 0
 }
@@ -125,7 +127,8 @@ func (d *Disk) Unlink(ctx context.Context, name string) syscall.Errno {
 	return 0
 }
 
-func (d *Disk) Rename(ctx context.Context, name string, _ fuse.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+func (d *Disk) Rename(ctx context.Context, name string, _ fuse.InodeEmbedder, newName string,
+	flags uint32) syscall.Errno {
 	if flags != 0 {
 		return syscall.EINVAL
 	}

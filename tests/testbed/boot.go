@@ -61,7 +61,8 @@ func (m *machine) boot(h *Host) {
 	h.t.Helper()
 	group := "nss-iam-test-" + strconv.Itoa(os.Getpid()) + "-" + m.name
 	m.place.t.Cleanup(func() { removeGroups(group) }) // once the processes have ended
-	m.container = m.place.Start(nil, append([]string{"sh", "-c", ownGroup, group, "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe",
+	m.container = m.place.Start(nil, append([]string{"sh", "-c", ownGroup, group, "--quiet", "--boot", "--register=no",
+		"--keep-unit", "--console=pipe",
 		"--link-journal=no", "--timezone=off", "--resolv-conf=off", "--machine=" + m.name}, m.args...)...)
 	h.Eventually("the container has a first process", time.Minute, func() bool {
 		m.pid = firstOf(m.container.Pid())
@@ -117,7 +118,8 @@ func firstOf(parent int) int {
 	}
 	for _, entry := range processes {
 		status, err := os.ReadFile("/proc/" + entry.Name() + "/status")
-		if err == nil && namespaceFirst.Match(status) && strings.Contains(string(status), "\nPPid:\t"+strconv.Itoa(parent)+"\n") {
+		if err == nil && namespaceFirst.Match(status) && strings.Contains(string(status), "\nPPid:\t"+strconv.Itoa(parent)+
+			"\n") {
 			pid, _ := strconv.Atoi(entry.Name()) // only numbers have a status
 			return pid
 		}

@@ -68,7 +68,8 @@ func NewHost(t testing.TB, options ...Option) *Host {
 	}
 	defer ready.Close()
 	// The host ends when cat does: when this process closes the pipe, or ends.
-	cmd := exec.Command(filepath.Join(Root(), "tests", "private-host"), append(append(o.args, "--ready", "3", "--"), "cat")...)
+	cmd := exec.Command(filepath.Join(Root(), "tests", "private-host"), append(append(o.args, "--ready", "3", "--"),
+		"cat")...)
 	cmd.ExtraFiles = []*os.File{theirs}
 	stderr := new(bytes.Buffer)
 	cmd.Stderr = stderr
@@ -148,7 +149,8 @@ type Result struct {
 
 // String is the result as a failed test shows it.
 func (r Result) String() string {
-	return fmt.Sprintf("%s\nexit status %d after %v\nstdout: %q\nstderr: %q", r.Command, r.Code, r.Took.Round(time.Millisecond), r.Stdout, r.Stderr)
+	return fmt.Sprintf("%s\nexit status %d after %v\nstdout: %q\nstderr: %q", r.Command, r.Code,
+		r.Took.Round(time.Millisecond), r.Stdout, r.Stderr)
 }
 
 // Try runs a command as root and tells what came of it.
@@ -161,7 +163,8 @@ func (h *Host) Try(command ...string) Result {
 func (h *Host) TryAs(user string, command ...string) Result {
 	h.t.Helper()
 	group := h.Run("id", "-g", user)
-	return h.TryInput("", nil, append([]string{"setpriv", "--reuid=" + user, "--regid=" + group, "--init-groups"}, command...)...)
+	return h.TryInput("", nil, append([]string{"setpriv", "--reuid=" + user, "--regid=" + group, "--init-groups"},
+		command...)...)
 }
 
 // TryInput is Try with standard input and further environment variables. A
@@ -176,7 +179,8 @@ func (h *Host) TryInput(input string, env []string, command ...string) Result {
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	start := time.Now()
 	err := cmd.Run()
-	r := Result{Command: strings.Join(command, " "), Stdout: stdout.String(), Stderr: stderr.String(), Took: time.Since(start)}
+	r := Result{Command: strings.Join(command, " "), Stdout: stdout.String(), Stderr: stderr.String(),
+		Took: time.Since(start)}
 	if ctx.Err() != nil {
 		h.t.Fatalf("not ended in %v: %v", CommandLimit, r)
 	}

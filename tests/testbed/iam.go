@@ -215,7 +215,8 @@ func (iam *IAM) Deny(actions ...string) {
 	iam.h.t.Helper()
 	policy := map[string]any{"Statement": []map[string]any{{"Effect": "Allow", "Action": "*", "Resource": "*"}}}
 	if len(actions) > 0 {
-		policy["Statement"] = append(policy["Statement"].([]map[string]any), map[string]any{"Effect": "Deny", "Action": actions, "Resource": "*"})
+		policy["Statement"] = append(policy["Statement"].([]map[string]any),
+			map[string]any{"Effect": "Deny", "Action": actions, "Resource": "*"})
 	}
 	iam.Do(http.MethodPut, "policies/"+accessKey, policy, nil)
 }

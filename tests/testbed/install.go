@@ -32,13 +32,15 @@ func (h *Host) Install() {
 	if err := pack.Run(); err != nil {
 		h.t.Fatalf("pack %q: %v", stage, err)
 	}
-	unpack := h.command(context.Background(), nil, "tar", "-C", "/", "--no-overwrite-dir", "--keep-directory-symlink", "-x")
+	unpack := h.command(context.Background(), nil, "tar", "-C", "/", "--no-overwrite-dir", "--keep-directory-symlink",
+		"-x")
 	unpack.Stdin = &archive
 	if out, err := unpack.CombinedOutput(); err != nil {
 		h.t.Fatalf("unpack what is installed: %v\n%s", err, out)
 	}
 	if h.Try("getent", "passwd", "nss-iam").Code != 0 {
-		h.Run("useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", "nss-iam")
+		h.Run("useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin",
+			"nss-iam")
 	}
 	h.Write("/etc/nsswitch.conf", withModule(h.Read("/etc/nsswitch.conf")), 0o644)
 }
@@ -46,7 +48,10 @@ func (h *Host) Install() {
 var accountLine = regexp.MustCompile(`(?m)^(passwd|group):.*`)
 
 func withModule(nsswitch string) string {
-	return accountLine.ReplaceAllStringFunc(nsswitch, func(line string) string { return strings.TrimRight(line, " \t") + " iam" })
+	return accountLine.ReplaceAllStringFunc(nsswitch, func(line string) string {
+		return strings.TrimRight(line, " \t") +
+			" iam"
+	})
 }
 
 // Configure writes config.toml.

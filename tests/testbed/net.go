@@ -58,7 +58,8 @@ func (h *Host) Scratch(release string) (root string) {
 	files := volumes + "/" + release
 	h.Run("mkdir", "-p", files+"/upper", files+"/work", files+"/root")
 	escape := strings.NewReplacer(`\`, `\\`, ",", `\,`, ":", `\:`)
-	h.Run("mount", "-t", "overlay", "-o", "lowerdir="+escape.Replace(dir)+",upperdir="+files+"/upper,workdir="+files+"/work", "overlay", files+"/root")
+	h.Run("mount", "-t", "overlay", "-o", "lowerdir="+escape.Replace(dir)+",upperdir="+files+"/upper,workdir="+files+
+		"/work", "overlay", files+"/root")
 	return files + "/root"
 }
 

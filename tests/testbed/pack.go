@@ -144,7 +144,8 @@ func (h *Host) Publish(r Repository, folder string) {
 // AptInstall installs these debs on the host, without what they recommend.
 func (h *Host) AptInstall(debs ...string) {
 	h.t.Helper()
-	command := []string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", "--no-install-recommends", "install"}
+	command := []string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", "--no-install-recommends",
+		"install"}
 	for _, deb := range debs {
 		content, err := os.ReadFile(deb)
 		if err != nil {
@@ -163,7 +164,8 @@ func (h *Host) AptInstall(debs ...string) {
 func Packages(t testing.TB, release string, names ...string) map[string][]string {
 	t.Helper()
 	Require(t, "debootstrap", "apt-get")
-	cmd := exec.Command(filepath.Join(Root(), "tests", "integration", "debian-packages"), append([]string{release}, names...)...)
+	cmd := exec.Command(filepath.Join(Root(), "tests", "integration", "debian-packages"),
+		append([]string{release}, names...)...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	dir, err := cmd.Output()

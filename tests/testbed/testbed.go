@@ -74,7 +74,8 @@ var staged = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	// -o build: what is tested is what was built, not what could be built now.
-	install := exec.Command("make", "--no-print-directory", "-C", Root(), "-o", "build", "install", "DESTDIR="+stage, "BUILD="+build)
+	install := exec.Command("make", "--no-print-directory", "-C", Root(), "-o", "build", "install", "DESTDIR="+stage,
+		"BUILD="+build)
 	if out, err := install.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("make install: %w\n%s", err, strings.TrimSpace(string(out)))
 	}

@@ -54,7 +54,8 @@ func TestNoOtherTestSkips(t *testing.T) {
 		switch {
 		case err != nil:
 			return err
-		case e.IsDir() && (name == filepath.Join(root, "build") || name == filepath.Join(root, "tests", "unmet") || name == filepath.Join(root, ".git")):
+		case e.IsDir() && (name == filepath.Join(root, "build") || name == filepath.Join(root, "tests", "unmet") ||
+			name == filepath.Join(root, ".git")):
 			return fs.SkipDir
 		case filepath.Ext(name) != ".go":
 			return nil

@@ -63,9 +63,12 @@ func run(ctx context.Context, document string) error {
 	// Jittered is two thirds to all of the interval, and the calls follow from its middle.
 	between := schedule.Jittered(c.Source.Refresh, 0.5)
 	age := c.Keys.MaxStale / 2
-	fmt.Fprintf(&s, "`source.refresh = %q`, which is every %s with its jitter; everybody in one login group, the further groups published;\ntwo keys each, listed again within %s. Counted by the emulated account. A host that reads a snapshot asks IAM nothing.\n\n",
+	fmt.Fprintf(&s, "`source.refresh = %q`, which is every %s with its jitter; everybody in one login group, the "+
+		"further groups published;\ntwo keys each, listed again within %s. Counted by the emulated account. A host that "+
+		"reads a snapshot asks IAM nothing.\n\n",
 		"5m", between, age)
-	s.WriteString("| users | groups | mode | calls of a refresh | refreshes, an hour | key sweep, an hour | both |\n|--:|--:|---|--:|--:|--:|--:|\n")
+	s.WriteString("| users | groups | mode | calls of a refresh | refreshes, an hour | key sweep, an hour | both |\n" +
+		"|--:|--:|---|--:|--:|--:|--:|\n")
 	for _, users := range []int{50, 500, 5000} {
 		for _, groups := range []int{1, 10, 100} {
 			for _, bulk := range []bool{false, true} {
@@ -77,7 +80,8 @@ func run(ctx context.Context, document string) error {
 				if bulk {
 					mode = "bulk"
 				}
-				line := fmt.Sprintf("| %d | %d | %s | %.0f | %.0f | %.0f | %.0f |\n", users, groups, mode, h.each, h.memberships, h.sweeping, h.memberships+h.sweeping)
+				line := fmt.Sprintf("| %d | %d | %s | %.0f | %.0f | %.0f | %.0f |\n", users, groups, mode, h.each, h.memberships,
+					h.sweeping, h.memberships+h.sweeping)
 				fmt.Print(line)
 				s.WriteString(line)
 			}
@@ -93,7 +97,8 @@ func run(ctx context.Context, document string) error {
 // count lets a host that knows everything refresh and sweep through one age of
 // its keys.
 func count(ctx context.Context, c config.Config, z size, bulk bool, between, age time.Duration) (h hourly, err error) {
-	e, err := emulator.Start(emulator.Options{Company: emulator.Generate(emulator.Size{Users: z.users, Keys: 2, Groups: max(z.groups-1, 1), Seed: 1})})
+	e, err := emulator.Start(emulator.Options{Company: emulator.Generate(emulator.Size{Users: z.users, Keys: 2,
+		Groups: max(z.groups-1, 1), Seed: 1})})
 	if err != nil {
 		return h, err
 	}
@@ -117,9 +122,10 @@ func count(ctx context.Context, c config.Config, z size, bulk bool, between, age
 			Shell: c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,
 			Confirm: c.Removal.Confirm, MaxFraction: c.Removal.MaxFraction, KeepNames: c.Removal.KeepNames,
 		},
-		Keys:  keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits},
-		Login: cache.LoginPolicy{Online: c.Keys.Online, Timeout: c.Keys.Timeout, MaxStale: c.Keys.MaxStale, Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}},
-		Host:  func() (accounts.Host, error) { return accounts.Host{}, nil }, KeysGID: -1, SweepAge: age,
+		Keys: keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits},
+		Login: cache.LoginPolicy{Online: c.Keys.Online, Timeout: c.Keys.Timeout, MaxStale: c.Keys.MaxStale,
+			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}},
+		Host: func() (accounts.Host, error) { return accounts.Host{}, nil }, KeysGID: -1, SweepAge: age,
 		Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
 	})
 	for g := 1; g < z.groups; g++ {

@@ -29,7 +29,8 @@ func TestMain(m *testing.M) {
 
 func TestQuantilesAreOfTheSortedRuns(t *testing.T) {
 	var in, out bytes.Buffer
-	if err := json.NewEncoder(&in).Encode(Plan{Rounds: 5, Commands: []Command{{"nothing", []string{"true"}, uint32(os.Getuid()), uint32(os.Getgid())}}}); err != nil {
+	if err := json.NewEncoder(&in).Encode(Plan{Rounds: 5,
+		Commands: []Command{{"nothing", []string{"true"}, uint32(os.Getuid()), uint32(os.Getgid())}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := measure(&in, &out); err != nil {
@@ -40,7 +41,8 @@ func TestQuantilesAreOfTheSortedRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := times["nothing"]
-	if len(got) != 5 || got.Quantile(0) > got.Quantile(0.5) || got.Quantile(0.5) > got.Quantile(1) || got.Quantile(1) != got[4] || got[0] <= 0 {
+	if len(got) != 5 || got.Quantile(0) > got.Quantile(0.5) || got.Quantile(0.5) > got.Quantile(1) ||
+		got.Quantile(1) != got[4] || got[0] <= 0 {
 		t.Errorf("times %v", got)
 	}
 }
@@ -104,7 +106,8 @@ func BenchmarkLogins(b *testing.B) {
 	ask := []string{testbed.Helper, "alice", host.Run("id", "-u", "alice"), alice.Fingerprint()}
 	helper := func(name string) Command { return Command{name, ask, helperUID, helperGID} }
 	nothing := Command{"nothing", []string{"/bin/true"}, helperUID, helperGID}
-	account := Command{"account", []string{"/usr/bin/env", "-i", "PAM_USER=alice", "PAM_SERVICE=sshd", "PAM_TYPE=account", testbed.Account}, 0, 0}
+	account := Command{"account", []string{"/usr/bin/env", "-i", "PAM_USER=alice", "PAM_SERVICE=sshd", "PAM_TYPE=account",
+		testbed.Account}, 0, 0}
 	cached := at.run(400, helper("helper"), account, nothing)
 
 	configure("prefer")
@@ -127,9 +130,11 @@ func BenchmarkLogins(b *testing.B) {
 
 	var theirs map[string]Times
 	if host.Try("test", "-x", "/usr/bin/aws").Code == 0 {
-		access, secret, _ := strings.Cut(strings.TrimPrefix(strings.Join(testbed.Credentials(), " "), "AWS_ACCESS_KEY_ID="), " AWS_SECRET_ACCESS_KEY=")
+		access, secret, _ := strings.Cut(strings.TrimPrefix(strings.Join(testbed.Credentials(), " "), "AWS_ACCESS_KEY_ID="),
+			" AWS_SECRET_ACCESS_KEY=")
 		const script = "/usr/local/sbin/classic-keys"
-		host.Write(script, strings.NewReplacer("@URL@", iam.URL, "@ACCESS@", access, "@SECRET@", secret).Replace(classic), 0o755)
+		host.Write(script, strings.NewReplacer("@URL@", iam.URL, "@ACCESS@", access, "@SECRET@", secret).Replace(classic),
+			0o755)
 		old := host.StartSSHD("AuthorizedKeysCommand "+script+" %u", "AuthorizedKeysCommandUser nss-iam")
 		theirs = at.run(5, Command{"script", []string{script, "alice"}, helperUID, helperGID}, helper("helper"),
 			login("script login", "alice", old), login("login", "alice", ours))
@@ -175,14 +180,18 @@ func report(host *testbed.Host, load string, cached, online, logins, theirs map[
 	row("the account helper, from the cache", cached["account"], "with `env` to start it; wanted: 5 ms")
 	row("the account helper, through the daemon, answer reused", online["account"], "")
 	row("`ssh host true`, local user with authorized_keys", logins["local"], "sshd without AuthorizedKeysCommand")
-	row("`ssh host true`, IAM user", logins["iam"], fmt.Sprintf("%.2f times the local user's; wanted: 1.15", ratio(logins["iam"], logins["local"])))
+	row("`ssh host true`, IAM user", logins["iam"], fmt.Sprintf("%.2f times the local user's; wanted: 1.15",
+		ratio(logins["iam"], logins["local"])))
 	if theirs != nil {
 		row("script on the AWS CLI, two keys", theirs["script"], "an emulated IAM on the same machine, without any latency")
-		row("`authkeys`, beside it", theirs["helper"], fmt.Sprintf("%.0f times quicker; wanted: 20", ratio(theirs["script"], theirs["helper"])))
+		row("`authkeys`, beside it", theirs["helper"], fmt.Sprintf("%.0f times quicker; wanted: 20",
+			ratio(theirs["script"], theirs["helper"])))
 		row("`ssh host true` with that script", theirs["script login"], "")
-		row("`ssh host true` with `authkeys`, beside it", theirs["login"], fmt.Sprintf("%.0f times quicker", ratio(theirs["script login"], theirs["login"])))
+		row("`ssh host true` with `authkeys`, beside it", theirs["login"],
+			fmt.Sprintf("%.0f times quicker", ratio(theirs["script login"], theirs["login"])))
 	}
-	fmt.Fprintf(&s, "\nMeasured on %s, %d processors (%s), load %s before the run; %s", time.Now().UTC().Format(time.DateOnly),
+	fmt.Fprintf(&s, "\nMeasured on %s, %d processors (%s), load %s before the run; %s",
+		time.Now().UTC().Format(time.DateOnly),
 		runtime.NumCPU(), processor(), load, strings.TrimSpace(host.Try("ssh", "-V").Stderr))
 	if theirs != nil {
 		fmt.Fprintf(&s, "; %s", strings.Fields(host.Run("/usr/bin/aws", "--version"))[0])

@@ -52,7 +52,8 @@ func main() {
 		if f := size.FindStringSubmatch(m[3]); f != nil {
 			r.what += fmt.Sprintf(" (%.0f KiB)", number(f[1])/1024)
 		}
-		fmt.Fprintf(&s, "| %s | %.0f ms | %s | %.0f MiB | %s |\n", r.what, number(m[2])/1e6, r.time, number(bytes.FindStringSubmatch(m[3])[1])/(1<<20), r.memory)
+		fmt.Fprintf(&s, "| %s | %.0f ms | %s | %.0f MiB | %s |\n", r.what, number(m[2])/1e6, r.time,
+			number(bytes.FindStringSubmatch(m[3])[1])/(1<<20), r.memory)
 	}
 	fmt.Print(s.String())
 	if err := page.Replace("docs/benchmarks.md", "packages", s.String()); err != nil {

@@ -21,7 +21,8 @@ func Replace(file, name, text string) error {
 	before, rest, found := strings.Cut(string(old), begin)
 	_, after, closed := strings.Cut(rest, end)
 	if !found || !closed {
-		return fmt.Errorf("%s has no lines %q and %q, between which the figures stand", filepath.Base(file), strings.TrimSpace(begin), strings.TrimSpace(end))
+		return fmt.Errorf("%s has no lines %q and %q, between which the figures stand", filepath.Base(file),
+			strings.TrimSpace(begin), strings.TrimSpace(end))
 	}
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"

@@ -66,21 +66,24 @@ func run(ctx context.Context, document string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	e, err := emulator.Start(emulator.Options{Company: emulator.Generate(emulator.Size{Users: 5000, Keys: 2, Groups: 200, Seed: 1})})
+	e, err := emulator.Start(emulator.Options{Company: emulator.Generate(emulator.Size{Users: 5000, Keys: 2, Groups: 200,
+		Seed: 1})})
 	if err != nil {
 		return err
 	}
 	defer e.Close()
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": emulator.AccessKey, "AWS_SECRET_ACCESS_KEY": emulator.SecretKey, "AWS_REGION": "eu-west-1",
-		"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": dir + "/none", "AWS_SHARED_CREDENTIALS_FILE": dir + "/none", "NO_PROXY": "*",
+		"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": dir + "/none", "AWS_SHARED_CREDENTIALS_FILE": dir + "/none",
+		"NO_PROXY": "*",
 	} {
 		if err := os.Setenv(name, value); err != nil {
 			return err
 		}
 	}
 	b := &bench{ctx: ctx, e: e, dir: dir, program: filepath.Join(dir, "iam-cachefill")}
-	build := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w -X main.socketPath="+filepath.Join(dir, "run", "sock"), "-o", b.program, "./cachefill")
+	build := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w -X main.socketPath="+filepath.Join(dir, "run",
+		"sock"), "-o", b.program, "./cachefill")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	if err := errors.Join(build.Run(), os.Mkdir(filepath.Join(dir, "run"), 0o755)); err != nil {
@@ -95,7 +98,8 @@ func run(ctx context.Context, document string) error {
 // daemon starts the program over a cache folder.
 func (b *bench) daemon(folder string) (*exec.Cmd, error) {
 	file := folder + ".toml"
-	text := fmt.Sprintf("[source]\nrefresh = \"30s\"\nendpoint = %q\n[login]\ngroups = [\"everyone\"]\n[sudo]\ngroups = [\"group-001\"]\n[cache]\ndir = %q\n", b.e.URL, folder)
+	text := fmt.Sprintf("[source]\nrefresh = \"30s\"\nendpoint = %q\n[login]\ngroups = [\"everyone\"]\n[sudo]\ngroups "+
+		"= [\"group-001\"]\n[cache]\ndir = %q\n", b.e.URL, folder)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -168,9 +172,11 @@ func (b *bench) sweep() error {
 			Shell: c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,
 			Confirm: c.Removal.Confirm, MaxFraction: c.Removal.MaxFraction, KeepNames: c.Removal.KeepNames,
 		},
-		Keys:  keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits},
-		Login: cache.LoginPolicy{Online: c.Keys.Online, Timeout: c.Keys.Timeout, MaxStale: c.Keys.MaxStale, Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}},
-		Host:  func() (accounts.Host, error) { return host, nil }, KeysGID: -1, SweepAge: c.Keys.MaxStale / 2, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Keys: keys.Policy{Allowed: c.Keys.Types, MinRSABits: c.Keys.MinRSABits},
+		Login: cache.LoginPolicy{Online: c.Keys.Online, Timeout: c.Keys.Timeout, MaxStale: c.Keys.MaxStale,
+			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}},
+		Host: func() (accounts.Host, error) { return host, nil }, KeysGID: -1, SweepAge: c.Keys.MaxStale / 2, Now: time.Now,
+		Log: slog.New(slog.DiscardHandler),
 	})
 	if _, err := r.Refresh(b.ctx, refresh.Options{}); err != nil {
 		return err
@@ -182,8 +188,10 @@ func (b *bench) sweep() error {
 		return err
 	}
 	took := time.Since(started)
-	b.row(fmt.Sprintf("first sweep of %d keys of %d users, without limit of rate", swept.Keys, swept.Users), "", "%.0f s, %d calls", took.Seconds(), total(b.e.Calls()))
-	b.row("the same at the default 5 calls a second, computed", "", "%.0f min", float64(total(b.e.Calls()))/iam.DefaultRate/60)
+	b.row(fmt.Sprintf("first sweep of %d keys of %d users, without limit of rate", swept.Keys, swept.Users), "",
+		"%.0f s, %d calls", took.Seconds(), total(b.e.Calls()))
+	b.row("the same at the default 5 calls a second, computed", "", "%.0f min",
+		float64(total(b.e.Calls()))/iam.DefaultRate/60)
 
 	host.Users = []accounts.HostUser{{Name: "user-00001", UID: 1000, GID: 1000}}
 	started = time.Now()
@@ -285,7 +293,8 @@ func cpu(pid int) (time.Duration, error) {
 // write replaces this benchmark's section of the document.
 func (b *bench) write(document string) error {
 	var s strings.Builder
-	fmt.Fprintf(&s, "5,000 users with two keys each, 200 groups, an IAM on the loopback; %s/%s, %d processors, %s.\n\n| what | target | measured |\n|---|---|---|\n",
+	fmt.Fprintf(&s, "5,000 users with two keys each, 200 groups, an IAM on the loopback; %s/%s, %d processors, %s.\n\n"+
+		"| what | target | measured |\n|---|---|---|\n",
 		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	for _, r := range b.rows {
 		fmt.Fprintf(&s, "| %s | %s | %s |\n", r[0], r[1], r[2])

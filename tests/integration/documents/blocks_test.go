@@ -118,7 +118,8 @@ func manual(document, text string) (blocks []block, err error) {
 			b := &blocks[len(blocks)-1]
 			b.lines = append(b.lines, escapes.Replace(line))
 		case strings.HasPrefix(line, ".Dl "):
-			blocks = append(blocks, block{document: document, line: i + 1, lines: []string{escapes.Replace(strings.TrimPrefix(line, ".Dl "))}})
+			blocks = append(blocks, block{document: document, line: i + 1,
+				lines: []string{escapes.Replace(strings.TrimPrefix(line, ".Dl "))}})
 			err = blocks[len(blocks)-1].remarkOf(before)
 		}
 		if err != nil {

@@ -88,7 +88,8 @@ func TestEveryCommandInTheDocumentsWorks(t *testing.T) {
 			r.beanstalk()
 		}
 	}
-	t.Logf("%d blocks run (%d commands and scripts), %d checked, %d not run, in %v", run, commandsRun, checked, len(notRun), time.Since(start).Round(100*time.Millisecond))
+	t.Logf("%d blocks run (%d commands and scripts), %d checked, %d not run, in %v", run, commandsRun, checked,
+		len(notRun), time.Since(start).Round(100*time.Millisecond))
 	for _, reason := range notRun {
 		t.Logf("not run: %s", reason)
 	}
@@ -121,7 +122,8 @@ const company = `{"account": "111122223333", "groups": [{"name": "ops"}, {"name"
 const metadata, services = "169.254.169.254", "169.254.169.253"
 
 var environment = []string{
-	"AWS_ENDPOINT_URL_IAM=http://" + metadata, "AWS_ENDPOINT_URL_STS=http://" + metadata, "AWS_ENDPOINT_URL_EC2=http://" + metadata,
+	"AWS_ENDPOINT_URL_IAM=http://" + metadata, "AWS_ENDPOINT_URL_STS=http://" + metadata, "AWS_ENDPOINT_URL_EC2=http://" +
+		metadata,
 	"AWS_ENDPOINT_URL_S3=http://" + services, "AWS_ENDPOINT_URL_SSM=http://" + services,
 }
 
@@ -137,7 +139,8 @@ func newReader(t *testing.T, hostPolicy string) *reader {
 	debs := testbed.Pack(t, "deb", "0.2.0")
 	published := testbed.NewSigningKey(t).Repository(t, "file:/srv/packages", debs...)
 
-	r := &reader{t: t, host: testbed.NewBootedHost(t, "trixie"), policy: hostPolicy, places: make(map[string]*testbed.Process)}
+	r := &reader{t: t, host: testbed.NewBootedHost(t, "trixie"), policy: hostPolicy,
+		places: make(map[string]*testbed.Process)}
 	tree := exec.Command("tar", "-C", testbed.Root(), "--owner=0", "--group=0", "-c", "README.md", "docs", "packaging/aws")
 	files, err := tree.Output()
 	if err != nil {
@@ -161,12 +164,15 @@ func newReader(t *testing.T, hostPolicy string) *reader {
 
 	r.host.Run("sh", "-ec", "ip link set lo up; ip addr add "+metadata+"/32 dev lo; ip addr add "+services+"/32 dev lo")
 	r.host.Write("/run/cloud/company.json", company, 0o644)
-	r.host.Start(nil, "/usr/local/bin/iam-emulator", "-listen", metadata+":80", "-company", "/run/cloud/company.json", "-address-file", "/run/cloud/url")
+	r.host.Start(nil, "/usr/local/bin/iam-emulator", "-listen", metadata+":80", "-company", "/run/cloud/company.json",
+		"-address-file", "/run/cloud/url")
 	r.host.Start(nil, "/usr/local/bin/cloud", services+":80")
 	// The daemon finds the emulator as it would find AWS: without a word in its configuration.
-	r.host.Write("/etc/systemd/system.conf.d/cloud.conf", "[Manager]\nDefaultEnvironment="+strings.Join(environment, " ")+"\n", 0o644)
+	r.host.Write("/etc/systemd/system.conf.d/cloud.conf", "[Manager]\nDefaultEnvironment="+strings.Join(environment, " ")+
+		"\n", 0o644)
 	r.host.Run("systemctl", "daemon-reload")
-	r.host.Write(checkout+"/.ssh/config", "Host *\nHostName 127.0.0.1\nBatchMode yes\nStrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nLogLevel ERROR\n", 0o600)
+	r.host.Write(checkout+"/.ssh/config", "Host *\nHostName 127.0.0.1\nBatchMode yes\nStrictHostKeyChecking no\n"+
+		"UserKnownHostsFile /dev/null\nLogLevel ERROR\n", 0o600)
 	// The image's own way in: a user with a key and sudo.
 	key := testbed.NewKey(t, "ed25519", "admin")
 	r.host.Run("useradd", "-m", "-s", "/bin/bash", "-p", "*", "admin")
@@ -174,7 +180,8 @@ func newReader(t *testing.T, hostPolicy string) *reader {
 	r.host.Run("chown", "-R", "admin:admin", "/home/admin/.ssh")
 	r.host.Write("/etc/sudoers.d/90-cloud-init-users", "admin ALL=(ALL) NOPASSWD:ALL\n", 0o440)
 	r.host.Write(checkout+"/.ssh/id_ed25519", key.Private, 0o600)
-	r.host.Eventually("the emulator answers", time.Minute, func() bool { return r.host.Try("test", "-s", "/run/cloud/url").Code == 0 })
+	r.host.Eventually("the emulator answers", time.Minute,
+		func() bool { return r.host.Try("test", "-s", "/run/cloud/url").Code == 0 })
 	r.instanceRole(hostPolicy)
 	return r
 }
@@ -183,7 +190,8 @@ func newReader(t *testing.T, hostPolicy string) *reader {
 func (r *reader) instanceRole(policy string) {
 	r.t.Helper()
 	body := `{"role": "nss-iam-host", "policy": ` + policy + `}`
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodPut, "http://"+metadata+"/admin/instance", strings.NewReader(body))
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPut, "http://"+metadata+"/admin/instance",
+		strings.NewReader(body))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -221,8 +229,9 @@ const (
 // others are the machines besides the instance, as processes that see other files: what
 // each puts in the place of the instance's.
 var others = map[string]string{
-	ownMachine:      "mount --bind " + checkout + " /root; mount -t tmpfs tmpfs /home",
-	"the publisher": "for d in /etc/nss-iam /var/lib/nss-iam /run/nss-iam; do mount -t tmpfs -o mode=0755 tmpfs $d; done; cp /srv/packages/config.toml /etc/nss-iam/",
+	ownMachine: "mount --bind " + checkout + " /root; mount -t tmpfs tmpfs /home",
+	"the publisher": "for d in /etc/nss-iam /var/lib/nss-iam /run/nss-iam; do mount -t tmpfs -o mode=0755 tmpfs $d; " +
+		"done; cp /srv/packages/config.toml /etc/nss-iam/",
 }
 
 // bash runs a script as the reader: stopped by the first command that fails.
@@ -291,7 +300,8 @@ func (r *reader) run(b block) int {
 func (r *reader) script(b block) {
 	r.t.Helper()
 	if got := r.bash(b.place(), b.text()); got.Code != b.status {
-		r.t.Errorf("%v: want exit status %d: %s\n%s\nexit status %d\n%s", b, b.status, b.text(), got.Stdout, got.Code, got.Stderr)
+		r.t.Errorf("%v: want exit status %d: %s\n%s\nexit status %d\n%s", b, b.status, b.text(), got.Stdout, got.Code,
+			got.Stderr)
 	}
 }
 
@@ -313,7 +323,8 @@ func (r *reader) step(b block, s step, status int) {
 			break
 		}
 	}
-	r.t.Errorf("%s:%d: %s\nwant exit status %d and %q; got %d and\n%s\n%s", b.document, s.line, s.command, status, missing, got.Code, got.Stdout, got.Stderr)
+	r.t.Errorf("%s:%d: %s\nwant exit status %d and %q; got %d and\n%s\n%s", b.document, s.line, s.command, status,
+		missing, got.Code, got.Stdout, got.Stderr)
 }
 
 // beanstalk does what Elastic Beanstalk does with the file for .ebextensions:
@@ -392,10 +403,14 @@ func (r *reader) toml(b block) error {
 
 // Actions that policies in documents may name.
 var actions = []string{
-	"iam:GetGroup", "iam:GetUser", "iam:ListSSHPublicKeys", "iam:GetSSHPublicKey", "iam:ListGroupsForUser", "iam:ListUsers", "iam:ListGroups",
-	"iam:ListUserTags", "iam:TagUser", "iam:UntagUser", "iam:UploadSSHPublicKey", "iam:UpdateSSHPublicKey", "iam:DeleteSSHPublicKey",
-	"ssm:StartSession", "ssm:TerminateSession", "ssm:ResumeSession", "ec2-instance-connect:SendSSHPublicKey", "ec2:DescribeInstances",
-	"iam:AddUserToGroup", "iam:RemoveUserFromGroup", "iam:CreateUser", "iam:UpdateUser", "iam:UpdateGroup", "iam:CreateGroup",
+	"iam:GetGroup", "iam:GetUser", "iam:ListSSHPublicKeys", "iam:GetSSHPublicKey", "iam:ListGroupsForUser",
+	"iam:ListUsers", "iam:ListGroups",
+	"iam:ListUserTags", "iam:TagUser", "iam:UntagUser", "iam:UploadSSHPublicKey", "iam:UpdateSSHPublicKey",
+	"iam:DeleteSSHPublicKey",
+	"iam:AddUserToGroup", "iam:RemoveUserFromGroup", "iam:CreateUser", "iam:UpdateUser", "iam:UpdateGroup",
+	"iam:CreateGroup",
+	"ssm:StartSession", "ssm:TerminateSession", "ssm:ResumeSession", "ec2-instance-connect:SendSSHPublicKey",
+	"ec2:DescribeInstances",
 }
 
 // policy judges an IAM policy.

@@ -206,7 +206,8 @@ func TestTheListOfDependenciesIsTrue(t *testing.T) {
 		}
 	}
 	for _, name := range listed {
-		if !slices.ContainsFunc(direct, func(module string) bool { return within(name, module) }) && !strings.Contains(readFile(t, "tools/go.mod"), name) {
+		if !slices.ContainsFunc(direct, func(module string) bool { return within(name, module) }) &&
+			!strings.Contains(readFile(t, "tools/go.mod"), name) {
 			t.Errorf("%s is in docs/dependencies.md and not needed by go.mod", name)
 		}
 	}
@@ -231,7 +232,8 @@ func TestTheArchitectureNamesEveryPackage(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (relative == "build" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && relative != ".") {
+		if d.IsDir() && (relative == "build" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") &&
+			relative != ".") {
 			return filepath.SkipDir
 		}
 		if strings.HasSuffix(file, ".go") {

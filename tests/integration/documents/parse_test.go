@@ -21,7 +21,8 @@ func TestBlocksThatCannotBeReadAreFaults(t *testing.T) {
 }
 
 func TestABlockIsReadWithItsRemarks(t *testing.T) {
-	blocks, err := markdown("x.md", "1. text\n\n   <!-- on the publisher; while IAM is down; exit status 3 -->\n   ```console\n   # one \\\n     two\n   said\n   $ three\n   ```\n")
+	blocks, err := markdown("x.md", "1. text\n\n   <!-- on the publisher; while IAM is down; exit status 3 -->\n   "+
+		"```console\n   # one \\\n     two\n   said\n   $ three\n   ```\n")
 	if err != nil || len(blocks) != 1 {
 		t.Fatalf("%+v, %v", blocks, err)
 	}
@@ -30,7 +31,8 @@ func TestABlockIsReadWithItsRemarks(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 	steps := b.steps()
-	if len(steps) != 2 || steps[0].command != "one \\\n  two" || strings.Join(steps[0].output, "") != "said" || steps[1].command != "three" {
+	if len(steps) != 2 || steps[0].command != "one \\\n  two" || strings.Join(steps[0].output, "") != "said" ||
+		steps[1].command != "three" {
 		t.Errorf("%+v", steps)
 	}
 }
@@ -57,7 +59,8 @@ func TestShownOutputIsFoundInItsOrder(t *testing.T) {
 }
 
 func TestExamplesOfAManualAreRead(t *testing.T) {
-	blocks, err := manual("x.8", ".Sh DESCRIPTION\n.Dl # not an example\n.Sh EXAMPLES\n.\\\" exit status 1\n.Dl # run \\(dqthis\\(dq\n.Bd -literal\n[login]\nall_users = true\n.Ed\n.Bd -literal\nany \\&%u\n.Ed\n.Sh SEE ALSO\n")
+	blocks, err := manual("x.8", ".Sh DESCRIPTION\n.Dl # not an example\n.Sh EXAMPLES\n.\\\" exit status 1\n.Dl # run "+
+		"\\(dqthis\\(dq\n.Bd -literal\n[login]\nall_users = true\n.Ed\n.Bd -literal\nany \\&%u\n.Ed\n.Sh SEE ALSO\n")
 	if err != nil || len(blocks) != 3 {
 		t.Fatalf("%+v, %v", blocks, err)
 	}

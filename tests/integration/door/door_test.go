@@ -88,7 +88,8 @@ func peopleBut(but string) (names []string) {
 func (f *fleet) leave() {
 	f.iam.DeleteUser("former")
 	f.iam.DeleteUser("again")
-	f.iam.AddUser(testbed.User{Name: "again", Groups: []string{"developers"}, Keys: []testbed.IAMKey{{Body: testbed.NewKey(f.t, "rsa", "newcomer").Public}}})
+	f.iam.AddUser(testbed.User{Name: "again", Groups: []string{"developers"},
+		Keys: []testbed.IAMKey{{Body: testbed.NewKey(f.t, "rsa", "newcomer").Public}}})
 	f.each("two have been deleted, and one of the name is new", site.refreshed)
 	f.each("they are former", site.refreshed)
 
@@ -141,7 +142,8 @@ func (f *fleet) judge() {
 				for _, p := range states {
 					c := cell{w.id, p.name, pam}
 					if got, want := s.lasting.seen[c], w.rule(p, pam); got != want {
-						t.Errorf("%s, UsePAM %q: %s: %s: %q, want %q; %s", s.release, pam, p.title, w.title, got, want, s.lasting.reasons[c])
+						t.Errorf("%s, UsePAM %q: %s: %s: %q, want %q; %s", s.release, pam, p.title, w.title, got, want,
+							s.lasting.reasons[c])
 					}
 				}
 			}
@@ -164,6 +166,7 @@ func (f *fleet) judge() {
 			t.Error(err)
 		}
 	default:
-		t.Errorf("docs/security.md shows other tables than this run's; to write these: go test ./tests/integration/door -update\n%s", run)
+		t.Errorf("docs/security.md shows other tables than this run's; to write these: go test ./tests/integration/door "+
+			"-update\n%s", run)
 	}
 }

@@ -86,7 +86,8 @@ func newFleet(t *testing.T) *fleet {
 	all.Go(func() { f.debs = testbed.Pack(t, "deb", "0.2.0~1") })
 	for _, release := range testbed.Releases {
 		b := f.net.NewHost(release)
-		s := &site{release: release, lasting: &lasting{uids: map[string]string{}, seen: results{}, reasons: map[cell]string{}}}
+		s := &site{release: release, lasting: &lasting{uids: map[string]string{}, seen: results{},
+			reasons: map[cell]string{}}}
 		f.sites = append(f.sites, s)
 		all.Go(func() { s.lasting.host = b.Boot(t) })
 	}
@@ -100,7 +101,8 @@ func newFleet(t *testing.T) *fleet {
 
 // company is one person a state, each with a key in IAM and the right to sudo.
 func company(t *testing.T) testbed.Company {
-	c := testbed.Company{Groups: []testbed.Group{{Name: "developers"}, {Name: "interns"}, {Name: "admins"}, {Name: "operators"}}}
+	c := testbed.Company{Groups: []testbed.Group{{Name: "developers"}, {Name: "interns"}, {Name: "admins"},
+		{Name: "operators"}}}
 	for _, s := range states {
 		login, sudo := "developers", "admins"
 		switch s.name {
@@ -109,10 +111,12 @@ func company(t *testing.T) testbed.Company {
 		case "fallen":
 			sudo = "operators"
 		}
-		c.Users = append(c.Users, testbed.User{Name: s.name, Groups: []string{login, sudo}, Keys: []testbed.IAMKey{key(t, s.name)}})
+		c.Users = append(c.Users, testbed.User{Name: s.name, Groups: []string{login, sudo},
+			Keys: []testbed.IAMKey{key(t, s.name)}})
 	}
 	for _, name := range crowd {
-		c.Users = append(c.Users, testbed.User{Name: name, Groups: []string{"developers"}, Keys: []testbed.IAMKey{key(t, name)}})
+		c.Users = append(c.Users, testbed.User{Name: name, Groups: []string{"developers"},
+			Keys: []testbed.IAMKey{key(t, name)}})
 	}
 	return c
 }
@@ -161,7 +165,8 @@ func (s site) install() {
 	s.Write("/etc/nss-iam/environment", "AWS_EC2_METADATA_SERVICE_ENDPOINT="+s.fleet.iam.URL+
 		"\nAWS_ENDPOINT_URL="+s.fleet.iam.URL+"\nNO_PROXY=*\n", 0o600)
 
-	s.Run("sh", "-c", `echo "127.0.1.1 $(hostname)" >>/etc/hosts; mkdir -p /var/lib/systemd/linger`) // sudo asks for the name
+	// sudo asks for the name
+	s.Run("sh", "-c", `echo "127.0.1.1 $(hostname)" >>/etc/hosts; mkdir -p /var/lib/systemd/linger`)
 
 	ways, err := os.ReadFile("ways.sh")
 	if err != nil {
@@ -318,7 +323,8 @@ func (s site) try(names []string) {
 		s.knock(slices.Concat(names[:early], names[early+1:]))
 	}
 	// cron looks once a minute, and a job takes a moment.
-	s.Run("sh", "-c", `end=$(($1 / 60 * 60 + 75)); now=$(date +%s); [ $now -ge $end ] || sleep $((end - now))`, "sh", since)
+	s.Run("sh", "-c", `end=$(($1 / 60 * 60 + 75)); now=$(date +%s); [ $now -ge $end ] || sleep $((end - now))`, "sh",
+		since)
 	s.people(names, s.note(""), func(name string) testbed.Result {
 		return s.Try(script, "jobs", name, s.lasting.uids[name], since)
 	})

@@ -7,8 +7,9 @@ import (
 
 // What stands around the tables in the page.
 const (
-	tablesBegin = "<!-- BEGIN ways in: written by \"go test ./tests/integration/door -update\", compared by every other run -->\n"
-	tablesEnd   = "<!-- END ways in -->\n"
+	tablesBegin = "<!-- BEGIN ways in: written by \"go test ./tests/integration/door -update\", compared by every " +
+		"other run -->\n"
+	tablesEnd = "<!-- END ways in -->\n"
 )
 
 // A cell is where one way led for one person.

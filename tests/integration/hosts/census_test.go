@@ -53,6 +53,7 @@ func differences(before, after string) (all []string) {
 }
 
 func apt(host *testbed.Host, args ...string) string {
-	return host.Run(append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", "--no-install-recommends",
+	return host.Run(append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y",
+		"--no-install-recommends",
 		"-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=60"}, args...)...)
 }

@@ -130,7 +130,8 @@ func (f *fleet) company() {
 			user("eve@example.com", "developers"), user("dave", "developers"), user("mallory", "guests"),
 		},
 	}, "-listen", testbed.PlaceAddress+":"+iamPort)
-	f.iam.Do(http.MethodPut, "instance", map[string]any{"role": "host", "tags": map[string]string{"nss-iam:login": "developers"}}, nil)
+	f.iam.Do(http.MethodPut, "instance",
+		map[string]any{"role": "host", "tags": map[string]string{"nss-iam:login": "developers"}}, nil)
 }
 
 // iamKey is somebody's key as it came with the company.
@@ -195,8 +196,10 @@ func (s site) environment() string {
 
 // ssh is a command on this host that logs in to another as this person.
 func (s site) ssh(to *lasting, person, user string, command ...string) []string {
-	return append([]string{"ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-		"-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=60", "-i", "/root/.ssh/" + person, "-l", user, to.address}, command...)
+	return append([]string{"ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o",
+		"UserKnownHostsFile=/dev/null",
+		"-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=60", "-i", "/root/.ssh/" + person, "-l",
+		user, to.address}, command...)
 }
 
 func (s site) login(to *lasting, person, user string, command ...string) testbed.Result {

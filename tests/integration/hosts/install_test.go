@@ -37,7 +37,8 @@ func (s site) install() {
 	if got := s.Run("systemctl", "is-active", "nss-iam"); got != "active" {
 		s.t.Errorf("nss-iam.service is %s", got)
 	}
-	if log := s.Run("journalctl", "-u", "nss-iam", "-o", "cat", "--no-pager"); !strings.Contains(log, "nothing is served until") {
+	if log := s.Run("journalctl", "-u", "nss-iam", "-o", "cat", "--no-pager"); !strings.Contains(log,
+		"nothing is served until") {
 		s.t.Errorf("the daemon's log: %s", log)
 	}
 	if got := s.Run("sshd", "-T"); got != s.sshd {
@@ -82,7 +83,8 @@ func (s site) setUp() {
 	if r := s.login(s.lasting, "alice", "alice", "id -un; pwd"); r.Stdout != "alice\n/home/alice\n" {
 		s.t.Fatalf("login: %v\n%s", r, s.journal())
 	}
-	s.t.Logf("from installation to the first login: %v, on %d hosts at the same time", time.Since(start).Round(10*time.Millisecond), len(s.f.sites))
+	s.t.Logf("from installation to the first login: %v, on %d hosts at the same time",
+		time.Since(start).Round(10*time.Millisecond), len(s.f.sites))
 	if r := s.login(s.lasting, "alice", "alice", "sudo -n id -u"); r.Code == 0 {
 		s.t.Errorf("alice is root: %v", r)
 	}
@@ -109,7 +111,8 @@ func (s site) setup() {
 	shown := s.Run("iam-cachefill", "setup", "--dry-run")
 	s.same("changed by setup --dry-run", before, true)
 	for line := range strings.Lines(s.Run("iam-cachefill", "setup")) {
-		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "changed "); ok && !strings.Contains(shown, "\n+++ b"+path+"\n") {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "changed "); ok &&
+			!strings.Contains(shown, "\n+++ b"+path+"\n") {
 			s.t.Errorf("setup changed %s, which --dry-run did not show:\n%s", path, shown)
 		}
 	}
@@ -160,7 +163,8 @@ func (s site) interrupt() {
 	}
 
 	s.Run("iam-cachefill", "setup", "--undo")
-	r := s.Try("unshare", "--mount", "sh", "-ec", "mount --bind /etc /etc; mount -o remount,bind,ro /etc; exec iam-cachefill setup")
+	r := s.Try("unshare", "--mount", "sh", "-ec", "mount --bind /etc /etc; mount -o remount,bind,ro /etc; exec "+
+		"iam-cachefill setup")
 	if r.Code != 1 || !strings.Contains(r.Stderr, "read-only file system") {
 		s.t.Errorf("setup with a read-only /etc: %v", r)
 	}
@@ -175,7 +179,8 @@ func (s site) examine() {
 	well := func() bool { return s.Try("iam-cachefill", "doctor").Code == 0 }
 	s.Eventually("doctor finds it well", time.Minute, well)
 	faults := []struct{ fault, fix string }{
-		{"chmod 0666 /var/lib/nss-iam/state.db", "chmod 0600 /var/lib/nss-iam/state.db"}, // the others are replaced now and then
+		// the others are replaced now and then
+		{"chmod 0666 /var/lib/nss-iam/state.db", "chmod 0600 /var/lib/nss-iam/state.db"},
 		{"sed -i 's/ iam$//' /etc/nsswitch.conf", "iam-cachefill setup"},
 		{"chmod g+w /usr/libexec/nss-iam", "chmod 0755 /usr/libexec/nss-iam"},
 		{"rm /etc/ssh/sshd_config.d/10-nss-iam.conf", "iam-cachefill setup"},
@@ -205,7 +210,8 @@ func (s site) back() {
 
 func (s site) upgrade() {
 	// Logins go on until the upgrade is through, and some more.
-	loop := "while [ ! -e /run/enough ]; do " + strings.Join(s.ssh(s.lasting, "alice", "alice", "id -un"), " ") + " || echo refused; done; echo done"
+	loop := "while [ ! -e /run/enough ]; do " + strings.Join(s.ssh(s.lasting, "alice", "alice", "id -un"), " ") +
+		" || echo refused; done; echo done"
 	s.Run("rm", "-f", "/run/enough")
 	logins := s.Start(nil, "sh", "-c", loop)
 	s.Eventually("logins go on", time.Minute, func() bool { return strings.Contains(logins.Output(), "alice\n") })
@@ -214,18 +220,21 @@ func (s site) upgrade() {
 	s.publish(newest)
 	apt(s.Host, "upgrade")
 	before := strings.Count(logins.Output(), "\n")
-	s.Eventually("logins go on after the upgrade", time.Minute, func() bool { return strings.Count(logins.Output(), "\n") > before+1 })
+	s.Eventually("logins go on after the upgrade", time.Minute,
+		func() bool { return strings.Count(logins.Output(), "\n") > before+1 })
 	s.Write("/run/enough", "", 0o644)
 	logins.Wait(time.Minute)
 	lines := strings.Fields(logins.Output())
-	if n := len(lines) - 1; slices.ContainsFunc(lines[:n], func(line string) bool { return line != "alice" }) || lines[n] != "done" {
+	if n := len(lines) - 1; slices.ContainsFunc(lines[:n], func(line string) bool { return line != "alice" }) ||
+		lines[n] != "done" {
 		s.t.Errorf("logins meanwhile: %q", lines)
 	}
 	s.t.Logf("%d logins meanwhile", len(lines)-1)
 	if got := s.Run("systemctl", "is-active", "nss-iam"); got != "active" {
 		s.t.Errorf("nss-iam.service is %s", got)
 	}
-	if got := s.Run("dpkg-query", "-W", "-f", "${Package} ${Version};", "nss-iam", "libnss-iam"); got != "libnss-iam "+newest+";nss-iam "+newest+";" {
+	if got := s.Run("dpkg-query", "-W", "-f", "${Package} ${Version};", "nss-iam", "libnss-iam"); got != "libnss-iam "+
+		newest+";nss-iam "+newest+";" {
 		s.t.Errorf("after the upgrades: %s, want %s of each", got, newest)
 	}
 	if r := s.Try("test", "-e", "/usr/lib/libnss_iam.so.2"); r.Code == 0 {
@@ -298,11 +307,13 @@ func (s site) beside() {
 	if s.further["systemd-userdbd"] != nil {
 		s.Run("systemctl", "start", "systemd-userdbd.socket")
 		number := strings.Split(want, ":")[2]
-		if got := s.Run("userdbctl", "user", "alice", "--output=classic", "--no-legend", "--no-pager"); !strings.HasPrefix(got, "alice:") || !strings.Contains(got, ":"+number+":") {
+		if got := s.Run("userdbctl", "user", "alice", "--output=classic", "--no-legend",
+			"--no-pager"); !strings.HasPrefix(got, "alice:") || !strings.Contains(got, ":"+number+":") {
 			s.t.Errorf("systemd-userdbd says %q, the module %q", got, want)
 		}
 	}
-	if r := s.login(s.lasting, "dave", "dave", "id -un; pwd; ls -A"); !strings.HasPrefix(r.Stdout, "dave\n/home/dave\n") || !strings.Contains(r.Stdout, ".bashrc") {
+	if r := s.login(s.lasting, "dave", "dave", "id -un; pwd; ls -A"); !strings.HasPrefix(r.Stdout,
+		"dave\n/home/dave\n") || !strings.Contains(r.Stdout, ".bashrc") {
 		s.t.Errorf("login: %v\n%s", r, s.journal())
 	}
 	s.Run("rm", "/etc/nss-iam/publisher.key")

@@ -35,7 +35,8 @@ func (s site) share() {
 			}
 		}
 	}
-	for name, want := range map[string]string{"alice": "alice developers iam-users team-blue", "carol": "admins carol developers iam-sudo iam-users"} {
+	for name, want := range map[string]string{"alice": "alice developers iam-users team-blue",
+		"carol": "admins carol developers iam-sudo iam-users"} {
 		groups := strings.Fields(s.Run("id", "-nG", name))
 		slices.Sort(groups)
 		if got := strings.Join(groups, " "); got != want {
@@ -116,10 +117,12 @@ func (s site) removed() {
 		s.t.Errorf("bob's number has the name %q", got)
 	}
 	s.Eventually("bob's sessions have ended", time.Minute, func() bool {
-		return !strings.Contains(s.Run("loginctl", "list-sessions", "--no-legend"), "bob") && s.Try("pgrep", "-u", "bob").Code == 1
+		return !strings.Contains(s.Run("loginctl", "list-sessions", "--no-legend"), "bob") &&
+			s.Try("pgrep", "-u", "bob").Code == 1
 	})
 	s.Eventually("the log tells of it", time.Minute, func() bool {
-		return strings.Contains(s.Run("journalctl", "-u", "nss-iam", "-o", "cat", "--no-pager"), "ended the processes of somebody who is out")
+		return strings.Contains(s.Run("journalctl", "-u", "nss-iam", "-o", "cat", "--no-pager"),
+			"ended the processes of somebody who is out")
 	})
 	if s.Try("test", "-d", "/home/bob").Code != 0 {
 		s.t.Error("bob's home is gone")

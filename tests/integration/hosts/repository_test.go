@@ -20,7 +20,8 @@ func (s site) subscribe() {
 }
 
 // The release's own archive is out of reach.
-var update = []string{"apt-get", "-qq", "-o", "Dir::Etc::SourceList=/dev/null", "-o", "APT::Update::Error-Mode=any", "update"}
+var update = []string{"apt-get", "-qq", "-o", "Dir::Etc::SourceList=/dev/null", "-o", "APT::Update::Error-Mode=any",
+	"update"}
 
 // publish publishes another version, and has apt read the lists.
 func (s site) publish(version string) {
@@ -41,17 +42,22 @@ func (s site) forget() {
 func (s site) tamper() {
 	packages := repository + "/apt/dists/stable/main/binary-amd64"
 	for name, c := range map[string]struct{ version, script, want string }{
-		"a package with another byte": {newer, "f=$(echo " + repository + "/apt/pool/main/n/nss-iam/libnss-iam_*.deb); printf x | dd of=$f bs=1 seek=5000 conv=notrunc status=none", "Hash Sum mismatch"},
-		"a list with another package": {newer, "cd " + packages + "; sed -i 's/^Version: .*/Version: 9.9/' Packages; rm Packages.xz; gzip -9nkf Packages", ""},
-		"a key that nobody trusts":    {strangers, "", ""},
-		"no signature":                {newer, "rm " + repository + "/apt/dists/stable/InRelease " + repository + "/apt/dists/stable/Release.gpg", ""},
+		"a package with another byte": {newer, "f=$(echo " + repository +
+			"/apt/pool/main/n/nss-iam/libnss-iam_*.deb); printf x | dd of=$f bs=1 seek=5000 conv=notrunc status=none",
+			"Hash Sum mismatch"},
+		"a list with another package": {newer, "cd " + packages + "; sed -i 's/^Version: .*/Version: 9.9/' Packages; rm " +
+			"Packages.xz; gzip -9nkf Packages", ""},
+		"a key that nobody trusts": {strangers, "", ""},
+		"no signature": {newer, "rm " + repository + "/apt/dists/stable/InRelease " + repository +
+			"/apt/dists/stable/Release.gpg", ""},
 	} {
 		s.Publish(s.f.repositories[c.version], repository)
 		s.Run("sh", "-ec", c.script)
 		s.forget()
 		r := s.Try(update...)
 		if r.Code == 0 {
-			r = s.Try("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", "--no-install-recommends", "install", "nss-iam="+newer)
+			r = s.Try("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", "--no-install-recommends", "install",
+				"nss-iam="+newer)
 		}
 		if r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, c.want) {
 			s.t.Errorf("%s was not refused: %v\n%s", name, r, r.Stdout)

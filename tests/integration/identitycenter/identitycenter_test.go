@@ -115,7 +115,8 @@ func (s *site) serve(keys string, sshd ...string) {
 func (s *site) enters(user string, key testbed.Key, want string, command ...string) {
 	s.t.Helper()
 	if r := s.sshd.Login(user, key, command...); r.Code != 0 || strings.TrimSpace(r.Stdout) != want {
-		s.t.Errorf("%s: want a login that prints %q: %v\n%s\n%s", user, want, r, s.sshd.Log(), strings.Join(s.log.Lines(), "\n"))
+		s.t.Errorf("%s: want a login that prints %q: %v\n%s\n%s", user, want, r, s.sshd.Log(),
+			strings.Join(s.log.Lines(), "\n"))
 	}
 }
 

@@ -37,7 +37,8 @@ func (s *site) push(tag, osUser string, key testbed.Key, seconds int) bool {
 	if tag != osUser {
 		return false // AccessDeniedException
 	}
-	s.Write("/run/testbed/active-keys/"+osUser, fmt.Sprintf("%d %s\n", time.Now().Unix()+int64(seconds), key.Public), 0o644)
+	s.Write("/run/testbed/active-keys/"+osUser, fmt.Sprintf("%d %s\n", time.Now().Unix()+int64(seconds), key.Public),
+		0o644)
 	return true
 }
 
@@ -107,7 +108,8 @@ func (s *site) opkssh() {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		token := base64.RawURLEncoding.EncodeToString(body) + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(by, body))
+		token := base64.RawURLEncoding.EncodeToString(body) + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(by,
+			body))
 		key := testbed.NewKey(s.t, "ed25519", "of "+email)
 		return key.Certified(s.t, key, map[string]string{"openpubkey-pkt": token}, "alice", "bob", "root")
 	}

@@ -68,7 +68,8 @@ func checkSymbols(t *testing.T, f *elf.File) {
 		if strings.HasPrefix(s.Version, "GLIBC_") && newer(s.Version) {
 			t.Errorf("%s needs %s, newer than GLIBC_2.17", s.Name, s.Version)
 		}
-		for _, no := range []string{"malloc", "calloc", "getenv", "printf", "pthread_mutex", "pthread_once", "__tls_get_addr", "getpw", "getgr", "syslog"} {
+		for _, no := range []string{"malloc", "calloc", "getenv", "printf", "pthread_mutex", "pthread_once",
+			"__tls_get_addr", "getpw", "getgr", "syslog"} {
 			if strings.Contains(s.Name, no) {
 				t.Errorf("the module calls %s", s.Name)
 			}

@@ -33,7 +33,8 @@ func TestTheSourcePackagesOwnTests(t *testing.T) {
 	const tree = "/run/testbed/nss-iam"
 	host.Run("mkdir", "-p", tree+"/build")
 	host.Run("cp", "-r", filepath.Join(testbed.Root(), "packaging/deb/debian"), tree+"/debian")
-	host.Write(tree+"/debian/changelog", "nss-iam ("+newer+") unstable; urgency=medium\n\n  * Test.\n\n -- a <a@example.com>  Mon, 24 Nov 2025 16:00:00 +0000\n", 0o644)
+	host.Write(tree+"/debian/changelog", "nss-iam ("+newer+") unstable; urgency=medium\n\n  * Test.\n\n -- a "+
+		"<a@example.com>  Mon, 24 Nov 2025 16:00:00 +0000\n", 0o644)
 	// By this file a tree that was built is known.
 	host.Write(tree+"/debian/files", "nss-iam_"+newer+"_amd64.deb admin optional\n", 0o644)
 	host.Run("cp", filepath.Join(testbed.Build(), "iam-emulator"), tree+"/build/")

@@ -39,7 +39,8 @@ func TestTheDebsAreCleanAndSmall(t *testing.T) {
 	if said, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
-	said, err := exec.Command("lintian", "--allow-root", "--pedantic", "--display-info", "--fail-on", "error,warning,pedantic", "--tag-display-limit", "0",
+	said, err := exec.Command("lintian", "--allow-root", "--pedantic", "--display-info", "--fail-on",
+		"error,warning,pedantic", "--tag-display-limit", "0",
 		filepath.Join(out, "nss-iam_"+newer+"_amd64.changes")).CombinedOutput()
 	if err != nil {
 		t.Errorf("lintian: %v\n%s", err, said)
@@ -56,7 +57,8 @@ func TestTheDebsAreCleanAndSmall(t *testing.T) {
 
 // What rpmlint says of the packages and is no fault of them.
 var noFaults = []struct{ says, reason string }{
-	{"E: non-versioned-file-in-library-package ", "a name service module has a soname, and several of them are never installed side by side"},
+	{"E: non-versioned-file-in-library-package ", "a name service module has a soname, and several of them are never " +
+		"installed side by side"},
 	{"E: executable-in-library-package /usr/sbin/iam-cachefill", "the same"},
 	{"E: missing-hash-section /usr/lib64/libnss_iam.so.2", "it is for loaders older than glibc 2.5"},
 	{"E: no-signature", "make repo signs, with the publisher's key"},
@@ -83,14 +85,18 @@ func TestTheRPMsAreCleanAndSmall(t *testing.T) {
 		t.Errorf("packages: %q", files)
 	}
 	// It exits 64 where it finds anything.
-	out, _ := exec.Command("rpmlint", append([]string{"-c", filepath.Join(testbed.Root(), "packaging/rpm/rpmlint.toml")}, files...)...).Output()
+	out, _ := exec.Command("rpmlint", append([]string{"-c", filepath.Join(testbed.Root(), "packaging/rpm/rpmlint.toml")},
+		files...)...).Output()
 	t.Logf("rpmlint:\n%s", out)
 	if !strings.Contains(string(out), " packages and ") {
 		t.Fatalf("rpmlint did not come to its end")
 	}
 	for line := range strings.Lines(string(out)) {
 		_, said, found := strings.Cut(strings.TrimSpace(line), ": ")
-		known := slices.ContainsFunc(noFaults, func(c struct{ says, reason string }) bool { return strings.HasPrefix(said, c.says) })
+		known := slices.ContainsFunc(noFaults, func(c struct{ says, reason string }) bool {
+			return strings.HasPrefix(said,
+				c.says)
+		})
 		if found && !known && regexp.MustCompile(`^[EW]: `).MatchString(said) {
 			t.Errorf("rpmlint: %s", line)
 		}
@@ -116,7 +122,8 @@ var exposure = regexp.MustCompile(`Overall exposure level for nss-iam\.service: 
 
 func TestTheDaemonIsHardlyExposed(t *testing.T) {
 	testbed.Require(t, "systemd-analyze")
-	out, err := exec.Command("systemd-analyze", "security", "--no-pager", "--offline=yes", filepath.Join(testbed.Root(), "packaging/systemd/nss-iam.service")).CombinedOutput()
+	out, err := exec.Command("systemd-analyze", "security", "--no-pager", "--offline=yes",
+		filepath.Join(testbed.Root(), "packaging/systemd/nss-iam.service")).CombinedOutput()
 	match := exposure.FindSubmatch(out)
 	if err != nil || match == nil {
 		t.Fatalf("systemd-analyze: %v\n%s", err, out)

@@ -24,7 +24,8 @@ func TestTheYumRepositoryIsSignedAndATamperedPackageIsRefused(t *testing.T) {
 
 	yum := r.Folder + "/yum/x86_64"
 	sh(t, yum, "gpgv --quiet --keyring "+dir+"/key.gpg repodata/repomd.xml.asc repodata/repomd.xml")
-	if got := sh(t, yum, "zcat repodata/*-primary.xml.gz | grep -o '<location href=\"[^\"]*'"); strings.Count(got, "\n") != 2 {
+	if got := sh(t, yum, "zcat repodata/*-primary.xml.gz | grep -o '<location href=\"[^\"]*'"); strings.Count(got,
+		"\n") != 2 {
 		t.Errorf("the list: %s", got)
 	}
 	for _, line := range []string{"baseurl=https://packages.example.com/yum/$basearch", "gpgcheck=1", "repo_gpgcheck=1"} {
@@ -38,7 +39,8 @@ func TestTheYumRepositoryIsSignedAndATamperedPackageIsRefused(t *testing.T) {
 	}
 	for _, name := range packages {
 		check := []string{"--dbpath", dir + "/db", "--checksig", "--define", "_pkgverify_level all", name}
-		if out, err := exec.Command("rpmkeys", check...).CombinedOutput(); err != nil || !strings.Contains(string(out), "digests signatures OK") {
+		if out, err := exec.Command("rpmkeys", check...).CombinedOutput(); err != nil ||
+			!strings.Contains(string(out), "digests signatures OK") {
 			t.Errorf("%s: %v %s", name, err, out)
 		}
 		content, err := os.ReadFile(name)
@@ -53,7 +55,8 @@ func TestTheYumRepositoryIsSignedAndATamperedPackageIsRefused(t *testing.T) {
 			t.Errorf("%s with another byte: %s", name, out)
 		}
 	}
-	sh(t, yum, "printf ' ' >>repodata/repomd.xml; ! gpgv --quiet --keyring "+dir+"/key.gpg repodata/repomd.xml.asc repodata/repomd.xml 2>&1")
+	sh(t, yum, "printf ' ' >>repodata/repomd.xml; ! gpgv --quiet --keyring "+dir+
+		"/key.gpg repodata/repomd.xml.asc repodata/repomd.xml 2>&1")
 }
 
 func TestNoRepositoryIsMadeWithoutAKeyOrPackages(t *testing.T) {

@@ -40,7 +40,7 @@ func TestPackagesAreTheSameBytesFromAnyFolderUserAndUmask(t *testing.T) {
 	var built [2]map[string][]byte
 	for i, c := range []struct {
 		folder, umask string
-		user          []string // whom the build runs as
+		user          []string // the user that the build runs as
 	}{
 		{"a", "022", nil},
 		{"somewhere/else", "027", []string{"unshare", "--user", "--map-user=12345", "--map-group=12345"}},
@@ -50,7 +50,8 @@ func TestPackagesAreTheSameBytesFromAnyFolderUserAndUmask(t *testing.T) {
 		build := append(c.user, "sh", "-c", "umask "+c.umask+" && make -s deb rpm BUILD=build")
 		cmd := exec.Command(build[0], build[1:]...)
 		cmd.Dir = source
-		cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+epoch, "NSS_IAM_VERSION="+newer, "NSS_IAM_COMPRESSION=none", "GIT_CEILING_DIRECTORIES="+dir)
+		cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+epoch, "NSS_IAM_VERSION="+newer, "NSS_IAM_COMPRESSION=none",
+			"GIT_CEILING_DIRECTORIES="+dir)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("build in %q: %v\n%s", c.folder, err, out)
 		}
@@ -94,7 +95,8 @@ func TestAVersionSortsWhereItBelongs(t *testing.T) {
 		"a tag":            {"## 0.2.0", "v0.2.0", "0.2.0~999", "0.2.0+1"},
 	} {
 		dir := t.TempDir()
-		for _, line := range []string{"mkdir packaging", "cp " + filepath.Join(testbed.Root(), "packaging/version") + " packaging/", "printf '%s\\n' '# Changelog' '' '" + c.heading + "' >CHANGELOG.md",
+		for _, line := range []string{"mkdir packaging", "cp " + filepath.Join(testbed.Root(), "packaging/version") +
+			" packaging/", "printf '%s\\n' '# Changelog' '' '" + c.heading + "' >CHANGELOG.md",
 			"git init -q . && git add -A && git -c user.name=x -c user.email=x@example.com commit -qm first"} {
 			sh(t, dir, line)
 		}

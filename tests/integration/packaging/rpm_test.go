@@ -97,10 +97,12 @@ func TestTheRPMInAScratchRoot(t *testing.T) {
 			s.put(old, "/run/testbed/old.rpm")
 			s.put(young, "/run/testbed/new.rpm")
 			if with {
-				s.in("sh", "-c", "mkdir /etc/authselect; cp /etc/nsswitch.conf /etc/authselect/user-nsswitch.conf; echo sssd >/etc/authselect/authselect.conf")
+				s.in("sh", "-c", "mkdir /etc/authselect; cp /etc/nsswitch.conf /etc/authselect/user-nsswitch.conf; echo sssd "+
+					">/etc/authselect/authselect.conf")
 				s.Write(s.root+"/usr/bin/authselect", authselect, 0o755)
 				s.in("authselect", "apply-changes")
-				s.in("sh", "-c", "ln -sf /etc/authselect/nsswitch.conf /etc/nsswitch.conf; ln -s /etc/authselect/password-auth /etc/pam.d/password-auth; rm /var/log/authselect.calls")
+				s.in("sh", "-c", "ln -sf /etc/authselect/nsswitch.conf /etc/nsswitch.conf; ln -s /etc/authselect/password-auth "+
+					"/etc/pam.d/password-auth; rm /var/log/authselect.calls")
 			}
 			s.fromInstallationToErasure(with)
 		})
@@ -117,10 +119,13 @@ func (s scratch) fromInstallationToErasure(with bool) {
 	if got := s.in("getent", "passwd", "nss-iam"); !strings.HasSuffix(got, "/nonexistent:/usr/sbin/nologin") {
 		t.Errorf("the helper's user: %q", got)
 	}
-	if got := s.in("ldconfig", "-p"); !strings.Contains(got, "libnss_iam.so.2 (libc6,x86-64) => /usr/lib64/libnss_iam.so.2") && !strings.Contains(got, "=> /lib64/libnss_iam.so.2") {
+	if got := s.in("ldconfig", "-p"); !strings.Contains(got,
+		"libnss_iam.so.2 (libc6,x86-64) => /usr/lib64/libnss_iam.so.2") &&
+		!strings.Contains(got, "=> /lib64/libnss_iam.so.2") {
 		t.Errorf("the loader does not know the module")
 	}
-	if got := s.mustRPM("-q", "--scripts", "nss-iam"); strings.Contains(got, "setup\n") && !strings.Contains(got, "setup --undo") {
+	if got := s.mustRPM("-q", "--scripts", "nss-iam"); strings.Contains(got, "setup\n") &&
+		!strings.Contains(got, "setup --undo") {
 		t.Errorf("a scriptlet edits the host: %s", got)
 	}
 	s.Write(s.root+"/etc/nss-iam/config.toml", wanted, 0o644)
@@ -174,7 +179,8 @@ func (s scratch) lookAfterSetup(with bool) {
 	if !with {
 		return
 	}
-	if got := s.in("cat", "/var/log/authselect.calls"); !strings.HasPrefix(got, "apply-changes\nenable-feature with-mkhomedir") {
+	if got := s.in("cat", "/var/log/authselect.calls"); !strings.HasPrefix(got,
+		"apply-changes\nenable-feature with-mkhomedir") {
 		t.Errorf("authselect was called with %q", got)
 	}
 	if got := s.in("readlink", "/etc/nsswitch.conf"); got != "/etc/authselect/nsswitch.conf" {

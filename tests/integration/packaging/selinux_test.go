@@ -81,7 +81,8 @@ func TestSELinuxPermitsWhatLoginsNeedAndNoMore(t *testing.T) {
 		{"sshd_t", "nss_iam_cache_t", "file", "write", false},
 		{"sshd_t", "nss_iam_keys_t", "file", "write", false},
 	} {
-		out, err := exec.Command("sesearch", "-A", "-s", c.source, "-t", c.target, "-c", c.class, "-p", c.permission, file).Output()
+		out, err := exec.Command("sesearch", "-A", "-s", c.source, "-t", c.target, "-c", c.class, "-p", c.permission,
+			file).Output()
 		if err != nil {
 			t.Fatalf("sesearch: %v", err)
 		}
@@ -112,15 +113,18 @@ func TestTheSELinuxPackageBringsTheCompiledModule(t *testing.T) {
 		t.Fatalf("packages: %q", packages)
 	}
 	root := t.TempDir()
-	sh(t, root, "rpm2cpio "+packages[1]+" | cpio -id --quiet && bzip2 -d usr/share/selinux/packages/targeted/nss_iam.pp.bz2")
-	sh(t, root, "mkdir -p var/lib/selinux etc && cp -a /var/lib/selinux/default var/lib/selinux/ && cp -a /etc/selinux etc/")
+	sh(t, root, "rpm2cpio "+packages[1]+
+		" | cpio -id --quiet && bzip2 -d usr/share/selinux/packages/targeted/nss_iam.pp.bz2")
+	sh(t, root, "mkdir -p var/lib/selinux etc && cp -a /var/lib/selinux/default var/lib/selinux/ && cp -a /etc/selinux "+
+		"etc/")
 	sh(t, root, "semodule -n -p . -s default -X 200 -i usr/share/selinux/packages/targeted/nss_iam.pp")
 	if got := sh(t, root, "semodule -p . -s default -lfull"); !strings.Contains(got, "200 nss_iam ") {
 		t.Errorf("the policy lacks the module: %s", got)
 	}
 	// What the package does on a host where the policy is.
 	scripts := sh(t, root, "rpm -qp --scripts "+packages[1])
-	for _, want := range []string{"semodule -n -s targeted -X 200 -i /usr/share/selinux/packages/targeted/nss_iam.pp.bz2", "semodule -n -s targeted -X 200 -r nss_iam"} {
+	for _, want := range []string{"semodule -n -s targeted -X 200 -i /usr/share/selinux/packages/targeted/nss_iam.pp.bz2",
+		"semodule -n -s targeted -X 200 -r nss_iam"} {
 		if !strings.Contains(scripts, want) {
 			t.Errorf("the scripts lack %q: %s", want, scripts)
 		}

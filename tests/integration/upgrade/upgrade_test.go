@@ -76,7 +76,8 @@ func later(t *testing.T, name string, writes bool) release {
 	}
 	build := filepath.Join(tree, "build")
 	// The same folder of programs that this tree has, with the same paths compiled in.
-	if out, err := exec.Command("make", "--no-print-directory", "-C", tree, "build", "BUILD=build", "VERSION="+name).CombinedOutput(); err != nil {
+	if out, err := exec.Command("make", "--no-print-directory", "-C", tree, "build", "BUILD=build",
+		"VERSION="+name).CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", name, err, out)
 	}
 	return release(build)
@@ -177,7 +178,8 @@ func (s *site) hire(witnesses ...*testbed.Process) {
 	s.t.Helper()
 	s.hired++
 	name := fmt.Sprintf("newcomer%d", s.hired)
-	s.iam.AddUser(testbed.User{Name: name, Groups: []string{"developers"}, Keys: []testbed.IAMKey{{Body: testbed.NewKey(s.t, "ed25519", name).Public}}})
+	s.iam.AddUser(testbed.User{Name: name, Groups: []string{"developers"},
+		Keys: []testbed.IAMKey{{Body: testbed.NewKey(s.t, "ed25519", name).Public}}})
 	s.Run(testbed.Refresh, "refresh")
 	s.Run("getent", "passwd", name)
 	s.Write("/run/newcomer", name+"\n", 0o644)
@@ -197,7 +199,8 @@ func TestANewVersionOfTheFilesCostsNobodyALogin(t *testing.T) {
 
 	s := &site{Host: testbed.NewHost(t), t: t}
 	s.Install()
-	s.libdir = strings.TrimSuffix(s.Run("sh", "-c", "ls /usr/lib/*/libnss_iam.so.2 /lib/*/libnss_iam.so.2 2>/dev/null | head -1"), "/libnss_iam.so.2")
+	s.libdir = strings.TrimSuffix(s.Run("sh", "-c", "ls /usr/lib/*/libnss_iam.so.2 /lib/*/libnss_iam.so.2 2>/dev/null "+
+		"| head -1"), "/libnss_iam.so.2")
 	alice := testbed.NewKey(t, "ed25519", "alice")
 	s.iam = s.StartIAM(testbed.Company{
 		Groups: []testbed.Group{{Name: "developers"}},

@@ -109,12 +109,15 @@ func ask(ctx context.Context, op operation, given map[string][]string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, os.Getenv("AWS_ENDPOINT_URL_IAM"), strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, os.Getenv("AWS_ENDPOINT_URL_IAM"),
+		strings.NewReader(form.Encode()))
 	if err != nil {
 		return err
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIAEMULATOREXAMPLE1/20261122/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0")
+	request.Header.Set("Authorization",
+		"AWS4-HMAC-SHA256 Credential=AKIAEMULATOREXAMPLE1/20261122/us-east-1/iam/aws4_request, SignedHeaders=host, "+
+			"Signature=0")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err

@@ -69,7 +69,8 @@ func outage(begins bool, address string) error {
 	if begins {
 		faults = `[{"kind": "reset", "times": -1}]`
 	}
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodPut, "http://"+address+"/admin/faults", strings.NewReader(faults))
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPut, "http://"+address+"/admin/faults",
+		strings.NewReader(faults))
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,8 @@ func parameter(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"__type":"ParameterNotFound"}`)
 		return
 	}
-	answer := map[string]any{"Parameter": map[string]any{"Name": asked.Name, "Type": "SecureString", "Value": string(value)}}
+	answer := map[string]any{"Parameter": map[string]any{"Name": asked.Name, "Type": "SecureString",
+		"Value": string(value)}}
 	if err := json.NewEncoder(w).Encode(answer); err != nil {
 		fmt.Fprintln(os.Stderr, "cloud:", err)
 	}

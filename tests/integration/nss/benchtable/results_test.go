@@ -30,7 +30,8 @@ func TestARatioIsThatOfEachRound(t *testing.T) {
 		t.Error("a ratio to what was not timed")
 	}
 	page := text(r, "a machine")
-	for _, want := range []string{"| **nss-iam** | 160 |", "| SSSD, memory cache | 3,450 |", "| by name, of SSSD's | ≤ 0.35 | 0.208 |"} {
+	for _, want := range []string{"| **nss-iam** | 160 |", "| SSSD, memory cache | 3,450 |",
+		"| by name, of SSSD's | ≤ 0.35 | 0.208 |"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in:\n%s", want, page)
 		}

@@ -10,7 +10,8 @@ import (
 var sizes = []string{"5000", "100000"}
 
 var modes = []struct{ name, title string }{
-	{"name", "by name"}, {"few", "by name, of 1,000"}, {"uid", "by uid"}, {"initgroups", "groups of a user"}, {"fifty", "groups, of fifty users"},
+	{"name", "by name"}, {"few", "by name, of 1,000"}, {"uid", "by uid"}, {"initgroups", "groups of a user"},
+	{"fifty", "groups, of fifty users"},
 	{"missing", "missing name"}, {"threads", "by name, two threads"}, {"first", "first of a process"},
 	{"short", "short buffer refused"}, {"id-large", "`id`, large group"}, {"id-small", "`id`, small groups"},
 }
@@ -38,11 +39,15 @@ var targets = []struct {
 	{"— the same at 100,000 users", what{"100000", "iam", "name"}, what{"100000", "iam", "threads"}, 0, false},
 	{"— an array in memory, 5,000", what{"5000", "array", "name"}, what{"5000", "array", "threads"}, 0, false},
 	{"— an array in memory, 100,000", what{"100000", "array", "name"}, what{"100000", "array", "threads"}, 0, false},
-	{"first of a process, of the empty module's", what{"5000", "iam", "first"}, what{"5000", "empty", "first"}, 1.25, false},
+	{"first of a process, of the empty module's", what{"5000", "iam", "first"}, what{"5000", "empty", "first"}, 1.25,
+		false},
 	{"short buffer refused, ns", what{"5000", "iam", "short"}, what{}, 1000, false},
-	{"`id` in a group of 5,000, of in small groups", what{"5000", "iam", "id-large"}, what{"5000", "iam", "id-small"}, 3, false},
-	{"100,000 users, of 5,000: a working set of 1,000", what{"100000", "iam", "few"}, what{"5000", "iam", "few"}, 1.5, false},
-	{"100,000 users, of 5,000: all in random order, by name", what{"100000", "iam", "name"}, what{"5000", "iam", "name"}, 1.5, false},
+	{"`id` in a group of 5,000, of in small groups", what{"5000", "iam", "id-large"}, what{"5000", "iam", "id-small"}, 3,
+		false},
+	{"100,000 users, of 5,000: a working set of 1,000", what{"100000", "iam", "few"}, what{"5000", "iam", "few"}, 1.5,
+		false},
+	{"100,000 users, of 5,000: all in random order, by name", what{"100000", "iam", "name"}, what{"5000", "iam", "name"},
+		1.5, false},
 	{"— by uid", what{"100000", "iam", "uid"}, what{"5000", "iam", "uid"}, 1.5, false},
 	{"— groups of a user", what{"100000", "iam", "initgroups"}, what{"5000", "iam", "initgroups"}, 1.5, false},
 	{"— an array in memory, by name", what{"100000", "array", "name"}, what{"5000", "array", "name"}, 0, false},
@@ -51,7 +56,8 @@ var targets = []struct {
 
 func text(r results, machine string) string {
 	var b strings.Builder
-	b.WriteString(`Through glibc, in nanoseconds a lookup: medians of rounds in which the services took turns (` + "`make nss-bench`" + `).
+	b.WriteString(`Through glibc, in nanoseconds a lookup: medians of rounds in which the services took turns (` +
+		"`make nss-bench`" + `).
 "Empty module" answers without looking, and "array in memory" with one read of an array of as many records: nothing
 that holds its users in memory can do with less. SSSD learnt the users beforehand, the groups of fifty of them, and that
 fifty names are missing; libnss-cache has its index files. In random order over 100,000 users the processor's caches do

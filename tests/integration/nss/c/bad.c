@@ -54,7 +54,8 @@ static void is_missing(void) { gone(); }
 static void is_folder(void) { gone(); mkdir(path, 0755); }
 static void is_fifo(void) { gone(); mkfifo(path, 0644); }
 static void is_link(void) { gone(); check(symlink(good, path) == 0, "symlink"); }
-static void is_device(void) { gone(); check(syscall(SYS_mknodat, AT_FDCWD, path, S_IFCHR | 0644, makedev(1, 5)) == 0, "mknod"); }
+static void is_device(void) { gone(); check(syscall(SYS_mknodat, AT_FDCWD, path, S_IFCHR | 0644, makedev(1, 5)) == 0,
+	"mknod"); }
 static void is_socket(void)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -146,7 +147,8 @@ static void fresh(const void *argument)
 
 	for (int i = 0; i < 2; i++) { /* the second time it is remembered */
 		enum nss_status status = ask(&error);
-		check(status == f->status && error == f->error, "%s: status %d, *errnop %d, expected %d, %d", f->name, status, error, f->status, f->error);
+		check(status == f->status && error == f->error, "%s: status %d, *errnop %d, expected %d, %d", f->name, status,
+			error, f->status, f->error);
 	}
 	is_good();
 	next_check();

@@ -20,7 +20,8 @@ static void user(const char *how, const struct passwd *pw)
 	if (pw == NULL)
 		printf("%s: none\n", how);
 	else
-		printf("%s: %s:%s:%u:%u:%s:%s:%s\n", how, pw->pw_name, pw->pw_passwd, pw->pw_uid, pw->pw_gid, pw->pw_gecos, pw->pw_dir, pw->pw_shell);
+		printf("%s: %s:%s:%u:%u:%s:%s:%s\n", how, pw->pw_name, pw->pw_passwd, pw->pw_uid, pw->pw_gid, pw->pw_gecos,
+			pw->pw_dir, pw->pw_shell);
 }
 
 static void group(const char *how, const struct group *gr)

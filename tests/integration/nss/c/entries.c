@@ -46,11 +46,13 @@ static void user_by_name(const char *name, size_t need)
 		enum nss_status status = nss.getpwnam(name, &pw, b, size, &error);
 		check(errno == PRESET, "%s, %zu bytes: errno is changed", name, size);
 		if (size < need) {
-			check(status == NSS_STATUS_TRYAGAIN && error == ERANGE, "%s, %zu bytes: status %d, *errnop %d", name, size, status, error);
+			check(status == NSS_STATUS_TRYAGAIN && error == ERANGE, "%s, %zu bytes: status %d, *errnop %d", name, size, status,
+				error);
 			check(untouched(&pw, sizeof(pw)), "%s, %zu bytes: struct passwd is touched", name, size);
 			continue;
 		}
-		check(status == NSS_STATUS_SUCCESS && error == PRESET + 1, "%s, %zu bytes: status %d, *errnop %d", name, size, status, error);
+		check(status == NSS_STATUS_SUCCESS && error == PRESET + 1, "%s, %zu bytes: status %d, *errnop %d", name, size,
+			status, error);
 		check(strcmp(pw.pw_name, name) == 0, "%s, %zu bytes: got %s", name, size, pw.pw_name);
 		size_t used = strlen(pw.pw_name) + strlen(pw.pw_passwd) + strlen(pw.pw_gecos) + strlen(pw.pw_dir) + strlen(pw.pw_shell) + 5;
 		check(used == need, "%s: uses %zu bytes, expected %zu", name, used, need);
@@ -86,11 +88,13 @@ static void group_by_name(const char *name, size_t step)
 		status = nss.getgrnam(name, &gr, b, size, &error);
 		check(errno == PRESET, "%s, %zu bytes: errno is changed", name, size);
 		if (size < need + pad) {
-			check(status == NSS_STATUS_TRYAGAIN && error == ERANGE, "%s, %zu bytes: status %d, *errnop %d", name, size, status, error);
+			check(status == NSS_STATUS_TRYAGAIN && error == ERANGE, "%s, %zu bytes: status %d, *errnop %d", name, size, status,
+				error);
 			check(untouched(&gr, sizeof(gr)), "%s, %zu bytes: struct group is touched", name, size);
 			continue;
 		}
-		check(status == NSS_STATUS_SUCCESS && error == PRESET + 1, "%s, %zu bytes: status %d, *errnop %d", name, size, status, error);
+		check(status == NSS_STATUS_SUCCESS && error == PRESET + 1, "%s, %zu bytes: status %d, *errnop %d", name, size,
+			status, error);
 		check((uintptr_t)gr.gr_mem % sizeof(char *) == 0, "%s, skew %zu: pointers are not aligned", name, skew);
 		for (size_t i = 0; i <= members; i++)
 			check(i == members ? gr.gr_mem[i] == NULL : strcmp(gr.gr_mem[i], want.gr_mem[i]) == 0, "%s: member %zu", name, i);
@@ -108,15 +112,18 @@ static void absent(const char *name)
 
 	errno = PRESET;
 	enum nss_status status = nss.getpwnam(name, &pw, b, sizeof(b), &error);
-	check(status == NSS_STATUS_NOTFOUND && error == ENOENT && errno == PRESET, "user \"%s\": status %d, *errnop %d", name, status, error);
+	check(status == NSS_STATUS_NOTFOUND && error == ENOENT && errno == PRESET, "user \"%s\": status %d, *errnop %d",
+		name, status, error);
 	error = PRESET + 1;
 	status = nss.getgrnam(name, &gr, b, sizeof(b), &error);
-	check(status == NSS_STATUS_NOTFOUND && error == ENOENT && errno == PRESET, "group \"%s\": status %d, *errnop %d", name, status, error);
+	check(status == NSS_STATUS_NOTFOUND && error == ENOENT && errno == PRESET, "group \"%s\": status %d, *errnop %d",
+		name, status, error);
 	long start = 1, size = 4;
 	gid_t *groups = calloc(4, sizeof(gid_t));
 	error = PRESET + 1;
 	status = nss.initgroups(name, 1, &start, &size, &groups, -1, &error);
-	check(status == NSS_STATUS_NOTFOUND && error == ENOENT && errno == PRESET && start == 1, "groups of \"%s\": status %d", name, status);
+	check(status == NSS_STATUS_NOTFOUND && error == ENOENT && errno == PRESET && start == 1,
+		"groups of \"%s\": status %d", name, status);
 	free(groups);
 }
 
@@ -146,11 +153,13 @@ static void name_in_buffer(const char *name)
 		memset(b, 'x', sizeof(b));
 		strcpy(b + at, name);
 		enum nss_status status = nss.getpwnam(b + at, &pw, b, sizeof(b), &error);
-		check(status == NSS_STATUS_SUCCESS && strcmp(pw.pw_name, name) == 0, "%s in the buffer at %zu: status %d, *errnop %d", name, at, status, error);
+		check(status == NSS_STATUS_SUCCESS && strcmp(pw.pw_name, name) == 0,
+			"%s in the buffer at %zu: status %d, *errnop %d", name, at, status, error);
 		memset(b, 'x', sizeof(b));
 		strcpy(b + at, name);
 		status = nss.getgrnam(b + at, &gr, b, sizeof(b), &error);
-		check(status == NSS_STATUS_SUCCESS && strcmp(gr.gr_name, name) == 0, "group %s in the buffer at %zu: status %d, *errnop %d", name, at, status, error);
+		check(status == NSS_STATUS_SUCCESS && strcmp(gr.gr_name, name) == 0,
+			"group %s in the buffer at %zu: status %d, *errnop %d", name, at, status, error);
 	}
 }
 
@@ -173,7 +182,8 @@ static void groups_of(const char *name, gid_t group, long expected)
 				long most = limit > 0 && limit < at + expected ? limit : at + expected;
 				check(status == NSS_STATUS_SUCCESS && error == PRESET + 1 && errno == PRESET,
 				      "%s, start %ld, size %ld, limit %ld: status %d, *errnop %d", name, at, size, limit, status, error);
-				check(start == most, "%s, start %ld, size %ld, limit %ld: ends at %ld, expected %ld", name, at, size, limit, start, most);
+				check(start == most, "%s, start %ld, size %ld, limit %ld: ends at %ld, expected %ld", name, at, size, limit,
+					start, most);
 				check(room >= start && (limit <= 0 || room <= limit || room == size), "%s: size became %ld", name, room);
 				for (long i = 0; i < start; i++)
 					check(i < at ? list[i] == 77 : list[i] != group && list[i] != 0, "%s: entry %ld is %u", name, i, list[i]);
@@ -220,8 +230,10 @@ static void enumerate(const char *passwd, const char *group, const char *folder,
 		}
 		error = PRESET + 1;
 		enum nss_status status = nss.getpwent(&pw, b, sizeof(b), &error);
-		check(status == NSS_STATUS_SUCCESS && error == PRESET + 1 && errno == PRESET, "user %d: status %d, *errnop %d", n, status, error);
-		check(status == NSS_STATUS_SUCCESS && strcmp(pw.pw_name, name) == 0 && pw.pw_uid == id, "user %d: expected %s", n, name);
+		check(status == NSS_STATUS_SUCCESS && error == PRESET + 1 && errno == PRESET, "user %d: status %d, *errnop %d", n,
+			status, error);
+		check(status == NSS_STATUS_SUCCESS && strcmp(pw.pw_name, name) == 0 && pw.pw_uid == id, "user %d: expected %s", n,
+			name);
 		if (n % 16 == 0) {
 			check(nss.getpwuid(id, &pw2, other, sizeof(other), &error) == NSS_STATUS_SUCCESS, "%s: by uid in between", name);
 			check(nss.getpwnam("alice", &pw2, other, sizeof(other), &error) == NSS_STATUS_SUCCESS, "alice in between");
@@ -251,7 +263,8 @@ static void enumerate(const char *passwd, const char *group, const char *folder,
 			check(nss.getgrent(&gr, big, 9, &error) == NSS_STATUS_TRYAGAIN && error == ERANGE, "group %d: a short buffer", n);
 		}
 		enum nss_status status = nss.getgrent(&gr, big, sizeof(big), &error);
-		check(status == NSS_STATUS_SUCCESS && strcmp(gr.gr_name, name) == 0 && gr.gr_gid == id, "group %d: expected %s", n, name);
+		check(status == NSS_STATUS_SUCCESS && strcmp(gr.gr_name, name) == 0 && gr.gr_gid == id, "group %d: expected %s", n,
+			name);
 	}
 	error = PRESET + 1;
 	errno = PRESET;
@@ -279,7 +292,8 @@ int main(int argc, char **argv)
 	user_by_name("al", 3 + 2 + 1 + sizeof("/home/al") + 1);
 	user_by_name("alice", 6 + 2 + 256 * 3);
 	user_by_name("alice.smith", 12 + 2 + sizeof("Person 4, variant 0") + sizeof("/home/alice.smith") + sizeof("/bin/bash"));
-	user_by_name("nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn", 33 + 2 + sizeof("Person 6, variant 0") + 33 + 6 + sizeof("/bin/bash"));
+	user_by_name("nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn",
+		33 + 2 + sizeof("Person 6, variant 0") + 33 + 6 + sizeof("/bin/bash"));
 	user_by_name("nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn", 32 + 2 + sizeof("Person 7, variant 0") + 32 + 6 + sizeof("/bin/bash"));
 	group_by_name("alice", 1);
 	group_by_name("team-0", 1);
@@ -288,13 +302,15 @@ int main(int argc, char **argv)
 	name_in_buffer("nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn");
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		absent(names[i]);
-	static const uint32_t ids[] = { 0, 1, 1000, 65534, 65535, 65536, 2000999999, 2147000000, 2147352575, 2147352576, 4294967294u, 4294967295u };
+	static const uint32_t ids[] = { 0, 1, 1000, 65534, 65535, 65536, 2000999999, 2147000000, 2147352575, 2147352576,
+		4294967294u, 4294967295u };
 	for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++)
 		absent_id(ids[i]);
 	groups_of("a", 2001000000, 2);
 	groups_of("a", (gid_t)-1, 3);
 	groups_of("aa", (gid_t)-1, 501);
-	check(nss.getgrgid(2001000000, &gr, b, sizeof(b), &error) == NSS_STATUS_SUCCESS && strcmp(gr.gr_name, "iam-users") == 0, "the group of everybody");
+	check(nss.getgrgid(2001000000, &gr, b, sizeof(b), &error) == NSS_STATUS_SUCCESS && strcmp(gr.gr_name,
+		"iam-users") == 0, "the group of everybody");
 	size_t members = 0;
 	while (gr.gr_mem[members] != NULL)
 		members++;

@@ -56,7 +56,8 @@ static void expect(enum nss_status status, int error)
 
 	errno = 4711;
 	enum nss_status got = nss.getpwnam("alice.smith", &pw, space, sizeof(space), &got_error);
-	check(got == status && got_error == error, "%s: status %d, *errnop %d, expected %d, %d", current, got, got_error, status, error);
+	check(got == status && got_error == error, "%s: status %d, *errnop %d, expected %d, %d", current, got, got_error,
+		status, error);
 	check(errno == 4711, "%s: errno is changed", current);
 }
 
@@ -204,7 +205,8 @@ static void sandboxed(void)
 	};
 	struct sock_fprog program = { sizeof(filter) / sizeof(*filter), filter };
 
-	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "seccomp");
+	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0,
+		"seccomp");
 }
 
 static void sandbox_after(void)
@@ -230,7 +232,8 @@ static void refuse(unsigned call, unsigned argument, unsigned value, int if_equa
 	};
 	struct sock_fprog program = { sizeof(filter) / sizeof(*filter), filter };
 
-	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "seccomp");
+	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0,
+		"seccomp");
 }
 
 static void found_in_child(void)
@@ -261,7 +264,8 @@ static void no_mapping(void)
 		install(i % 2 == 0 ? variant : good, path);
 		next_check();
 		found();
-		check(strstr(pw.pw_gecos, i % 2 == 0 ? "variant 1" : "variant 0") != NULL, "%s: a newer file is not served: %s", current, pw.pw_gecos);
+		check(strstr(pw.pw_gecos, i % 2 == 0 ? "variant 1" : "variant 0") != NULL, "%s: a newer file is not served: %s",
+			current, pw.pw_gecos);
 	}
 	found();
 	check(maps("", 0) <= lines + 1, "%s: %ld mappings, %ld before", current, maps("", 0), lines);
@@ -325,7 +329,8 @@ static void memory_locked(void)
 	limit(RLIMIT_MEMLOCK, 1 << 20);
 	check(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0, "setresuid");
 	check(mlockall(MCL_FUTURE) == 0, "%s: mlockall", current);
-	check(mmap(NULL, 4 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == EAGAIN, "%s: all the same, 4 MiB are mapped", current);
+	check(mmap(NULL, 4 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == EAGAIN,
+		"%s: all the same, 4 MiB are mapped", current);
 	for (int i = 0; i < 100; i++)
 		found();
 }

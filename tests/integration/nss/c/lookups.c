@@ -324,8 +324,10 @@ static const struct {
 	const char *name;
 	double (*run)(void);
 } modes[] = {
-	{ "name", name }, { "uid", uid }, { "initgroups", all_groups }, { "few", few }, { "fifty", fifty }, { "missing-fifty", missing_fifty },
-	{ "missing", missing_names }, { "threads", threads }, { "short", short_buffer }, { "first", first }, { "id-large", id_large },
+	{ "name", name }, { "uid", uid }, { "initgroups", all_groups }, { "few", few }, { "fifty", fifty },
+		{ "missing-fifty", missing_fifty },
+	{ "missing", missing_names }, { "threads", threads }, { "short", short_buffer }, { "first", first }, { "id-large",
+		id_large },
 	{ "id-small", id_small }, { "warm", warm },
 };
 enum { MODES = sizeof(modes) / sizeof(*modes) };

@@ -37,9 +37,11 @@ static void read_users(const char *path)
 static void allowed(const char *what, size_t size, enum nss_status status, int error, int exists)
 {
 	if (!exists)
-		check(status == NSS_STATUS_NOTFOUND && error == ENOENT, "%s, %zu bytes: status %d, *errnop %d", what, size, status, error);
+		check(status == NSS_STATUS_NOTFOUND && error == ENOENT, "%s, %zu bytes: status %d, *errnop %d", what, size, status,
+			error);
 	else if (status != NSS_STATUS_SUCCESS)
-		check(status == NSS_STATUS_TRYAGAIN && error == ERANGE, "%s, %zu bytes: status %d, *errnop %d", what, size, status, error);
+		check(status == NSS_STATUS_TRYAGAIN && error == ERANGE, "%s, %zu bytes: status %d, *errnop %d", what, size, status,
+			error);
 	check(errno == PRESET, "%s, %zu bytes: errno is changed", what, size);
 }
 
@@ -65,7 +67,8 @@ static void every_buffer(const char *name, uid_t id, int exists)
 	}
 }
 
-/* glibc: an enumeration names everybody once, twice in a row, with lookups in between; libnss-cache: errno is 0 at its end. */
+/* glibc: an enumeration names everybody once, twice in a row, with lookups in
+ * between; libnss-cache: errno is 0 at its end. */
 static void everybody_twice(void)
 {
 	for (int round = 0; round < 2; round++) {
@@ -74,7 +77,8 @@ static void everybody_twice(void)
 
 		setpwent();
 		for (errno = 0; (pw = getpwent()) != NULL; n++) {
-			check(n < users && pw->pw_uid == uids[n] && strcmp(pw->pw_name, names[n]) == 0, "round %d, user %d: %s", round, n, pw->pw_name);
+			check(n < users && pw->pw_uid == uids[n] && strcmp(pw->pw_name, names[n]) == 0, "round %d, user %d: %s", round, n,
+				pw->pw_name);
 			if (n % 100 == 0 && n < users) {
 				struct passwd other, *found = NULL;
 				char b[2048];

@@ -39,7 +39,8 @@ static void look_up(unsigned n)
 		return;
 	uid_t uid = pw.pw_uid;
 	status = nss.getpwuid(uid, &by, b, sizeof(b), &error);
-	check(status == NSS_STATUS_SUCCESS && by.pw_uid == uid && strcmp(by.pw_name, name) == 0, "%s by uid: status %d", name, status);
+	check(status == NSS_STATUS_SUCCESS && by.pw_uid == uid && strcmp(by.pw_name, name) == 0, "%s by uid: status %d",
+		name, status);
 	status = nss.getgrgid(uid, &gr, b, sizeof(b), &error);
 	check(status == NSS_STATUS_SUCCESS && strcmp(gr.gr_name, name) == 0, "group %s: status %d", name, status);
 	long start = 0, size = 4;
