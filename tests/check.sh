@@ -10,6 +10,7 @@
 # C compiler use the processor while the unit tests wait for time limits.
 #
 # Exit status: 0 nothing found, 1 something is wrong.
+# shellcheck disable=SC2317 # begin calls the steps by their names
 set -u
 cd "$(dirname "$0")/.." || exit 1
 

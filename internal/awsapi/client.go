@@ -175,10 +175,11 @@ func Open(ctx context.Context, o Options) (*Caller, error) {
 		config.WithRegion(c.region),
 		config.WithAppID("nss-iam"),
 		// Given here so that the SDK adds the certificates of AWS_CA_BUNDLE to it.
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(o.AttemptTimeout).WithTransportOptions(func(t *http.Transport) {
-			t.MaxIdleConnsPerHost = 2 * Parallel
-			t.Proxy = proxy
-		}).WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout })),
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(o.AttemptTimeout).
+			WithTransportOptions(func(t *http.Transport) {
+				t.MaxIdleConnsPerHost = 2 * Parallel
+				t.Proxy = proxy
+			}).WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout })),
 		config.WithEC2RoleCredentialOptions(func(r *ec2rolecreds.Options) { r.Client = c.imds }),
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, settings...)
@@ -204,8 +205,8 @@ func Open(ctx context.Context, o Options) (*Caller, error) {
 	cfg.APIOptions = append(cfg.APIOptions, c.counting, c.wholeAnswers)
 	c.own = &rereader{chain: cfg.Credentials, read: time.Now(), now: time.Now,
 		load: func(ctx context.Context) (aws.CredentialsProvider, error) {
-			anew, err := config.LoadDefaultConfig(ctx, settings...)
-			return anew.Credentials, err
+			again, err := config.LoadDefaultConfig(ctx, settings...)
+			return again.Credentials, err
 		}}
 	cfg.Credentials = named{c.own, "find AWS credentials", noCredentialsRemedy, true}
 	c.expire = c.own.Invalidate

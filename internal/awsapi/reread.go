@@ -19,7 +19,7 @@ const rereadAfter = time.Minute
 // reads a credentials file once, and never again when that file was not there
 // yet. Its methods may be called from several goroutines.
 type rereader struct {
-	// load makes the chain anew.
+	// load makes the chain again.
 	load func(context.Context) (aws.CredentialsProvider, error)
 	now  func() time.Time
 

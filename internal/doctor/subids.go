@@ -19,7 +19,8 @@ func (e *examination) lastlog() {
 		return
 	}
 	e.add(Warning, "lastlog", fmt.Sprintf("/var/log/lastlog appears to have %d GB", info.Size()/1_000_000_000),
-		"it has holes in place of uids that never logged in; a backup that reads them takes as long as for that much, and may write it",
+		"it has holes in place of uids that never logged in; a backup that reads them takes as long as for that much, and "+
+			"may write it",
 		`have backups keep holes, or do without the file: "lastlog" in docs/operations.md`)
 }
 

@@ -27,7 +27,8 @@ func newSite(t *testing.T) site {
 	iam := s.StartIAM(testbed.Company{
 		Groups: []testbed.Group{{Name: "developers"}},
 		Users: []testbed.User{
-			{Name: "alice", Groups: []string{"developers"}, Keys: []testbed.IAMKey{{Body: testbed.NewKey(t, "ed25519", "alice").Public}}},
+			{Name: "alice", Groups: []string{"developers"},
+				Keys: []testbed.IAMKey{{Body: testbed.NewKey(t, "ed25519", "alice").Public}}},
 			{Name: "Bob.Smith", Groups: []string{"developers"}},
 		},
 	})
@@ -61,20 +62,23 @@ func TestWhatLargeUidsDoToOtherPrograms(t *testing.T) {
 
 func tars(t *testing.T, s site) {
 	for _, format := range []string{"ustar", "v7"} {
-		if r := s.Try("tar", "-C", "/srv", "--format="+format, "-cf", "/tmp/a.tar", "f"); r.Code == 0 || !strings.Contains(r.Stderr, "out of uid_t range") {
+		if r := s.Try("tar", "-C", "/srv", "--format="+format, "-cf", "/tmp/a.tar", "f"); r.Code == 0 ||
+			!strings.Contains(r.Stderr, "out of uid_t range") {
 			t.Errorf("%s: %v", format, r)
 		}
 	}
 	for _, format := range []string{"gnu", "pax"} {
 		s.Run("tar", "-C", "/srv", "--format="+format, "-cf", "/tmp/a.tar", "f")
-		if got := s.Run("tar", "--numeric-owner", "-tvf", "/tmp/a.tar"); !strings.Contains(got, fmt.Sprintf(" %d/%d ", s.uid, s.uid)) {
+		if got := s.Run("tar", "--numeric-owner", "-tvf", "/tmp/a.tar"); !strings.Contains(got,
+			fmt.Sprintf(" %d/%d ", s.uid, s.uid)) {
 			t.Errorf("%s: %s", format, got)
 		}
 	}
 }
 
 func cpios(t *testing.T, s site) {
-	for format, want := range map[string]uint64{"newc": s.uid, "crc": s.uid, "bin": s.uid & 0xFFFF, "odc": s.uid & 0o777777} {
+	for format, want := range map[string]uint64{"newc": s.uid, "crc": s.uid, "bin": s.uid & 0xFFFF,
+		"odc": s.uid & 0o777777} {
 		r := s.Try("sh", "-c", "cd /srv && echo f | cpio -o -H "+format+" >/tmp/a.cpio")
 		if r.Code != 0 || strings.Contains(r.Stderr, "range") {
 			t.Errorf("%s: %v", format, r)

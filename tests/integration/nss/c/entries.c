@@ -54,7 +54,8 @@ static void user_by_name(const char *name, size_t need)
 		check(status == NSS_STATUS_SUCCESS && error == PRESET + 1, "%s, %zu bytes: status %d, *errnop %d", name, size,
 			status, error);
 		check(strcmp(pw.pw_name, name) == 0, "%s, %zu bytes: got %s", name, size, pw.pw_name);
-		size_t used = strlen(pw.pw_name) + strlen(pw.pw_passwd) + strlen(pw.pw_gecos) + strlen(pw.pw_dir) + strlen(pw.pw_shell) + 5;
+		size_t used = strlen(pw.pw_name) + strlen(pw.pw_passwd) + strlen(pw.pw_gecos) +
+			strlen(pw.pw_dir) + strlen(pw.pw_shell) + 5;
 		check(used == need, "%s: uses %zu bytes, expected %zu", name, used, need);
 
 		struct passwd again;
@@ -291,7 +292,8 @@ int main(int argc, char **argv)
 	user_by_name("a", 2 + 2 + sizeof("Person 0, variant 0") + sizeof("/home/a") + sizeof("/bin/bash"));
 	user_by_name("al", 3 + 2 + 1 + sizeof("/home/al") + 1);
 	user_by_name("alice", 6 + 2 + 256 * 3);
-	user_by_name("alice.smith", 12 + 2 + sizeof("Person 4, variant 0") + sizeof("/home/alice.smith") + sizeof("/bin/bash"));
+	user_by_name("alice.smith", 12 + 2 + sizeof("Person 4, variant 0") +
+		sizeof("/home/alice.smith") + sizeof("/bin/bash"));
 	user_by_name("nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn",
 		33 + 2 + sizeof("Person 6, variant 0") + 33 + 6 + sizeof("/bin/bash"));
 	user_by_name("nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn", 32 + 2 + sizeof("Person 7, variant 0") + 32 + 6 + sizeof("/bin/bash"));
