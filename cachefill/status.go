@@ -49,7 +49,8 @@ func statusCommand(o *options) *cobra.Command {
 
 // statusOf makes a status of what was seen.
 func statusOf(v hostView) status {
-	s := status{served: v.served, Daemon: v.daemon == health.Answers, Stale: v.facts.Slow, Last: v.last, Health: v.findings(), facts: v.facts, unseen: v.unseen}
+	s := status{served: v.served, Daemon: v.daemon == health.Answers, Stale: v.facts.Slow, Last: v.last,
+		Health: v.findings(), facts: v.facts, unseen: v.unseen}
 	if s.Stale != "" {
 		s.Stale += "; " + v.facts.SlowRemedy
 	}

@@ -104,7 +104,8 @@ func (p payload) write(name, content string, mode os.FileMode) {
 func (p payload) disk() string {
 	p.t.Helper()
 	name := p.dir + ".tar"
-	if out, err := exec.Command("tar", "-C", p.dir, "--owner=0", "--group=0", "-cf", name, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("tar", "-C", p.dir, "--owner=0", "--group=0", "-cf", name,
+		".").CombinedOutput(); err != nil {
 		p.t.Fatalf("pack the tour: %v\n%s", err, out)
 	}
 	return name
@@ -133,8 +134,10 @@ type guest struct {
 func (m machine) boot(t *testing.T, name string) *guest {
 	t.Helper()
 	dir := t.TempDir()
-	g := &guest{t: t, name: name, console: filepath.Join(dir, "console"), report: filepath.Join(dir, "report"), done: make(chan struct{})}
-	args := append([]string{"-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1", "-m", m.memory,
+	g := &guest{t: t, name: name, console: filepath.Join(dir, "console"), report: filepath.Join(dir, "report"),
+		done: make(chan struct{})}
+	args := append([]string{"-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1",
+		"-m", m.memory,
 		"-nodefaults", "-no-user-config", "-display", "none", "-serial", "file:" + g.console, "-serial", "file:" + g.report,
 		"-kernel", m.tree.file("vmlinuz"), "-initrd", m.tree.file("initrd"),
 		"-append", "root=/dev/vda rw console=ttyS0 quiet panic=-1 " + m.append,

@@ -28,11 +28,13 @@ func TestWhereSELinuxEnforcesEveryWayInWorksAndNothingOfOursIsDenied(t *testing.
 	module := filepath.Join(t.TempDir(), "nss_iam.pp")
 	for _, command := range [][]string{
 		{filepath.Join(testbed.Root(), "packaging/selinux/build"), module},
-		{"unshare", "--mount", "bash", "-c", linked, "linked", bookworm.file("root"), t.TempDir(), module, filepath.Join(p.dir, "policy.tar")},
+		{"unshare", "--mount", "bash", "-c", linked, "linked", bookworm.file("root"), t.TempDir(), module,
+			filepath.Join(p.dir, "policy.tar")},
 	} {
 		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%q: %v\n%s", command, err, out)
 		}
 	}
-	machine{tree: bookworm, payload: p.disk(), append: "security=selinux selinux=1", memory: "1024"}.boot(t, "selinux").passed(20 * time.Minute)
+	machine{tree: bookworm, payload: p.disk(), append: "security=selinux selinux=1", memory: "1024"}.boot(t,
+		"selinux").passed(20 * time.Minute)
 }

@@ -51,7 +51,9 @@ func newSite(t *testing.T) *site {
 	s.Install()
 	s.Run("mkdir", "-p", filepath.Dir(figures))
 	person := func(name string, groups ...string) testbed.User {
-		return testbed.User{Name: name, Groups: groups, Keys: []testbed.IAMKey{{ID: ("APKA" + strings.ToUpper(name) + "EXAMPLEEXAMPLEEXAMPLE")[:20], Body: testbed.NewKey(t, "rsa", name).Public}}}
+		return testbed.User{Name: name, Groups: groups,
+			Keys: []testbed.IAMKey{{ID: ("APKA" + strings.ToUpper(name) + "EXAMPLEEXAMPLEEXAMPLE")[:20],
+				Body: testbed.NewKey(t, "rsa", name).Public}}}
 	}
 	s.iam = s.StartIAM(testbed.Company{
 		Groups: []testbed.Group{{Name: "developers"}, {Name: "empty"}, {Name: "others"}},
@@ -84,7 +86,8 @@ func (s *site) serve() {
 	s.t.Helper()
 	s.start()
 	s.Eventually("all is well", 2*time.Minute, func() bool {
-		return s.Try(testbed.Refresh, "status").Code == 0 && strings.Contains(s.Try(testbed.Refresh, "explain", "alice").Stdout, "yes  cached keys")
+		return s.Try(testbed.Refresh, "status").Code == 0 &&
+			strings.Contains(s.Try(testbed.Refresh, "explain", "alice").Stdout, "yes  cached keys")
 	})
 }
 
@@ -133,9 +136,13 @@ const (
 
 var faults = []fault{
 	{name: "the daemon is killed", make: func(s *site) { s.kill() }, code: 1, later: time.Hour,
-		status: says(`broken +daemon`), explain: quiet(openStill), doctor: says(`broken +daemon`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
-	{name: "the daemon hangs", make: func(s *site) { s.daemon.Signal(unix.SIGSTOP); s.t.Cleanup(func() { s.daemon.Signal(unix.SIGCONT) }) }, code: 1, later: time.Hour,
-		status: says(`broken +daemon`), explain: says(`no answer in time`), doctor: says(`broken +daemon`), alert: says("NSSIAMGone"), journal: quiet("systemd's watchdog ends it, and says so")},
+		status: says(`broken +daemon`), explain: quiet(openStill), doctor: says(`broken +daemon`), alert: says("NSSIAMGone"),
+		journal: quiet(notRunning)},
+	{name: "the daemon hangs",
+		make: func(s *site) { s.daemon.Signal(unix.SIGSTOP); s.t.Cleanup(func() { s.daemon.Signal(unix.SIGCONT) }) },
+		code: 1, later: time.Hour,
+		status: says(`broken +daemon`), explain: says(`no answer in time`), doctor: says(`broken +daemon`),
+		alert: says("NSSIAMGone"), journal: quiet("systemd's watchdog ends it, and says so")},
 	{name: "the daemon is dead for longer than keys.max_stale", make: func(s *site) {
 		s.configure(plain + "[keys]\nmax_stale = \"1m\"\n")
 		s.start()
@@ -143,105 +150,170 @@ var faults = []fault{
 		time.Sleep(2 * time.Second)
 		s.kill()
 		time.Sleep(63 * time.Second)
-	}, code: 1, status: says(`broken +keys .*open nothing`), explain: says(`NO +cached keys: cached keys are .* old`), doctor: says(`broken +keys`),
-		alert: says("NSSIAMKeysOpenNothing"), journal: quiet(notRunning)},
-	{name: "nss.db is gone and no daemon runs", make: func(s *site) { s.kill(); s.Run("rm", testbed.CacheDir+"/nss.db") }, code: 1, later: time.Hour,
-		status: says(`broken +cache +nss.db`), explain: says(`NO +this host: nss.db`), doctor: says(`broken +cache +nss.db`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
-	{name: "keys.db is gone and no daemon runs", make: func(s *site) { s.kill(); s.Run("rm", testbed.CacheDir+"/keys.db") }, code: 1, later: time.Hour,
-		status: says(`broken +cache +keys.db`), explain: says(`NO +(this host|cached keys):.*keys.db`), doctor: says(`broken +cache +keys.db`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
-	{name: "nss.db is half written and no daemon runs", make: func(s *site) { s.kill(); s.Run("truncate", "-s", "5000", testbed.CacheDir+"/nss.db") }, code: 1, later: time.Hour,
-		status: says(`broken +cache +nss.db.*damaged`), explain: says(`NO +this host: nss.db`), doctor: says(`broken +cache +nss.db`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
+	}, code: 1, status: says(`broken +keys .*open nothing`), explain: says(`NO +cached keys: cached keys are .* old`),
+		doctor: says(`broken +keys`),
+		alert:  says("NSSIAMKeysOpenNothing"), journal: quiet(notRunning)},
+	{name: "nss.db is gone and no daemon runs", make: func(s *site) { s.kill(); s.Run("rm", testbed.CacheDir+"/nss.db") },
+		code: 1, later: time.Hour,
+		status: says(`broken +cache +nss.db`), explain: says(`NO +this host: nss.db`), doctor: says(`broken +cache +nss.db`),
+		alert: says("NSSIAMGone"), journal: quiet(notRunning)},
+	{name: "keys.db is gone and no daemon runs",
+		make: func(s *site) { s.kill(); s.Run("rm", testbed.CacheDir+"/keys.db") }, code: 1, later: time.Hour,
+		status: says(`broken +cache +keys.db`), explain: says(`NO +(this host|cached keys):.*keys.db`),
+		doctor: says(`broken +cache +keys.db`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
+	{name: "nss.db is half written and no daemon runs",
+		make: func(s *site) { s.kill(); s.Run("truncate", "-s", "5000", testbed.CacheDir+"/nss.db") }, code: 1,
+		later:  time.Hour,
+		status: says(`broken +cache +nss.db.*damaged`), explain: says(`NO +this host: nss.db`),
+		doctor: says(`broken +cache +nss.db`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
 	{name: "keys.db is overwritten and no daemon runs", make: func(s *site) {
 		s.kill()
 		s.Run("dd", "if=/dev/zero", "of="+testbed.CacheDir+"/keys.db", "bs=16384", "count=1", "conv=notrunc", "status=none")
 	}, code: 1, later: time.Hour,
-		status: says(`broken +cache +keys.db.*damaged`), explain: says(`NO +(this host|cached keys):.*keys.db`), doctor: says(`broken +cache +keys.db`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
-	{name: "nss.db belongs to somebody else and no daemon runs", make: func(s *site) { s.kill(); s.Run("chown", "nobody", testbed.CacheDir+"/nss.db") }, code: 1, later: time.Hour,
-		status: says(`broken +cache +nss.db`), explain: says(`NO +this host: nss.db`), doctor: says(`broken +(cache|permissions)`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
-	{name: "nss.db is deleted under the daemon", heals: true, make: func(s *site) { s.Run("rm", testbed.CacheDir+"/nss.db"); time.Sleep(5 * time.Second) },
+		status: says(`broken +cache +keys.db.*damaged`), explain: says(`NO +(this host|cached keys):.*keys.db`),
+		doctor: says(`broken +cache +keys.db`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
+	{name: "nss.db belongs to somebody else and no daemon runs",
+		make: func(s *site) { s.kill(); s.Run("chown", "nobody", testbed.CacheDir+"/nss.db") }, code: 1, later: time.Hour,
+		status: says(`broken +cache +nss.db`), explain: says(`NO +this host: nss.db`),
+		doctor: says(`broken +(cache|permissions)`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
+	{name: "nss.db is deleted under the daemon", heals: true,
+		make:   func(s *site) { s.Run("rm", testbed.CacheDir+"/nss.db"); time.Sleep(5 * time.Second) },
 		status: quiet(healed), explain: quiet(healed), doctor: quiet(healed), alert: quiet(healed), journal: quiet(healed)},
 	{name: "state.db is damaged at a start", heals: true, make: func(s *site) {
 		s.daemon.Stop()
 		s.Run("dd", "if=/dev/zero", "of="+testbed.CacheDir+"/state.db", "bs=8192", "count=1", "conv=notrunc", "status=none")
 		s.serve()
-	}, status: quiet(healed), explain: quiet(healed), doctor: quiet(healed), alert: quiet(healed), journal: says(`state file is damaged`)},
+	}, status: quiet(healed), explain: quiet(healed), doctor: quiet(healed), alert: quiet(healed),
+		journal: says(`state file is damaged`)},
 	{name: "IAM is down", make: func(s *site) { s.iam.Stop(); s.refresh() }, code: 1, later: time.Hour,
-		status: says(`broken +refresh .*unreachable`), explain: quiet(openStill), doctor: says(`broken +source .*unreachable`), alert: says("NSSIAMNotRefreshed"), journal: says(`refresh failed.*unreachable`)},
+		status: says(`broken +refresh .*unreachable`), explain: quiet(openStill),
+		doctor: says(`broken +source .*unreachable`), alert: says("NSSIAMNotRefreshed"),
+		journal: says(`refresh failed.*unreachable`)},
 	{name: "IAM is down and the host was booted", make: func(s *site) {
 		s.daemon.Stop()
 		s.Run("rm", "-rf", "/run/nss-iam")
 		s.iam.Stop()
 		s.start()
-		s.Eventually("the daemon has tried", time.Minute, func() bool { return strings.Contains(s.daemon.Output(), "refresh failed") })
+		s.Eventually("the daemon has tried", time.Minute,
+			func() bool { return strings.Contains(s.daemon.Output(), "refresh failed") })
 		s.refresh()
 	}, code: 1, later: time.Hour,
-		status: says(`broken +refresh .*unreachable`), explain: quiet(openStill), doctor: says(`broken +source`), alert: says("NSSIAMNotRefreshed"), journal: says(`refresh failed.*unreachable`)},
-	{name: "IAM throttles every call", make: func(s *site) { s.iam.Spoil(testbed.Fault{Kind: "throttle", Times: -1}); s.refresh() }, code: 1,
-		status: says(`broken +refresh .*throttled`), explain: quiet(openStill), doctor: says(`broken +(refresh|source) .*throttled`), alert: says("NSSIAMBroken"), journal: says(`refresh failed.*throttled`)},
-	{name: "IAM has a fault of its own", make: func(s *site) { s.iam.Spoil(testbed.Fault{Kind: "failure", Times: -1}); s.refresh() }, code: 1,
-		status: says(`broken +refresh .*service failure`), explain: quiet(openStill), doctor: says(`broken +source .*service failure`), alert: says("NSSIAMBroken"), journal: says(`refresh failed.*service failure`)},
-	{name: "IAM's answers are cut off", make: func(s *site) { s.iam.Spoil(testbed.Fault{Kind: "cut", Times: -1}); s.refresh() }, code: 1,
-		status: says(`broken +refresh .*incomplete`), explain: quiet(openStill), doctor: says(`broken +source .*incomplete`), alert: says("NSSIAMBroken"), journal: says(`refresh failed.*incomplete`)},
+		status: says(`broken +refresh .*unreachable`), explain: quiet(openStill), doctor: says(`broken +source`),
+		alert: says("NSSIAMNotRefreshed"), journal: says(`refresh failed.*unreachable`)},
+	{name: "IAM throttles every call",
+		make: func(s *site) { s.iam.Spoil(testbed.Fault{Kind: "throttle", Times: -1}); s.refresh() }, code: 1,
+		status: says(`broken +refresh .*throttled`), explain: quiet(openStill),
+		doctor: says(`broken +(refresh|source) .*throttled`), alert: says("NSSIAMBroken"),
+		journal: says(`refresh failed.*throttled`)},
+	{name: "IAM has a fault of its own",
+		make: func(s *site) { s.iam.Spoil(testbed.Fault{Kind: "failure", Times: -1}); s.refresh() }, code: 1,
+		status: says(`broken +refresh .*service failure`), explain: quiet(openStill),
+		doctor: says(`broken +source .*service failure`), alert: says("NSSIAMBroken"),
+		journal: says(`refresh failed.*service failure`)},
+	{name: "IAM's answers are cut off",
+		make: func(s *site) { s.iam.Spoil(testbed.Fault{Kind: "cut", Times: -1}); s.refresh() }, code: 1,
+		status: says(`broken +refresh .*incomplete`), explain: quiet(openStill), doctor: says(`broken +source .*incomplete`),
+		alert: says("NSSIAMBroken"), journal: says(`refresh failed.*incomplete`)},
 	{name: "iam:GetGroup is not granted", make: func(s *site) { s.iam.Deny("iam:GetGroup"); s.refresh() }, code: 1,
-		status: says(`broken +refresh .*iam:GetGroup`), explain: quiet(openStill), doctor: says(`broken +source .*iam:GetGroup`), alert: says("NSSIAMBroken"), journal: says(`refresh failed.*iam:GetGroup`)},
-	{name: "iam:ListSSHPublicKeys is not granted", make: func(s *site) { s.iam.Deny("iam:ListSSHPublicKeys"); s.start(); s.trial() }, code: 1,
-		status: says(`broken +logins .*iam:ListSSHPublicKeys`), explain: quiet(openStill), doctor: says(`broken +source .*iam:ListSSHPublicKeys`), alert: says("NSSIAMBroken"), journal: says(`does not answer what logins ask.*iam:ListSSHPublicKeys`)},
-	{name: "iam:ListGroupsForUser is not granted", make: func(s *site) { s.iam.Deny("iam:ListGroupsForUser"); s.start(); s.trial() }, code: 1,
-		status: says(`broken +logins .*iam:ListGroupsForUser`), explain: quiet(openStill), doctor: says(`broken +source .*iam:ListGroupsForUser`), alert: says("NSSIAMBroken"), journal: says(`does not answer what logins ask.*iam:ListGroupsForUser`)},
+		status: says(`broken +refresh .*iam:GetGroup`), explain: quiet(openStill),
+		doctor: says(`broken +source .*iam:GetGroup`), alert: says("NSSIAMBroken"),
+		journal: says(`refresh failed.*iam:GetGroup`)},
+	{name: "iam:ListSSHPublicKeys is not granted",
+		make: func(s *site) { s.iam.Deny("iam:ListSSHPublicKeys"); s.start(); s.trial() }, code: 1,
+		status: says(`broken +logins .*iam:ListSSHPublicKeys`), explain: quiet(openStill),
+		doctor: says(`broken +source .*iam:ListSSHPublicKeys`), alert: says("NSSIAMBroken"),
+		journal: says(`does not answer what logins ask.*iam:ListSSHPublicKeys`)},
+	{name: "iam:ListGroupsForUser is not granted",
+		make: func(s *site) { s.iam.Deny("iam:ListGroupsForUser"); s.start(); s.trial() }, code: 1,
+		status: says(`broken +logins .*iam:ListGroupsForUser`), explain: quiet(openStill),
+		doctor: says(`broken +source .*iam:ListGroupsForUser`), alert: says("NSSIAMBroken"),
+		journal: says(`does not answer what logins ask.*iam:ListGroupsForUser`)},
 	{name: "the same with keys.online = \"require\"", make: func(s *site) {
 		s.configure(plain + "[keys]\nonline = \"require\"\n")
 		s.iam.Deny("iam:ListGroupsForUser")
 		s.start()
 		s.trial()
 	}, code: 1,
-		status: says(`broken +logins .*iam:ListGroupsForUser`), explain: says(`NO +this host: .*iam:ListGroupsForUser`), doctor: says(`broken +source .*iam:ListGroupsForUser`), alert: says("NSSIAMBroken"), journal: says(`does not answer what logins ask.*iam:ListGroupsForUser`)},
-	{name: "the daemon has no credentials, root's shell has", make: func(s *site) { s.start("AWS_EC2_METADATA_DISABLED=true"); s.refresh() }, code: 1,
-		status: says(`broken +refresh .*no credentials`), explain: quiet(openStill), doctor: says(`broken +source .*no credentials`), alert: says("NSSIAMBroken"), journal: says(`refresh failed.*no credentials`)},
-	{name: "the credentials are nobody's", make: func(s *site) { s.start("AWS_ACCESS_KEY_ID=AKIANOBODYEXAMPLE", "AWS_SECRET_ACCESS_KEY=x"); s.refresh() }, code: 1,
-		status: says(`broken +refresh .*credentials`), explain: quiet(openStill), doctor: says(`broken +source .*credentials`), alert: says("NSSIAMBroken"), journal: says(`refresh failed.*credentials`)},
+		status: says(`broken +logins .*iam:ListGroupsForUser`), explain: says(`NO +this host: .*iam:ListGroupsForUser`),
+		doctor: says(`broken +source .*iam:ListGroupsForUser`), alert: says("NSSIAMBroken"),
+		journal: says(`does not answer what logins ask.*iam:ListGroupsForUser`)},
+	{name: "the daemon has no credentials, root's shell has",
+		make: func(s *site) { s.start("AWS_EC2_METADATA_DISABLED=true"); s.refresh() }, code: 1,
+		status: says(`broken +refresh .*no credentials`), explain: quiet(openStill),
+		doctor: says(`broken +source .*no credentials`), alert: says("NSSIAMBroken"),
+		journal: says(`refresh failed.*no credentials`)},
+	{name: "the credentials are nobody's",
+		make:   func(s *site) { s.start("AWS_ACCESS_KEY_ID=AKIANOBODYEXAMPLE", "AWS_SECRET_ACCESS_KEY=x"); s.refresh() },
+		code:   1,
+		status: says(`broken +refresh .*credentials`), explain: quiet(openStill),
+		doctor: says(`broken +source .*credentials`), alert: says("NSSIAMBroken"),
+		journal: says(`refresh failed.*credentials`)},
 	{name: "a login group is spelled wrong", make: func(s *site) {
 		s.configure(strings.Replace(plain, `"developers"`, `"developers", "developpers"`, 1))
 		s.daemon.Signal(unix.SIGHUP)
 		s.refresh()
 	}, code: 1,
-		status: says(`broken +refresh .*developpers`), explain: says(`nothing is known yet`), doctor: says(`broken +(refresh|source) .*developpers`), alert: says("NSSIAMBroken"), journal: says(`refresh failed.*developpers`)},
-	{name: "all login groups are suddenly empty", make: func(s *site) { s.iam.Spoil(testbed.Fault{Kind: "none", Action: "GetGroup", Times: -1}); s.refresh() }, code: 1,
-		status: says(`broken +refresh .*not believed`), explain: quiet(openStill), doctor: says(`broken +refresh .*not believed`), alert: says("NSSIAMBroken"), journal: says(`refresh failed.*not believed`)},
-	{name: "a name that is no Unix name", make: func(s *site) { s.iam.AddUser(testbed.User{Name: "1234", Groups: []string{"developers"}}); s.refresh() }, code: 0,
-		status: says(`1234`), explain: quiet("alice is not the person; explain 1234 says it"), doctor: quiet("nothing of the host is wrong"), alert: quiet("one person is skipped: a figure, nss_iam_skipped, and no alert"), journal: says(`not served as might be expected.*1234`)},
+		status: says(`broken +refresh .*developpers`), explain: says(`nothing is known yet`),
+		doctor: says(`broken +(refresh|source) .*developpers`), alert: says("NSSIAMBroken"),
+		journal: says(`refresh failed.*developpers`)},
+	{name: "all login groups are suddenly empty",
+		make: func(s *site) { s.iam.Spoil(testbed.Fault{Kind: "none", Action: "GetGroup", Times: -1}); s.refresh() }, code: 1,
+		status: says(`broken +refresh .*not believed`), explain: quiet(openStill),
+		doctor: says(`broken +refresh .*not believed`), alert: says("NSSIAMBroken"),
+		journal: says(`refresh failed.*not believed`)},
+	{name: "a name that is no Unix name",
+		make:   func(s *site) { s.iam.AddUser(testbed.User{Name: "1234", Groups: []string{"developers"}}); s.refresh() },
+		code:   0,
+		status: says(`1234`), explain: quiet("alice is not the person; explain 1234 says it"),
+		doctor: quiet("nothing of the host is wrong"), alert: quiet("one person is skipped: a figure, nss_iam_skipped, " +
+			"and no alert"), journal: says(`not served as might be expected.*1234`)},
 	{name: "the configuration is wrong at a reload", make: func(s *site) {
 		s.configure("[login]\ngroups = \"developers\"\n")
 		s.daemon.Signal(unix.SIGHUP)
 		time.Sleep(time.Second)
 	}, code: 2,
-		status: says(`broken +configuration +.*config.toml:\d+`), explain: quiet("the daemon goes on with the configuration before"), doctor: says(`broken +configuration`), alert: quiet("the daemon goes on with the configuration before"), journal: says(`reload failed.*config.toml:\d+`)},
+		status: says(`broken +configuration +.*config.toml:\d+`), explain: quiet("the daemon goes on with the " +
+			"configuration before"), doctor: says(`broken +configuration`),
+		alert: quiet("the daemon goes on with the configuration before"), journal: says(`reload failed.*config.toml:\d+`)},
 	{name: "the configuration is wrong at a start", make: func(s *site) {
 		s.configure("[login]\ngroups = \"developers\"\n")
 		s.start()
 		s.daemon.Wait(time.Minute)
 	}, code: 2, later: time.Hour,
-		status: says(`broken +configuration +.*config.toml:\d+`), explain: says(`config.toml:\d+`), doctor: says(`broken +configuration`), alert: says("NSSIAMGone"), journal: says(`<3>iam-cachefill: .*config.toml:\d+`)},
+		status: says(`broken +configuration +.*config.toml:\d+`), explain: says(`config.toml:\d+`),
+		doctor: says(`broken +configuration`), alert: says("NSSIAMGone"),
+		journal: says(`<3>iam-cachefill: .*config.toml:\d+`)},
 	{name: "config.toml has keys of aws-ec2-ssh", make: func(s *site) {
 		s.Configure("IAM_AUTHORIZED_GROUPS=\"developers\"\nSUDOERS_GROUPS=\"admins\"\n")
 		s.start()
 		s.daemon.Wait(time.Minute)
 	}, code: 2, later: time.Hour,
-		status: says(`broken +configuration +.*config.toml:1`), explain: says(`config.toml:1`), doctor: says(`broken +configuration`), alert: says("NSSIAMGone"), journal: says(`<3>iam-cachefill: .*config.toml:1`)},
-	{name: "there is no config.toml", make: func(s *site) { s.Run("rm", testbed.Config); s.start(); s.daemon.Wait(time.Minute) }, code: 2, later: time.Hour,
-		status: says(`broken +configuration +.*config.toml`), explain: says(`config.toml`), doctor: says(`broken +configuration`), alert: says("NSSIAMGone"), journal: says(`<3>iam-cachefill: .*config.toml`)},
-	{name: "no login rule is set", make: func(s *site) { s.configure("[sudo]\ngroups = [\"developers\"]\n"); s.start(); time.Sleep(time.Second) }, code: 1, later: time.Hour,
-		status: says(`broken +configuration +no login rule`), explain: says(`.`), doctor: says(`broken +configuration`), alert: says("NSSIAMGone"), journal: says(`<4>not configured`)},
+		status: says(`broken +configuration +.*config.toml:1`), explain: says(`config.toml:1`),
+		doctor: says(`broken +configuration`), alert: says("NSSIAMGone"), journal: says(`<3>iam-cachefill: .*config.toml:1`)},
+	{name: "there is no config.toml",
+		make: func(s *site) { s.Run("rm", testbed.Config); s.start(); s.daemon.Wait(time.Minute) }, code: 2, later: time.Hour,
+		status: says(`broken +configuration +.*config.toml`), explain: says(`config.toml`),
+		doctor: says(`broken +configuration`), alert: says("NSSIAMGone"), journal: says(`<3>iam-cachefill: .*config.toml`)},
+	{name: "no login rule is set",
+		make: func(s *site) { s.configure("[sudo]\ngroups = [\"developers\"]\n"); s.start(); time.Sleep(time.Second) },
+		code: 1, later: time.Hour,
+		status: says(`broken +configuration +no login rule`), explain: says(`.`), doctor: says(`broken +configuration`),
+		alert: says("NSSIAMGone"), journal: says(`<4>not configured`)},
 	{name: "another configuration fails beside the host's own", heals: true, make: func(s *site) {
-		s.Write("/etc/nss-iam/other.toml", s.iam.Source()+"[login]\ngroups = [\"nobodys\"]\n[metrics]\ntextfile = \""+figures+"\"\n", 0o644)
+		s.Write("/etc/nss-iam/other.toml", s.iam.Source()+"[login]\ngroups = [\"nobodys\"]\n[metrics]\ntextfile = \""+
+			figures+"\"\n", 0o644)
 		s.Try(testbed.Refresh, "refresh", "--config", "/etc/nss-iam/other.toml")
-	}, status: quiet("the host serves as before; status --config says it"), explain: quiet("the host serves as before"), doctor: quiet("the host serves as before"), alert: quiet("the host serves as before"), journal: quiet("the command says it")},
+	}, status: quiet("the host serves as before; status --config says it"), explain: quiet("the host serves as before"),
+		doctor: quiet("the host serves as before"), alert: quiet("the host serves as before"),
+		journal: quiet("the command says it")},
 	{name: "the disk is full", make: func(s *site) {
 		s.smallDisk()
 		s.Try("sh", "-c", "dd if=/dev/zero of="+testbed.CacheDir+"/filler bs=4096 status=none")
 		s.iam.AddMember("developers", "carol")
 		s.refresh()
 	}, code: 1,
-		status: says(`broken +refresh .*no space left`), explain: quiet(openStill), doctor: says(`broken +refresh .*no space left`), alert: says("NSSIAMBroken"), journal: says(`no space left`)},
+		status: says(`broken +refresh .*no space left`), explain: quiet(openStill),
+		doctor: says(`broken +refresh .*no space left`), alert: says("NSSIAMBroken"), journal: says(`no space left`)},
 	{name: "the disk is read-only", make: func(s *site) {
 		s.smallDisk()
 		s.daemon.Stop()
@@ -249,33 +321,48 @@ var faults = []fault{
 		s.start()
 		s.daemon.Wait(time.Minute)
 	}, code: 1, later: time.Hour,
-		status: says(`broken +daemon`), explain: quiet(openStill), doctor: says(`broken +daemon`), alert: says("NSSIAMGone"), journal: says(`<3>iam-cachefill: .*read-only`)},
-	{name: "the folder of the figures is gone", make: func(s *site) { s.Run("rm", "-rf", filepath.Dir(figures)); s.refresh() }, code: 0, later: 30 * time.Minute,
-		status: quiet("nobody logs in by figures"), explain: quiet("nobody logs in by figures"), doctor: quiet("nobody logs in by figures"), alert: says("NSSIAMGone"), journal: says(`<4>tell the status.*write metrics`)},
-	{name: "nsswitch.conf does not name iam", make: func(s *site) { s.Write("/etc/nsswitch.conf", "passwd: files\ngroup: files\n", 0o644) }, code: 0,
-		status: quiet("it says what is served; only doctor looks at files of the host's owner"), explain: quiet(asked), doctor: says(`broken +nsswitch`), alert: quiet("see status"), journal: quiet(notTold)},
-	{name: "everybody may read keys.db", make: func(s *site) { s.kill(); s.Run("chmod", "0644", testbed.CacheDir+"/keys.db") }, code: 1, later: time.Hour,
-		status: says(`broken +daemon`), explain: quiet(openStill), doctor: says(`broken +permissions +.*keys.db`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
+		status: says(`broken +daemon`), explain: quiet(openStill), doctor: says(`broken +daemon`), alert: says("NSSIAMGone"),
+		journal: says(`<3>iam-cachefill: .*read-only`)},
+	{name: "the folder of the figures is gone",
+		make: func(s *site) { s.Run("rm", "-rf", filepath.Dir(figures)); s.refresh() }, code: 0, later: 30 * time.Minute,
+		status: quiet("nobody logs in by figures"), explain: quiet("nobody logs in by figures"),
+		doctor: quiet("nobody logs in by figures"), alert: says("NSSIAMGone"),
+		journal: says(`<4>tell the status.*write metrics`)},
+	{name: "nsswitch.conf does not name iam", make: func(s *site) {
+		s.Write("/etc/nsswitch.conf", "passwd: files\n"+
+			"group: files\n", 0o644)
+	}, code: 0,
+		status: quiet("it says what is served; only doctor looks at files of the host's owner"), explain: quiet(asked),
+		doctor: says(`broken +nsswitch`), alert: quiet("see status"), journal: quiet(notTold)},
+	{name: "everybody may read keys.db",
+		make: func(s *site) { s.kill(); s.Run("chmod", "0644", testbed.CacheDir+"/keys.db") }, code: 1, later: time.Hour,
+		status: says(`broken +daemon`), explain: quiet(openStill), doctor: says(`broken +permissions +.*keys.db`),
+		alert: says("NSSIAMGone"), journal: quiet(notRunning)},
 	{name: "the snapshot's file is gone", make: func(s *site) {
 		s.Run(testbed.Refresh, "publish", "--new-key", "/etc/nss-iam/signing")
 		public := strings.TrimSpace(s.Read("/etc/nss-iam/signing.pub"))
-		s.Configure("[source]\nkind = \"file\"\nurl = \"file:///var/lib/none/snapshot\"\ntrusted_keys = [\"" + public + "\"]\n[keys]\nonline = \"off\"\n" + plain)
+		s.Configure("[source]\nkind = \"file\"\nurl = \"file:///var/lib/none/snapshot\"\ntrusted_keys = [\"" + public +
+			"\"]\n[keys]\nonline = \"off\"\n" + plain)
 		s.start()
 		s.refresh()
 	}, code: 1,
-		status: says(`broken +refresh .*/var/lib/none/snapshot`), explain: quiet(openStill), doctor: says(`broken +source .*/var/lib/none/snapshot`), alert: says("NSSIAMBroken"), journal: says(`refresh failed.*/var/lib/none/snapshot`)},
+		status: says(`broken +refresh .*/var/lib/none/snapshot`), explain: quiet(openStill),
+		doctor: says(`broken +source .*/var/lib/none/snapshot`), alert: says("NSSIAMBroken"),
+		journal: says(`refresh failed.*/var/lib/none/snapshot`)},
 }
 
 // smallDisk puts the cache folder on a disk of its own.
 func (s *site) smallDisk() {
 	s.daemon.Stop()
-	s.Run("sh", "-ec", "d="+testbed.CacheDir+"; cp -a $d /var/lib/copy; mount -t tmpfs -o size=1m,mode=755 none $d; cp -a /var/lib/copy/. $d/")
+	s.Run("sh", "-ec", "d="+testbed.CacheDir+"; cp -a $d /var/lib/copy; mount -t tmpfs -o size=1m,mode=755 none $d; cp "+
+		"-a /var/lib/copy/. $d/")
 	s.serve()
 }
 
 // trial waits until the daemon has tried what logins need.
 func (s *site) trial() {
-	s.Eventually("the daemon has tried a login", time.Minute, func() bool { return strings.Contains(s.daemon.Output(), "what logins ask") })
+	s.Eventually("the daemon has tried a login", time.Minute,
+		func() bool { return strings.Contains(s.daemon.Output(), "what logins ask") })
 	s.Eventually("the figures have it", time.Minute, func() bool {
 		return strings.Contains(s.Try("cat", figures).Stdout, `nss_iam_problems{check="logins",state="broken"} `+"1")
 	})
@@ -417,7 +504,8 @@ func table(heard map[string]said) string {
 			}
 			return fmt.Sprintf("%s (%d)", strings.TrimSuffix(text, ", –"), n)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", f.name, cell(x.status, f.status), cell(x.explain, f.explain), cell(x.doctor, f.doctor), cell(x.alert, f.alert), cell(x.journal, f.journal))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", f.name, cell(x.status, f.status), cell(x.explain, f.explain),
+			cell(x.doctor, f.doctor), cell(x.alert, f.alert), cell(x.journal, f.journal))
 	}
 	return b.String() + "\nWhere it does not show, and why:\n\n" + notes.String()
 }
@@ -445,6 +533,7 @@ func inDocument(t *testing.T, table string) {
 			t.Fatal(err)
 		}
 	case had != "\n"+table+"\n":
-		t.Errorf("docs/operations.md has another table of faults; go test ./tests/integration/faults -update writes this one:\n%s", table)
+		t.Errorf("docs/operations.md has another table of faults; go test ./tests/integration/faults -update writes this "+
+			"one:\n%s", table)
 	}
 }
