@@ -177,9 +177,11 @@ func (p publishOnce) config(name string) (config.Config, error) {
 	host, _ := loadConfig(configPath)
 	switch {
 	case c.Publish.URL != "" && c.Publish.URL == host.Publish.URL && !isHostsOwn(name):
-		return c, wrongConfig{fmt.Errorf("%s: the host's own configuration %s publishes to %s; drop --config, or name another place", name, configPath, c.Publish.URL)}
+		return c, wrongConfig{fmt.Errorf("%s: the host's own configuration %s publishes to %s; drop --config, or name "+
+			"another place", name, configPath, c.Publish.URL)}
 	case c.Source.Snapshot():
-		return c, wrongConfig{fmt.Errorf("%s: source.kind is %q; a host that reads a snapshot does not write one", name, c.Source.Kind)}
+		return c, wrongConfig{fmt.Errorf("%s: source.kind is %q; a host that reads a snapshot does not write one", name,
+			c.Source.Kind)}
 	case c.Publish.URL == "":
 		return c, wrongConfig{fmt.Errorf("no place to publish to; name s3://bucket/key or file:///path, or set "+
 			"publish.url in %s", name)}

@@ -94,7 +94,8 @@ var company = emulator.Company{
 var people = emulator.IdentityStore{
 	Groups: []emulator.PeopleGroup{{Name: "Platform Team"}, {Name: "Platform Admins"}, {Name: "Finance"}},
 	People: []emulator.Person{
-		{UserName: "paula@example.com", Emails: []string{"paula@example.com"}, Status: "ENABLED", Groups: []string{"Platform Team", "Platform Admins"}},
+		{UserName: "paula@example.com", Emails: []string{"paula@example.com"}, Status: "ENABLED",
+			Groups: []string{"Platform Team", "Platform Admins"}},
 		{UserName: "peter@example.com", Groups: []string{"Platform Team"}},
 		{UserName: "fred@example.com", Groups: []string{"Finance"}},
 	},

@@ -22,8 +22,10 @@ func rateShare(c config.Config, people int) string {
 		people, assumed = unknownPeople, " (assumed: nobody was read yet)"
 	}
 	between := schedule.Jittered(c.Source.Refresh, 0.5)
-	return fmt.Sprintf("a refresh takes about %.0f calls for %d people%s; the Identity Store allows %g a second for the whole organization, "+
-		"which %d hosts like this one use up, and %d a tenth of it; for more, let one host publish a snapshot and the others read it",
+	return fmt.Sprintf("a refresh takes about %.0f calls for %d people%s; the Identity Store allows %g a second for "+
+		"the whole organization, "+
+		"which %d hosts like this one use up, and %d a tenth of it; for more, let one host publish a snapshot and the "+
+		"others read it",
 		identitycenter.RefreshCalls(people, between), people, assumed, identitycenter.OrganizationRate,
 		identitycenter.Hosts(people, between, 1), identitycenter.Hosts(people, between, 0.1))
 }

@@ -18,7 +18,8 @@ func TestTheDefaultIntervalKeepsTenHostsWithinATenthOfTheOrganizationsRate(t *te
 		t.Errorf("%d hosts of 5,000 people use a tenth, want ten or more", n)
 	}
 	for people, want := range map[int]string{0: "5000 people (assumed", 50: "about 3 calls for 50 people;"} {
-		if got := rateShare(c, people); !strings.Contains(got, want) || !strings.Contains(got, "20 a second for the whole organization") {
+		if got := rateShare(c, people); !strings.Contains(got, want) ||
+			!strings.Contains(got, "20 a second for the whole organization") {
 			t.Errorf("for %d people: %s", people, got)
 		}
 	}

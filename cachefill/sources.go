@@ -76,9 +76,11 @@ func openIAM(o openOptions) (sources, error) {
 
 func openIdentityCenter(o openOptions) (sources, error) {
 	c := o.config
-	s := identitycenter.NewSource(identitycenter.Options{Options: callerOf(c), Store: c.Source.IdentityStore, NameFrom: c.Accounts.NameFrom})
+	s := identitycenter.NewSource(identitycenter.Options{Options: callerOf(c), Store: c.Source.IdentityStore,
+		NameFrom: c.Accounts.NameFrom})
 	return sources{
-		directory: s, users: s, instanceTag: s.InstanceTag, stats: s.Stats, what: "people, groups and memberships", whole: true,
+		directory: s, users: s, instanceTag: s.InstanceTag, stats: s.Stats, what: "people, groups and memberships",
+		whole: true,
 	}, nil
 }
 

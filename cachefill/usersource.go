@@ -9,14 +9,14 @@ import (
 	"github.com/nss-iam/nss-iam/internal/snapshot"
 )
 
-// usersBySnapshot asks about one user where the snapshot in use came from: IAM,
+// usersBySnapshot asks about one user where the snapshot in use came from: the directory,
 // or the Identity Store that its manifest names. A host that reads a snapshot
 // need not know which.
 type usersBySnapshot struct {
 	iam   directory.UserSource
 	read  *snapshot.Source
 	open  func(directory.Store) (sources, error)
-	stats func() directory.Stats // of IAM
+	stats func() directory.Stats // of the directory
 
 	mu    sync.Mutex // guards:
 	store directory.Store
@@ -42,7 +42,8 @@ func (u *usersBySnapshot) now() (directory.UserSource, error) {
 }
 
 // Keys implements directory.UserSource.
-func (u *usersBySnapshot) Keys(ctx context.Context, user directory.User, q directory.KeyQuery) (directory.KeyListing, error) {
+func (u *usersBySnapshot) Keys(ctx context.Context, user directory.User, q directory.KeyQuery) (directory.KeyListing,
+	error) {
 	s, err := u.now()
 	if err != nil {
 		return directory.KeyListing{}, err

@@ -28,7 +28,8 @@ func (p *plan) findings(groupVerdicts []verdict) []Finding {
 		add(&p.groups[i], groupVerdicts[len(p.fixed)+i])
 	}
 	for _, r := range p.in.Directory.Refused {
-		all = append(all, Finding{Kind: "user", ID: r.ID, DirectoryName: r.Name, Reason: LeftOut, Detail: "the user " + r.Reason, Remedy: r.Remedy})
+		all = append(all, Finding{Kind: "user", ID: r.ID, DirectoryName: r.Name, Reason: LeftOut, Detail: "the user " +
+			r.Reason, Remedy: r.Remedy})
 	}
 	all = append(all, p.groupFindings()...)
 	if h := p.heldBack; h != nil {

@@ -96,7 +96,8 @@ func (p *plan) gather() {
 	p.users = make([]principal, len(d.Users))
 	for i := range d.Users {
 		u := &d.Users[i]
-		p.users[i] = principal{kind: iamUser, id: u.ID, directoryName: u.Name, created: u.Created, invalid: invalid[u.ID], disabled: u.Disabled}
+		p.users[i] = principal{kind: iamUser, id: u.ID, directoryName: u.Name, created: u.Created, invalid: invalid[u.ID],
+			disabled: u.Disabled}
 		if p.in.Policy.ExpiresTag != "" {
 			p.users[i].expires, p.users[i].badTag = expiry(u.Tags, p.in.Policy.ExpiresTag)
 		}

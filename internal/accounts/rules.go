@@ -72,9 +72,11 @@ func checkDirectoryName(p *plan, c *principal) verdict {
 	switch {
 	case c.invalid == "":
 	case p.unclear[c.id]:
-		return reject(NameTaken, "the group "+c.invalid+", and the configuration spells neither of the two, or both", "rename one of the two in the directory, or write the name in the configuration exactly as it is there; ids stay")
+		return reject(NameTaken, "the group "+c.invalid+", and the configuration spells neither of the two, or both",
+			"rename one of the two in the directory, or write the name in the configuration exactly as it is there; ids stay")
 	default:
-		return reject(BadDirectoryName, "the "+c.kind.String()+" "+c.invalid, "find out who answers in place of the directory: it gives no such name itself")
+		return reject(BadDirectoryName, "the "+c.kind.String()+" "+c.invalid,
+			"find out who answers in place of the directory: it gives no such name itself")
 	}
 	return verdict{}
 }
@@ -148,7 +150,8 @@ func checkNameOwner(_ *plan, c *principal) verdict {
 			c.name, quoted(owner.directoryName), owner.id),
 			"rename one of the two in the directory; ids stay")
 	default:
-		return reject(NameTaken, fmt.Sprintf("the name %q belongs to the older %s %s (%s, %s)", c.name, owner.kind, quoted(owner.directoryName), owner.id, began(owner)),
+		return reject(NameTaken, fmt.Sprintf("the name %q belongs to the older %s %s (%s, %s)", c.name, owner.kind,
+			quoted(owner.directoryName), owner.id, began(owner)),
 			"rename one of the two in the directory; ids stay")
 	}
 }

@@ -92,7 +92,8 @@ func TestACommaIsWrittenOut(t *testing.T) {
 func TestALoginNameOfTwoPeopleIsNobodysInIdentityCenterToo(t *testing.T) {
 	for _, pair := range [][2]string{{"alice@example.com", "alice"}, {"Alice", "alice"}} {
 		r := build(t, Input{Directory: store(pair[0], pair[1], "bob"), Policy: storePolicy()})
-		if !slices.Equal(r.Admitted, []string{uuid(3)}) || finding(r.Findings, uuid(1)).Reason != NameTaken || finding(r.Findings, uuid(2)).Reason != NameTaken {
+		if !slices.Equal(r.Admitted, []string{uuid(3)}) || finding(r.Findings, uuid(1)).Reason != NameTaken ||
+			finding(r.Findings, uuid(2)).Reason != NameTaken {
 			t.Errorf("%q: admitted %q, %v", pair, r.Admitted, r.Findings)
 		}
 	}
@@ -179,7 +180,8 @@ func TestADisabledPersonHasNoRightsAndIsNotMissing(t *testing.T) {
 	if !slices.Equal(r.Admitted, []string{uuid(2)}) || !slices.Equal(r.Shared["deploy"], []string{uuid(2)}) {
 		t.Errorf("admitted %q, shared %q", r.Admitted, r.Shared)
 	}
-	if len(r.NewFormer) != 0 || len(r.Pending) != 1 || r.Pending[0].LoginName != "alice" || r.Pending[0].Missed != 0 || len(r.Findings) != 0 {
+	if len(r.NewFormer) != 0 || len(r.Pending) != 1 || r.Pending[0].LoginName != "alice" || r.Pending[0].Missed != 0 ||
+		len(r.Findings) != 0 {
 		t.Errorf("former %v, pending %+v, findings %v", r.NewFormer, r.Pending, r.Findings)
 	}
 	for _, g := range r.Tables.Groups {
@@ -200,7 +202,8 @@ func TestADisabledPersonHasNoRightsAndIsNotMissing(t *testing.T) {
 func TestADisabledPersonWhoWasNeverSeenIsNotServed(t *testing.T) {
 	d := store("alice", "bob")
 	d.Users[0].Disabled = true
-	if r := build(t, Input{Directory: d, Policy: storePolicy()}); len(r.Tables.Users) != 1 || r.Tables.Users[0].Name != "bob" {
+	if r := build(t, Input{Directory: d, Policy: storePolicy()}); len(r.Tables.Users) != 1 ||
+		r.Tables.Users[0].Name != "bob" {
 		t.Errorf("got %+v", r.Tables.Users)
 	}
 }
@@ -215,9 +218,11 @@ func TestWithoutADateOfCreationTheLesserIDIsSenior(t *testing.T) {
 
 func TestMembersOfWhomTheDirectorySaysTooLittleAreReported(t *testing.T) {
 	d := store("bob")
-	d.Refused = []directory.Refusal{{ID: uuid(7), Reason: "is a member of the group \"x\", and is not there any more", Remedy: "remove the membership"}}
+	d.Refused = []directory.Refusal{{ID: uuid(7), Reason: "is a member of the group \"x\", and is not there any more",
+		Remedy: "remove the membership"}}
 	r := build(t, Input{Directory: d, Policy: storePolicy()})
-	if f := finding(r.Findings, uuid(7)); f.Reason != LeftOut || f.Remedy != "remove the membership" || len(r.Admitted) != 1 {
+	if f := finding(r.Findings, uuid(7)); f.Reason != LeftOut || f.Remedy != "remove the membership" ||
+		len(r.Admitted) != 1 {
 		t.Errorf("got %v", r.Findings)
 	}
 }

@@ -227,7 +227,8 @@ func denied(message string) (detail, remedy string) {
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentitystore.html
 var storeResources = map[string][]string{
 	"identitystore:ListUsers": {"user"}, "identitystore:DescribeUser": {"user"}, "identitystore:ListGroups": {"group"},
-	"identitystore:ListGroupMemberships": {"group", "membership"}, "identitystore:IsMemberInGroups": {"user", "group", "membership"},
+	"identitystore:ListGroupMemberships": {"group", "membership"}, "identitystore:IsMemberInGroups": {"user", "group",
+		"membership"},
 }
 
 // grantOn is the resource to name in a policy for an action that failed on one
@@ -235,7 +236,8 @@ var storeResources = map[string][]string{
 // will be read of all.
 func grantOn(action, resource string) string {
 	switch action {
-	case "iam:ListUsers", "iam:ListGroups", "iam:GetAccountAuthorizationDetails", "ec2:DescribeTags", "identitystore:ListIdentityStores":
+	case "iam:ListUsers", "iam:ListGroups", "iam:GetAccountAuthorizationDetails", "ec2:DescribeTags",
+		"identitystore:ListIdentityStores":
 		return "*"
 	case "iam:ListSSHPublicKeys", "iam:GetSSHPublicKey", "iam:ListGroupsForUser", "iam:ListUserTags":
 		if arn, _, ok := strings.Cut(resource, ":user/"); ok {

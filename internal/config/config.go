@@ -83,9 +83,10 @@ type Sudo struct {
 
 // Accounts says what the served users and groups look like.
 type Accounts struct {
-	Shell                 string
-	Home                  string // with %u for the login name, %U for the uid, %% for a percent sign
-	Homes                 string // "pam": made by pam_mkhomedir; "create": made by the daemon; "none": they are there, or nobody makes them
+	Shell string
+	Home  string // with %u for the login name, %U for the uid, %% for a percent sign
+	// "pam": made by pam_mkhomedir; "create": made by the daemon; "none": they are there, or nobody makes them
+	Homes                 string
 	NameFrom              string // of "identity-center": "user-name", "nick-name" or "email" becomes the directory name
 	StripDomains          []string
 	Reserve               []string // further names that nobody is served under

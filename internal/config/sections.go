@@ -41,7 +41,8 @@ func init() {
 				put(&r.config.Source.PathPrefix)(v.matching(pathPrefixForm, "an IAM path", `"/staff/", with a slash at both ends`))
 			},
 			"identity_store": func(r *reader, v value) {
-				put(&r.config.Source.IdentityStore)(v.matching(identityStoreForm, "the id of an identity store", `"d-1234567890", as "aws identitystore list-identity-stores" prints it`))
+				put(&r.config.Source.IdentityStore)(v.matching(identityStoreForm, "the id of an identity store",
+					`"d-1234567890", as "aws identitystore list-identity-stores" prints it`))
 			},
 			"url":          func(r *reader, v value) { put(&r.config.Source.URL)(readURL(v)) },
 			"trusted_keys": func(r *reader, v value) { put(&r.config.Source.TrustedKeys)(readTrustedKeys(v)) },
@@ -357,7 +358,8 @@ func readPins(r *reader, v value) {
 	for _, id := range sortedKeys(table) {
 		entry := v.at(id, table[id])
 		if !principalForm.MatchString(id) {
-			entry.fault(quote(id)+" is not a UserId or GroupId", `write the id that "iam-cachefill explain" shows (AIDA… or AGPA… of IAM, a UUID of Identity Center), or iam-users or iam-sudo`)
+			entry.fault(quote(id)+" is not a UserId or GroupId",
+				`write the id that "iam-cachefill explain" shows (AIDA… or AGPA… of IAM, a UUID of Identity Center), or iam-users or iam-sudo`)
 			continue
 		}
 		if n, ok := entry.number(0, math.MaxUint32, "pin = "+example); ok {

@@ -65,6 +65,7 @@ func (r *reader) checkPublish() {
 			`add key = "/etc/nss-iam/signing.key", which "iam-cachefill publish --new-key" writes`, "publish", "url")
 	}
 	if r.config.Source.Snapshot() && !r.faulty("source.kind") {
-		r.fault("a host that reads a snapshot does not write one", `set source.kind to "iam" or "identity-center", or remove [publish]`, "publish", "url")
+		r.fault("a host that reads a snapshot does not write one",
+			`set source.kind to "iam" or "identity-center", or remove [publish]`, "publish", "url")
 	}
 }

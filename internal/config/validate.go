@@ -71,7 +71,8 @@ func (r *reader) checkSource() {
 		source.Refresh = refreshStore
 	}
 	if source.Refresh < minRefreshIAM && !r.faulty("source.refresh") {
-		r.fault(fmt.Sprintf("%q would ask %s more often than it answers", FormatDuration(source.Refresh), directoryTitles[source.Kind]),
+		r.fault(fmt.Sprintf("%q would ask %s more often than it answers", FormatDuration(source.Refresh),
+			directoryTitles[source.Kind]),
 			`write "30s" or more; logins are asked about each time anyway`, "source", "refresh")
 	}
 	if source.ExternalID != "" && !r.given["source.assume_role"] {
@@ -92,7 +93,8 @@ var kindKeys = []struct {
 	{"source", "bulk", []string{"iam", "s3", "file"}, "remove it: Identity Center has no bulk read"},
 	{"source", "path_prefix", []string{"iam", "s3", "file"}, "remove it: Identity Center knows no paths"},
 	{"source", "identity_store", []string{"identity-center"}, `remove it, or set kind to "identity-center"`},
-	{"accounts", "name_from", []string{"identity-center"}, "remove it; where a snapshot is read, its publisher decides which attribute is the name"},
+	{"accounts", "name_from", []string{"identity-center"}, "remove it; where a snapshot is read, its publisher decides " +
+		"which attribute is the name"},
 	{"accounts", "expires_tag", []string{"iam", "s3", "file"}, "remove it: people of Identity Center have no tags"},
 	{"keys", "tag_prefix", []string{"iam", "s3", "file"}, "remove it: people of Identity Center have no tags"},
 }

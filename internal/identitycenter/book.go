@@ -97,7 +97,8 @@ func always(time.Duration, int) bool { return true }
 
 // groupList returns the groups of the store, read again if due says so by how
 // old the last list is and how many pages it took.
-func (b *book) groupList(ctx context.Context, c *client, now time.Time, due func(age time.Duration, pages int) bool) (groups map[string]directory.Group, fresh bool, err error) {
+func (b *book) groupList(ctx context.Context, c *client, now time.Time,
+	due func(age time.Duration, pages int) bool) (groups map[string]directory.Group, fresh bool, err error) {
 	b.mu.Lock()
 	groups, age, pages := b.groups, now.Sub(b.groupsRead), b.groupPages
 	b.mu.Unlock()
@@ -122,7 +123,8 @@ func (b *book) named(ctx context.Context, c *client, names []string, now time.Ti
 	}
 	wanted, missing := choose(groups, q)
 	if len(missing) > 0 && !fresh {
-		if groups, _, err = b.groupList(ctx, c, now, func(age time.Duration, _ int) bool { return age >= time.Minute }); err != nil {
+		if groups, _, err = b.groupList(ctx, c, now,
+			func(age time.Duration, _ int) bool { return age >= time.Minute }); err != nil {
 			return nil, err
 		}
 		wanted, _ = choose(groups, q)
@@ -177,7 +179,8 @@ func (c *client) membersOf(ctx context.Context, groups []directory.Group) ([][]s
 
 // readPeople has everybody who matters in the book: all of the store if all is
 // set, else the members, none of them older than attributesAge.
-func (b *book) readPeople(ctx context.Context, c *client, members [][]string, all bool, spare int, now time.Time) error {
+func (b *book) readPeople(ctx context.Context, c *client, members [][]string, all bool, spare int,
+	now time.Time) error {
 	needed := map[string]bool{}
 	for _, ids := range members {
 		for _, id := range ids {
@@ -240,7 +243,8 @@ func (b *book) describe(ctx context.Context, c *client, ids []string, now time.T
 }
 
 // assemble makes the answer out of what was read.
-func (b *book) assemble(c *client, q directory.Query, groups map[string]directory.Group, wanted []directory.Group, missing []string, members [][]string) directory.Directory {
+func (b *book) assemble(c *client, q directory.Query, groups map[string]directory.Group, wanted []directory.Group,
+	missing []string, members [][]string) directory.Directory {
 	d := directory.Directory{Account: c.account, Store: c.store, Missing: missing}
 	take := map[string]bool{}
 	nameless := map[string]bool{}
@@ -268,11 +272,13 @@ func (b *book) assemble(c *client, q directory.Query, groups map[string]director
 		}
 		others = append(others, directory.Claimant{ID: id, Name: p.Name, Created: p.Created})
 		if nameless[id] {
-			d.Refused = append(d.Refused, directory.Refusal{ID: id, Reason: p.refused, Remedy: "set it in Identity Center, or choose another accounts.name_from"})
+			d.Refused = append(d.Refused, directory.Refusal{ID: id, Reason: p.refused,
+				Remedy: "set it in Identity Center, or choose another accounts.name_from"})
 		}
 	}
 	for id, group := range left {
-		d.Refused = append(d.Refused, directory.Refusal{ID: id, Reason: "is a member of the group " + quoted(group) + ", and is not there any more", Remedy: "remove the membership in Identity Center"})
+		d.Refused = append(d.Refused, directory.Refusal{ID: id, Reason: "is a member of the group " + quoted(group) +
+			", and is not there any more", Remedy: "remove the membership in Identity Center"})
 	}
 	slices.SortFunc(d.Refused, func(a, b directory.Refusal) int { return strings.Compare(a.ID, b.ID) })
 	for id, g := range groups {

@@ -64,8 +64,10 @@ type client struct {
 
 // open prepares a client, and finds the store.
 func open(ctx context.Context, o Options) (*client, error) {
-	o.Service, o.Title, o.JSON, o.LargestPage, o.SmallestPage = identitystore.ServiceID, "Identity Center", true, largestPage, smallestPage
-	o.ThrottledRemedy = fmt.Sprintf("the Identity Store allows %g calls a second for the whole organization: let one host publish a snapshot ([publish]) and the others read it, or lengthen source.refresh", OrganizationRate)
+	o.Service, o.Title, o.JSON, o.LargestPage, o.SmallestPage = identitystore.ServiceID, "Identity Center", true,
+		largestPage, smallestPage
+	o.ThrottledRemedy = fmt.Sprintf("the Identity Store allows %g calls a second for the whole organization: let one "+
+		"host publish a snapshot ([publish]) and the others read it, or lengthen source.refresh", OrganizationRate)
 	if o.Burst == 0 {
 		o.Burst = DefaultBurst
 	}
@@ -73,7 +75,8 @@ func open(ctx context.Context, o Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{Caller: caller, options: o, api: identitystore.NewFromConfig(caller.Config()), store: directory.Store{ID: o.Store, Region: caller.Region()}}
+	c := &client{Caller: caller, options: o, api: identitystore.NewFromConfig(caller.Config()),
+		store: directory.Store{ID: o.Store, Region: caller.Region()}}
 	return c, c.find(ctx)
 }
 
@@ -86,7 +89,8 @@ func (c *client) find(ctx context.Context) error {
 	const op = "find the identity store"
 	var stores []types.IdentityStore
 	err := c.walk(ctx, op, func(ctx context.Context, token *string) (*string, error) {
-		out, err := c.api.ListIdentityStores(ctx, &identitystore.ListIdentityStoresInput{NextToken: token, MaxResults: c.PageItems()})
+		out, err := c.api.ListIdentityStores(ctx, &identitystore.ListIdentityStoresInput{NextToken: token,
+			MaxResults: c.PageItems()})
 		if err != nil {
 			return nil, err
 		}
@@ -117,13 +121,16 @@ func (c *client) find(ctx context.Context) error {
 	}
 	switch {
 	case c.options.Store != "":
-		return &awsapi.Error{Op: op, Kind: ErrNoStore, Detail: fmt.Sprintf("%q is not one that these credentials see in region %s (%s)", c.options.Store, c.Region(), listed(ids)),
-			Remedy: "correct source.identity_store and source.region, which is the home region of Identity Center, or remove source.identity_store"}
+		return &awsapi.Error{Op: op, Kind: ErrNoStore, Detail: fmt.Sprintf("%q is not one that these credentials see in "+
+			"region %s (%s)", c.options.Store, c.Region(), listed(ids)),
+			Remedy: "correct source.identity_store and source.region, which is the home region of Identity Center, or remove " +
+				"source.identity_store"}
 	case len(ids) == 0:
 		return &awsapi.Error{Op: op, Kind: ErrNoStore, Detail: "there is none in region " + c.Region(),
 			Remedy: "set source.region to the home region of Identity Center, or source.identity_store"}
 	}
-	return &awsapi.Error{Op: op, Kind: ErrNoStore, Detail: "there are several: " + listed(ids), Remedy: "set source.identity_store to one of them"}
+	return &awsapi.Error{Op: op, Kind: ErrNoStore, Detail: "there are several: " + listed(ids),
+		Remedy: "set source.identity_store to one of them"}
 }
 
 func listed(ids []string) string {
@@ -134,7 +141,8 @@ func listed(ids []string) string {
 }
 
 // walk reads a list to its end.
-func (c *client) walk(ctx context.Context, op string, read func(ctx context.Context, token *string) (*string, error)) error {
+func (c *client) walk(ctx context.Context, op string, read func(ctx context.Context, token *string) (*string,
+	error)) error {
 	return c.explain(c.Walk(ctx, op, func(ctx context.Context, token *string) (awsapi.Page, error) {
 		next, err := read(ctx, token)
 		return awsapi.Page{Marker: next}, err
@@ -152,13 +160,15 @@ func (c *client) explain(err error) error {
 	var missing *types.ResourceNotFoundException
 	switch {
 	case errors.As(err, &denied) && denied.Reason == types.AccessDeniedExceptionReasonKmsAccessDenied:
-		failed.Detail = "the identity store has a KMS key of its own, which these credentials may not use: " + denied.ErrorMessage()
+		failed.Detail = "the identity store has a KMS key of its own, which these credentials may not use: " +
+			denied.ErrorMessage()
 		failed.Remedy = `grant kms:Decrypt on that key to this role, in the role's policy and in the key's policy`
 	case errors.As(err, &missing) && missing.Reason == types.ResourceNotFoundExceptionReasonKmsKeyNotFound:
 		failed.Detail = "the KMS key of the identity store is not found: " + missing.ErrorMessage()
 		failed.Remedy = "restore the key, or correct it in Identity Center's settings"
 	case errors.As(err, &missing) && missing.ResourceType == types.ResourceTypeIdentityStore:
-		failed.Kind, failed.Detail = ErrNoStore, fmt.Sprintf("%q is not one that these credentials see in region %s", c.store.ID, c.Region())
+		failed.Kind, failed.Detail = ErrNoStore, fmt.Sprintf("%q is not one that these credentials see in region %s",
+			c.store.ID, c.Region())
 		failed.Remedy = "correct source.identity_store and source.region, which is the home region of Identity Center"
 	}
 	return err

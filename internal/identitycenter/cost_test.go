@@ -22,7 +22,8 @@ func large() (emulator.IdentityStore, directory.Query) {
 		if p < 400 {
 			in = append(in, fmt.Sprintf("group %d", 1+p%4))
 		}
-		s.People = append(s.People, emulator.Person{UserName: fmt.Sprintf("user%d@example.com", p), Groups: in, Status: "ENABLED"})
+		s.People = append(s.People, emulator.Person{UserName: fmt.Sprintf("user%d@example.com", p), Groups: in,
+			Status: "ENABLED"})
 	}
 	return s, directory.Query{Groups: []string{"group 0", "group 1", "group 2", "group 3", "group 4"}}
 }
@@ -118,7 +119,8 @@ func TestAChangeOfNameOrStateIsSeenWithinTheHour(t *testing.T) {
 
 func TestFirstAnswersComeWithinFiveSecondsAtTheRateOfTheOrganization(t *testing.T) {
 	store, q := large()
-	e := start(t, emulator.Options{Store: store, Settings: emulator.Settings{Rate: identitycenter.OrganizationRate, Burst: 1.5 * identitycenter.OrganizationRate}})
+	e := start(t, emulator.Options{Store: store, Settings: emulator.Settings{Rate: identitycenter.OrganizationRate,
+		Burst: 1.5 * identitycenter.OrganizationRate}})
 	o := quick(e)
 	o.Rate, o.Burst = identitycenter.OrganizationRate, 0
 	began := time.Now()

@@ -27,7 +27,8 @@ func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 	unmet.Long(t, "every fault is made at every call, and many wait for a time limit")
 	e := start(t, emulator.Options{Store: company(), Settings: emulator.Settings{PageSize: 2}})
 	o := quick(e)
-	o.Attempts, o.AttemptTimeout, o.PageTimeout, o.CallTimeout = 3, 100*time.Millisecond, 100*time.Millisecond, 400*time.Millisecond
+	o.Attempts, o.AttemptTimeout, o.PageTimeout, o.CallTimeout = 3, 100*time.Millisecond, 100*time.Millisecond,
+		400*time.Millisecond
 	q := directory.Query{Groups: []string{"Platform Team", "Finance"}}
 	right := names(read(t, identitycenter.NewSource(o), q))
 	e.ResetCalls()
@@ -36,7 +37,8 @@ func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 	for _, kind := range emulator.Faults {
 		for call := 1; call <= calls; call++ {
 			for _, times := range []int{1, -1} {
-				if err := e.SetFaults(emulator.Fault{Kind: kind, Call: call, Times: times, Delay: emulator.Duration(time.Millisecond)}); err != nil {
+				if err := e.SetFaults(emulator.Fault{Kind: kind, Call: call, Times: times,
+					Delay: emulator.Duration(time.Millisecond)}); err != nil {
 					t.Fatal(err)
 				}
 				a, err := identitycenter.NewSource(o).Directory(t.Context(), q)
@@ -69,8 +71,10 @@ func TestWhatIsWrongIsSaidInOneLineWithItsRemedy(t *testing.T) {
 		kind  error
 		want  []string
 	}{
-		{"the store of another organization", func(o *identitycenter.Options) { o.Store = "d-0000000000" }, identitycenter.ErrNoStore,
-			[]string{`"d-0000000000" is not one that these credentials see in region eu-west-1`, emulator.DefaultStore, "source.identity_store"}},
+		{"the store of another organization", func(o *identitycenter.Options) { o.Store = "d-0000000000" },
+			identitycenter.ErrNoStore,
+			[]string{`"d-0000000000" is not one that these credentials see in region eu-west-1`, emulator.DefaultStore,
+				"source.identity_store"}},
 		{"the store of another organization, and stores may not be listed", func(o *identitycenter.Options) {
 			o.Store = "d-0000000000"
 			e.SetPolicy(emulator.AccessKey, emulator.AllowAllBut("identitystore:ListIdentityStores"))
@@ -81,7 +85,8 @@ func TestWhatIsWrongIsSaidInOneLineWithItsRemedy(t *testing.T) {
 			`"arn:aws:identitystore::111122223333:identitystore/d-9067aaaaaa"`, `"arn:aws:identitystore:::user/*"`}},
 		{"no permission to find the store", func(*identitycenter.Options) {
 			e.SetPolicy(emulator.AccessKey, emulator.AllowAllBut("identitystore:ListIdentityStores"))
-		}, awsapi.ErrAccessDenied, []string{"find the identity store", `"Action":"identitystore:ListIdentityStores","Resource":"*"`}},
+		}, awsapi.ErrAccessDenied, []string{"find the identity store",
+			`"Action":"identitystore:ListIdentityStores","Resource":"*"`}},
 		{"the store's key", func(*identitycenter.Options) {
 			s := e.IdentityStore()
 			s.KeyDenied = true
@@ -89,9 +94,12 @@ func TestWhatIsWrongIsSaidInOneLineWithItsRemedy(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, awsapi.ErrAccessDenied, []string{"KMS key of its own", "grant kms:Decrypt"}},
-		{"throttling", ever(emulator.Throttle, "ListGroupMemberships"), awsapi.ErrThrottled, []string{"20 calls a second for the whole organization", "[publish]"}},
-		{"a page token that comes back", ever(emulator.OldMarker, "ListUsers"), awsapi.ErrIncomplete, []string{"list users", "a marker that an earlier page had"}},
-		{"a page without a list", ever(emulator.Bare, "ListGroups"), awsapi.ErrIncomplete, []string{"list groups", "no list of groups"}},
+		{"throttling", ever(emulator.Throttle, "ListGroupMemberships"), awsapi.ErrThrottled,
+			[]string{"20 calls a second for the whole organization", "[publish]"}},
+		{"a page token that comes back", ever(emulator.OldMarker, "ListUsers"), awsapi.ErrIncomplete,
+			[]string{"list users", "a marker that an earlier page had"}},
+		{"a page without a list", ever(emulator.Bare, "ListGroups"), awsapi.ErrIncomplete,
+			[]string{"list groups", "no list of groups"}},
 		{"half a body", ever(emulator.Cut, "ListGroups"), awsapi.ErrIncomplete, []string{"has no proper end"}},
 		{"a service failure", ever(emulator.Failure, "ListUsers"), awsapi.ErrService, []string{"InternalServerException"}},
 		{"an expired token", ever(emulator.Expire, "ListUsers"), awsapi.ErrExpired, []string{"credentials expired"}},
@@ -129,7 +137,8 @@ func TestMembershipsOfPeopleWhoAreGoneAreSaidAndServeNobody(t *testing.T) {
 		if len(d.Users) != 2 || len(d.Groups[0].Members) != 2 {
 			t.Errorf("users %v, members %v", d.Users, d.Groups[0].Members)
 		}
-		if len(d.Refused) != 1 || d.Refused[0].ID != store.Groups[0].Gone[0] || !strings.Contains(d.Refused[0].Reason, `"Platform Team"`) {
+		if len(d.Refused) != 1 || d.Refused[0].ID != store.Groups[0].Gone[0] || !strings.Contains(d.Refused[0].Reason,
+			`"Platform Team"`) {
 			t.Errorf("refused %+v, want the one who is gone", d.Refused)
 		}
 	}
@@ -145,7 +154,8 @@ func TestAGroupThatIsDeletedIsMissingAndNoOutage(t *testing.T) {
 	read(t, s, q)
 	store.Groups = store.Groups[:4]
 	for i := range store.People {
-		store.People[i].Groups = slices.DeleteFunc(slices.Clone(store.People[i].Groups), func(g string) bool { return g == "group 4" })
+		store.People[i].Groups = slices.DeleteFunc(slices.Clone(store.People[i].Groups),
+			func(g string) bool { return g == "group 4" })
 	}
 	if err := e.SetIdentityStore(store); err != nil {
 		t.Fatal(err)

@@ -58,7 +58,8 @@ func company() emulator.IdentityStore {
 			{Name: "Platform Team", Created: day}, {Name: "Platform Admins"}, {Name: "Finance"}, {Name: "empty"},
 		},
 		People: []emulator.Person{
-			{UserName: "alice@example.com", NickName: "alice", Emails: []string{"alice.a@example.com", "a@example.net"}, Status: "ENABLED", Created: day, Groups: []string{"Platform Team", "Platform Admins"}},
+			{UserName: "alice@example.com", NickName: "alice", Emails: []string{"alice.a@example.com", "a@example.net"},
+				Status: "ENABLED", Created: day, Groups: []string{"Platform Team", "Platform Admins"}},
 			{UserName: "bob@example.com", NickName: "bob", Status: "DISABLED", Groups: []string{"Platform Team"}},
 			{UserName: "carol@example.com", Groups: []string{"Finance"}},
 		},
@@ -103,7 +104,8 @@ func TestTheGroupsThatAreNamedAreReadWithTheirPeople(t *testing.T) {
 	if !slices.Equal(d.Missing, []string{"nobody's"}) || !d.Whole || len(d.Others) != 4 {
 		t.Errorf("missing %q, whole %v, others %+v", d.Missing, d.Whole, d.Others)
 	}
-	if d.Account != emulator.DefaultAccount || d.Store != (directory.Store{ID: emulator.DefaultStore, Region: "eu-west-1"}) {
+	if d.Account != emulator.DefaultAccount ||
+		d.Store != (directory.Store{ID: emulator.DefaultStore, Region: "eu-west-1"}) {
 		t.Errorf("account %q, store %+v", d.Account, d.Store)
 	}
 	for _, u := range d.Users {
@@ -116,7 +118,8 @@ func TestTheGroupsThatAreNamedAreReadWithTheirPeople(t *testing.T) {
 func TestTheWholeStoreIsReadForAPublisher(t *testing.T) {
 	e := start(t, emulator.Options{Store: company(), Settings: emulator.Settings{PageSize: 1}})
 	d := read(t, identitycenter.NewSource(quick(e)), directory.Query{AllUsers: true, Publish: []string{"*"}})
-	if got := names(d); got != "alice@example.com bob@example.com (disabled) carol@example.com" || len(d.Groups) != 4 || len(d.Others) != 0 {
+	if got := names(d); got != "alice@example.com bob@example.com (disabled) carol@example.com" || len(d.Groups) != 4 ||
+		len(d.Others) != 0 {
 		t.Errorf("people %s, %d groups, others %v", got, len(d.Groups), d.Others)
 	}
 }
@@ -128,14 +131,16 @@ func TestTheNameIsTakenFromTheAttributeThatIsConfigured(t *testing.T) {
 	} {
 		o := quick(e)
 		o.NameFrom = from
-		if got := names(read(t, identitycenter.NewSource(o), directory.Query{Groups: []string{"Platform Admins"}})); got != want {
+		if got := names(read(t, identitycenter.NewSource(o),
+			directory.Query{Groups: []string{"Platform Admins"}})); got != want {
 			t.Errorf("name_from %q: got %s, want %s", from, got, want)
 		}
 	}
 	o := quick(e)
 	o.NameFrom = "nick-name"
 	d := read(t, identitycenter.NewSource(o), directory.Query{Groups: []string{"Finance"}})
-	if len(d.Users) != 0 || len(d.Refused) != 1 || d.Refused[0].Reason != `(user name "carol@example.com") has no nick name, from which accounts.name_from takes the name` {
+	if len(d.Users) != 0 || len(d.Refused) != 1 ||
+		d.Refused[0].Reason != `(user name "carol@example.com") has no nick name, from which accounts.name_from takes the name` {
 		t.Errorf("without a nick name: %+v", d)
 	}
 }

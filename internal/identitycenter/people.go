@@ -27,7 +27,8 @@ func (c *client) listPeople(ctx context.Context, now time.Time) (people map[stri
 	const op = "list users"
 	people = map[string]person{}
 	err = c.walk(ctx, op, func(ctx context.Context, token *string) (*string, error) {
-		out, err := c.api.ListUsers(ctx, &identitystore.ListUsersInput{IdentityStoreId: &c.store.ID, NextToken: token, MaxResults: c.PageItems()})
+		out, err := c.api.ListUsers(ctx, &identitystore.ListUsersInput{IdentityStoreId: &c.store.ID, NextToken: token,
+			MaxResults: c.PageItems()})
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +102,8 @@ func nameOf(u *types.User, from string) (name, missing string) {
 		from, name = "user-name", aws.ToString(u.UserName)
 	}
 	if name == "" {
-		return "", fmt.Sprintf("%s has no %s, from which accounts.name_from takes the name", about(u), strings.ReplaceAll(from, "-", " "))
+		return "", fmt.Sprintf("%s has no %s, from which accounts.name_from takes the name", about(u),
+			strings.ReplaceAll(from, "-", " "))
 	}
 	return strings.Clone(name), ""
 }
@@ -129,7 +131,8 @@ func (c *client) listGroups(ctx context.Context) (groups map[string]directory.Gr
 	const op = "list groups"
 	groups = map[string]directory.Group{}
 	err = c.walk(ctx, op, func(ctx context.Context, token *string) (*string, error) {
-		out, err := c.api.ListGroups(ctx, &identitystore.ListGroupsInput{IdentityStoreId: &c.store.ID, NextToken: token, MaxResults: c.PageItems()})
+		out, err := c.api.ListGroups(ctx, &identitystore.ListGroupsInput{IdentityStoreId: &c.store.ID, NextToken: token,
+			MaxResults: c.PageItems()})
 		if err != nil {
 			return nil, err
 		}
@@ -146,7 +149,8 @@ func (c *client) listGroups(ctx context.Context) (groups map[string]directory.Gr
 			if store := aws.ToString(g.IdentityStoreId); store != "" && store != c.store.ID {
 				return nil, awsapi.Incomplete(op, "group %s is of the identity store %q", id, store)
 			}
-			groups[id] = directory.Group{ID: strings.Clone(id), Name: strings.Clone(aws.ToString(g.DisplayName)), Created: createdAt(g.CreatedAt)}
+			groups[id] = directory.Group{ID: strings.Clone(id), Name: strings.Clone(aws.ToString(g.DisplayName)),
+				Created: createdAt(g.CreatedAt)}
 		}
 		return out.NextToken, nil
 	})
@@ -162,7 +166,8 @@ func (c *client) members(ctx context.Context, g directory.Group) ([]string, erro
 	op := fmt.Sprintf("list members of group %.200q", g.Name)
 	var ids []string
 	err := c.walk(ctx, op, func(ctx context.Context, token *string) (*string, error) {
-		out, err := c.api.ListGroupMemberships(ctx, &identitystore.ListGroupMembershipsInput{IdentityStoreId: &c.store.ID, GroupId: &g.ID, NextToken: token, MaxResults: c.PageItems()})
+		out, err := c.api.ListGroupMemberships(ctx, &identitystore.ListGroupMembershipsInput{IdentityStoreId: &c.store.ID,
+			GroupId: &g.ID, NextToken: token, MaxResults: c.PageItems()})
 		if notFound(err, types.ResourceTypeGroup) {
 			return nil, &awsapi.Error{Op: op, Kind: errGroupGone, Cause: err}
 		}

@@ -113,7 +113,8 @@ func (s *Source) Exists(ctx context.Context, u directory.User, _ bool) error {
 	case !there:
 		return fmt.Errorf("user %.200q (%s): %w", u.Name, u.ID, directory.ErrNoSuchUser)
 	case p.Disabled:
-		return fmt.Errorf("user %.200q (%s): %w: the person is disabled in Identity Center", u.Name, u.ID, directory.ErrNoSuchUser)
+		return fmt.Errorf("user %.200q (%s): %w: the person is disabled in Identity Center", u.Name, u.ID,
+			directory.ErrNoSuchUser)
 	}
 	return nil
 }
@@ -158,7 +159,8 @@ func (c *client) memberOf(ctx context.Context, u directory.User, groups []direct
 				IdentityStoreId: &c.store.ID, GroupIds: ids, MemberId: &types.MemberIdMemberUserId{Value: u.ID}})
 			var missing *types.ResourceNotFoundException
 			switch {
-			case notFound(err, types.ResourceTypeGroup) && errors.As(err, &missing) && missing.ResourceId != nil && slices.Contains(ids, *missing.ResourceId):
+			case notFound(err, types.ResourceTypeGroup) && errors.As(err, &missing) && missing.ResourceId != nil &&
+				slices.Contains(ids, *missing.ResourceId):
 				gone = *missing.ResourceId
 				return nil
 			case notFound(err, types.ResourceTypeUser):

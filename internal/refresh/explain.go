@@ -13,12 +13,14 @@ import (
 // An Explanation says why somebody can or cannot log in. It survives JSON.
 type Explanation struct {
 	accounts.Explanation
-	Directory  string         // what people call the directory that was read
-	Keyless    bool           `json:",omitempty"` // it holds no keys of anybody
-	KeysListed time.Time      `json:",omitzero"`  // when the directory was last asked for the keys; zero: never
-	KeyRemedy  string         `json:",omitempty"` // how a key comes into the directory, in the source's words; set where there is none
-	Keys       []ExplainedKey `json:",omitempty"`
-	Denied     bool           `json:",omitempty"` // a right was lost since the last refresh, so that no key opens anything from the cache
+	Directory  string    // what people call the directory that was read
+	Keyless    bool      `json:",omitempty"` // it holds no keys of anybody
+	KeysListed time.Time `json:",omitzero"`  // when the directory was last asked for the keys; zero: never
+	// how a key comes into the directory, in the source's words; set where there is none
+	KeyRemedy string         `json:",omitempty"`
+	Keys      []ExplainedKey `json:",omitempty"`
+	// a right was lost since the last refresh, so that no key opens anything from the cache
+	Denied bool `json:",omitempty"`
 
 	KeysRefused string     `json:",omitempty"` // why the directory does not answer about the keys
 	Cached      *KeysCache `json:",omitempty"` // of a person who may log in: what keys.db has; nil: nobody of this name

@@ -178,7 +178,8 @@ func toLines(c directory.Answer) (contentLine, timesLine, error) {
 	position := make(map[string]int, len(c.Directory.Users))
 	for i, u := range c.Directory.Users {
 		position[u.ID] = i
-		line := userLine{ID: u.ID, Name: u.Name, Path: u.Path, Created: seconds(u.Created), Disabled: u.Disabled, Tags: u.Tags}
+		line := userLine{ID: u.ID, Name: u.Name, Path: u.Path, Created: seconds(u.Created), Disabled: u.Disabled,
+			Tags: u.Tags}
 		if read, ok := c.Listings[u.ID]; ok {
 			times.KeysRead[i] = seconds(read.Checked)
 			for _, k := range read.Keys {
@@ -212,7 +213,8 @@ func fromLines(content contentLine, times timesLine) (directory.Answer, error) {
 	c.Directory.Users = make([]directory.User, len(content.Users))
 	c.Directory.Groups = make([]directory.Group, len(content.Groups))
 	for i, line := range content.Users {
-		c.Directory.Users[i] = directory.User{ID: line.ID, Name: line.Name, Path: line.Path, Created: moment(line.Created), Disabled: line.Disabled, Tags: line.Tags}
+		c.Directory.Users[i] = directory.User{ID: line.ID, Name: line.Name, Path: line.Path, Created: moment(line.Created),
+			Disabled: line.Disabled, Tags: line.Tags}
 		if times.KeysRead[i] == 0 {
 			if len(line.Keys) > 0 {
 				return malformed("user %.200q has keys that were never read", line.ID)

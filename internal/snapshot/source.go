@@ -65,7 +65,7 @@ func (s *Source) Status() Status {
 }
 
 // Store is the Identity Store that the snapshot accepted last was read from, also
-// before a restart; zero for IAM.
+// before a restart; zero for the directory.
 func (s *Source) Store() directory.Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +105,8 @@ func (s *Source) Directory(ctx context.Context, q directory.Query) (directory.An
 		return directory.Answer{}, err
 	}
 	m := got.Manifest
-	s.read = directory.Origin{Address: s.o.Address, Account: m.Account, Store: m.Store, Generation: m.Generation, Digest: m.Digest()}
+	s.read = directory.Origin{Address: s.o.Address, Account: m.Account, Store: m.Store, Generation: m.Generation,
+		Digest: m.Digest()}
 	if s.held.Digest == "" && s.held.Generation == m.Generation {
 		s.read = s.held // the same answer, taken up by a release that kept no digest
 	}

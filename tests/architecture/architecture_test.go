@@ -140,13 +140,21 @@ var never = []struct {
 	folder *regexp.Regexp // these packages …
 	reach  *regexp.Regexp // … reach none of these imports
 }{
-	{"the policy does no input or output", regexp.MustCompile(`^internal/(accounts|directory|keys)$`), regexp.MustCompile(`^(os|os/.*|net|net/.*|syscall|io/ioutil|database/.*|golang.org/x/sys/.*)$`)},
-	{"only the packages of the sources, and what opens them, know AWS", regexp.MustCompile(`^internal/(accounts|admission|cache|config|control|directory|doctor|health|homes|hostfiles|hostsetup|keys|refresh|schedule|sessions|state)$`), regexp.MustCompile(`^github.com/aws/`)},
-	{"helpers that sshd and PAM run know neither AWS nor the configuration", regexp.MustCompile(`^authkeys(/account)?$`), regexp.MustCompile(`^github.com/aws/|/internal/(config|iam|snapshot|identitycenter|refresh|state)$`)},
-	{"the module's binding reads files and knows no package of ours", regexp.MustCompile(`^nss$`), regexp.MustCompile(`^` + module)},
-	{"the policy and the module do not know which directory they serve", regexp.MustCompile(`^(internal/(accounts|cache|admission|keys)|nss)$`), regexp.MustCompile(`/internal/(awsapi|iam|identitycenter|snapshot)$`)},
-	{"what is installed holds nothing of the tests", regexp.MustCompile(`^(cachefill|authkeys.*|nss|internal/[^/]*)$`), regexp.MustCompile(module + `tests/`)},
-	{"a refresh knows neither the configuration file nor sockets", regexp.MustCompile(`^internal/refresh$`), regexp.MustCompile(`/internal/(config|control|iam|snapshot|identitycenter)$`)},
+	{"the policy does no input or output", regexp.MustCompile(`^internal/(accounts|directory|keys)$`),
+		regexp.MustCompile(`^(os|os/.*|net|net/.*|syscall|io/ioutil|database/.*|golang.org/x/sys/.*)$`)},
+	{"only the packages of the sources, and what opens them, know AWS",
+		regexp.MustCompile(`^internal/(accounts|admission|cache|config|control|directory|doctor|health|homes|hostfiles|hostsetup|keys|refresh|schedule|sessions|state)$`), regexp.MustCompile(`^github.com/aws/`)},
+	{"helpers that sshd and PAM run know neither AWS nor the configuration", regexp.MustCompile(`^authkeys(/account)?$`),
+		regexp.MustCompile(`^github.com/aws/|/internal/(config|iam|snapshot|identitycenter|refresh|state)$`)},
+	{"the module's binding reads files and knows no package of ours", regexp.MustCompile(`^nss$`),
+		regexp.MustCompile(`^` + module)},
+	{"the policy and the module do not know which directory they serve",
+		regexp.MustCompile(`^(internal/(accounts|cache|admission|keys)|nss)$`),
+		regexp.MustCompile(`/internal/(awsapi|iam|identitycenter|snapshot)$`)},
+	{"what is installed holds nothing of the tests", regexp.MustCompile(`^(cachefill|authkeys.*|nss|internal/[^/]*)$`),
+		regexp.MustCompile(module + `tests/`)},
+	{"a refresh knows neither the configuration file nor sockets", regexp.MustCompile(`^internal/refresh$`),
+		regexp.MustCompile(`/internal/(config|control|iam|snapshot|identitycenter)$`)},
 }
 
 func TestArrowsPointOneWay(t *testing.T) {

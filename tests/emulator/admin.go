@@ -171,9 +171,13 @@ func (e *Emulator) admin(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE /admin/faults", reply(func(*http.Request) (any, error) { return nil, e.SetFaults() }))
 
 	mux.HandleFunc("GET /admin/identity-store", reply(func(*http.Request) (any, error) { return e.IdentityStore(), nil }))
-	mux.HandleFunc("PUT /admin/identity-store", take(func(_ *http.Request, s IdentityStore) (any, error) { return nil, e.SetIdentityStore(s) }))
+	mux.HandleFunc("PUT /admin/identity-store", take(func(_ *http.Request, s IdentityStore) (any, error) {
+		return nil,
+			e.SetIdentityStore(s)
+	}))
 
-	mux.HandleFunc("POST /admin/users", take(func(_ *http.Request, u User) (any, error) { return identified(e.CreateUser(u)) }))
+	mux.HandleFunc("POST /admin/users",
+		take(func(_ *http.Request, u User) (any, error) { return identified(e.CreateUser(u)) }))
 	mux.HandleFunc("PATCH /admin/users/{user}", take(func(r *http.Request, u User) (any, error) {
 		return nil, e.UpdateUser(r.PathValue("user"), u.Name, u.Path)
 	}))

@@ -160,7 +160,9 @@ func (n notFound) Error() string { return n.kind + " not found." }
 type keyDenied struct{ arn string }
 
 func (k keyDenied) Error() string {
-	return "User: " + k.arn + " is not authorized to perform: kms:Decrypt on this resource because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access"
+	return "User: " + k.arn + " is not authorized to perform: kms:Decrypt on this resource because the resource does " +
+		"not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies " +
+		"access"
 }
 
 // identityStore answers one call, spoilt as query's are.
@@ -192,7 +194,8 @@ func (e *Emulator) identityStore(w http.ResponseWriter, r *http.Request) {
 	case over, fault != nil && fault.Kind == Throttle:
 		err = failure("ThrottlingException", "Rate exceeded")
 	case fault != nil && fault.Kind == Failure:
-		err = failure("InternalServerException", "The request processing has failed because of an unknown error, exception or failure with an internal server.")
+		err = failure("InternalServerException", "The request processing has failed because of an unknown error, "+
+			"exception or failure with an internal server.")
 	case readError != nil:
 		err = failure("ValidationException", "The request cannot be read: %v", readError)
 	case !known:
@@ -231,7 +234,8 @@ func storeAnswer(out object, err error) (status int, body []byte) {
 	case nil:
 	case notFound:
 		status = http.StatusBadRequest
-		out = object{"__type": "ResourceNotFoundException", "Message": failed.Error(), "ResourceType": failed.kind, "ResourceId": failed.id}
+		out = object{"__type": "ResourceNotFoundException", "Message": failed.Error(), "ResourceType": failed.kind,
+			"ResourceId": failed.id}
 	case keyDenied:
 		status = http.StatusBadRequest
 		out = object{"__type": "AccessDeniedException", "Message": failed.Error(), "Reason": "KMS_ACCESS_DENIED"}
@@ -273,7 +277,8 @@ func (c *storeCall) run(r *http.Request, operation func(*storeCall) (object, err
 		case Expire:
 			return nil, failure("ExpiredTokenException", "The security token included in the request is expired")
 		case Vanish:
-			return nil, notFound{map[string]string{"DescribeUser": "USER", "IsMemberInGroups": "USER", "ListGroupMemberships": "GROUP"}[c.name], c.in.GroupID + c.in.UserID + c.in.MemberID.UserID}
+			return nil, notFound{map[string]string{"DescribeUser": "USER", "IsMemberInGroups": "USER",
+				"ListGroupMemberships": "GROUP"}[c.name], c.in.GroupID + c.in.UserID + c.in.MemberID.UserID}
 		}
 	}
 	if err := caller.authorize("identitystore:"+c.name, arn, arn); err != nil {
@@ -295,7 +300,8 @@ func (c *storeCall) page(list string, n int, item func(int) object) (object, err
 	size := most
 	if c.in.MaxResults != 0 {
 		if size = c.in.MaxResults; size < 1 || size > most {
-			return nil, failure("ValidationException", "1 validation error detected: Value at 'maxResults' failed to satisfy constraint")
+			return nil, failure("ValidationException", "1 validation error detected: Value at 'maxResults' failed to satisfy "+
+				"constraint")
 		}
 	}
 	if c.e.settings.PageSize > 0 {
@@ -343,7 +349,8 @@ func (c *storeCall) page(list string, n int, item func(int) object) (object, err
 
 func (c *storeCall) listStores() (object, error) {
 	return c.page("IdentityStores", 1, func(int) object {
-		return object{"IdentityStoreId": c.e.store.ID, "IdentityStoreArn": "arn:aws:identitystore::" + c.e.options.Company.Account + ":identitystore/" + c.e.store.ID}
+		return object{"IdentityStoreId": c.e.store.ID, "IdentityStoreArn": "arn:aws:identitystore::" +
+			c.e.options.Company.Account + ":identitystore/" + c.e.store.ID}
 	})
 }
 
@@ -391,7 +398,8 @@ func created(o object, at time.Time) {
 func (c *storeCall) listGroups() (object, error) {
 	return c.page("Groups", len(c.e.store.Groups), func(i int) object {
 		g := c.e.store.Groups[i]
-		o := object{"IdentityStoreId": c.e.store.ID, "GroupId": g.ID, "DisplayName": g.Name, "Revision": "1", "GroupArn": "arn:aws:identitystore:::group/" + g.ID}
+		o := object{"IdentityStoreId": c.e.store.ID, "GroupId": g.ID, "DisplayName": g.Name, "Revision": "1",
+			"GroupArn": "arn:aws:identitystore:::group/" + g.ID}
 		created(o, g.Created)
 		return o
 	})
@@ -413,7 +421,8 @@ func (c *storeCall) listMemberships() (object, error) {
 	}
 	ids := c.e.members[g.ID]
 	return c.page("GroupMemberships", len(ids), func(i int) object {
-		return object{"IdentityStoreId": c.e.store.ID, "GroupId": g.ID, "MembershipId": uuidOf("membership", g.ID+ids[i]), "MemberId": object{"UserId": ids[i]}}
+		return object{"IdentityStoreId": c.e.store.ID, "GroupId": g.ID, "MembershipId": uuidOf("membership", g.ID+ids[i]),
+			"MemberId": object{"UserId": ids[i]}}
 	})
 }
 
@@ -428,7 +437,8 @@ func (c *storeCall) isMember() (object, error) {
 		if err != nil {
 			return nil, err
 		}
-		results = append(results, object{"GroupId": id, "MemberId": object{"UserId": c.in.MemberID.UserID}, "MembershipExists": contains(c.e.members[g.ID], c.in.MemberID.UserID)})
+		results = append(results, object{"GroupId": id, "MemberId": object{"UserId": c.in.MemberID.UserID},
+			"MembershipExists": contains(c.e.members[g.ID], c.in.MemberID.UserID)})
 	}
 	return object{"Results": results}, nil
 }

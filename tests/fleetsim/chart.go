@@ -19,7 +19,8 @@ const (
 )
 
 var colours = map[string]string{
-	"classic scripts": "#b22222", "iam": "#d98200", "iam, bulk": "#8a6d00", "identity center": "#7b1fa2", "snapshot": "#00695c", "snapshot, push": "#1f5fbf",
+	"classic scripts": "#b22222", "iam": "#d98200", "iam, bulk": "#8a6d00", "identity center": "#7b1fa2",
+	"snapshot": "#00695c", "snapshot, push": "#1f5fbf",
 }
 
 // chart is docs/scale.svg: IAM calls a second by number of hosts, both

@@ -64,7 +64,8 @@ func TestAskingIAMFromEveryHostEndsInThrottling(t *testing.T) {
 }
 
 func TestTenHostsMayReadIdentityCenterAndAThousandMayNot(t *testing.T) {
-	if r := Simulate(small(10), "identity center"); r.Refused > 0.01 || r.Failed != 0 || r.PerSecond > identitycenter.OrganizationRate/10 || r.Arrival.Everywhere != r.Arrival.Changes {
+	if r := Simulate(small(10), "identity center"); r.Refused > 0.01 || r.Failed != 0 ||
+		r.PerSecond > identitycenter.OrganizationRate/10 || r.Arrival.Everywhere != r.Arrival.Changes {
 		t.Errorf("10 hosts: %+v", r)
 	}
 	if r := Simulate(small(1000), "identity center"); r.Refused < 0.2 {

@@ -102,14 +102,21 @@ func page(w World, results map[string][]Result) string {
 	line("  GetAccountAuthorizationDetails for users and 300 groups, %d calls. Both list every user's keys once in %s",
 		pages(w.Users+300), short(sweepAge))
 	line("  and once at each of %s logins a day, by a rate of 5 calls a second of their own that is halved by throttling.", thousands(int(w.Logins)*w.Users))
-	line("- *identity center*: one group of all users, about %.0f calls each %s on average, and two at each login. The Identity", identitycenter.RefreshCalls(w.Users, schedule.Jittered(refreshStore, 0.5)), short(refreshStore))
-	line("  Store allows %s calls a second for a whole organization, which AWS publishes; what at once is assumed as one", number(identitycenter.OrganizationRate))
+	line("- *identity center*: one group of all users, about %.0f calls each %s on average, and two at each login. The "+
+		"Identity", identitycenter.RefreshCalls(w.Users, schedule.Jittered(refreshStore, 0.5)), short(refreshStore))
+	line("  Store allows %s calls a second for a whole organization, which AWS publishes; what at once is assumed as one",
+		number(identitycenter.OrganizationRate))
 	line("  second's worth. Names and states of people are read once an hour, memberships each time.")
-	line("- *snapshot*: %d publishers read IAM in bulk with `refresh = \"%s\"` and list all keys in %s; hosts poll S3", publishers, short(refreshPublic), short(sweepPublic))
-	line("  with `refresh = \"%s\"`, which is 30 to 45 seconds with its jitter, and ask IAM nothing. A snapshot is", short(refreshHost))
-	line("  %s MB (measured: 5,000 users, 7,500 RSA-2048 keys), and is written when something changed or %s old.", number(snapshotBytes*float64(w.Users)/5000/1e6), short(renewal))
-	line("- *push*: EventBridge acts on a change of IAM after %s, on a new snapshot after %s, and SSM Run Command", between(eventTime), between(objectTime))
-	line("  starts a program after %s; hosts then wait %s, so as not to ask all at once. Nobody", between(commandTime), between(spreadTime))
+	line("- *snapshot*: %d publishers read IAM in bulk with `refresh = \"%s\"` and list all keys in %s; hosts poll S3",
+		publishers, short(refreshPublic), short(sweepPublic))
+	line("  with `refresh = \"%s\"`, which is 30 to 45 seconds with its jitter, and ask IAM nothing. A snapshot is",
+		short(refreshHost))
+	line("  %s MB (measured: 5,000 users, 7,500 RSA-2048 keys), and is written when something changed or %s old.",
+		number(snapshotBytes*float64(w.Users)/5000/1e6), short(renewal))
+	line("- *push*: EventBridge acts on a change of IAM after %s, on a new snapshot after %s, and SSM Run Command",
+		between(eventTime), between(objectTime))
+	line("  starts a program after %s; hosts then wait %s, so as not to ask all at once. Nobody", between(commandTime),
+		between(spreadTime))
 	line("  promises these delays; polling stays the truth.")
 	line("- *classic scripts*: cron on every host at :00, :10 …, one run of the AWS CLI (%s, measured) for every user,",
 		short(cliTime))
