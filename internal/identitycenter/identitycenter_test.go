@@ -1,7 +1,6 @@
 package identitycenter_test
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -143,17 +142,4 @@ func TestTheNameIsTakenFromTheAttributeThatIsConfigured(t *testing.T) {
 		d.Refused[0].Reason != `(user name "carol@example.com") has no nick name, from which accounts.name_from takes the name` {
 		t.Errorf("without a nick name: %+v", d)
 	}
-}
-
-// many is a company of so many people, all in each of so many groups.
-func many(people, groups int) (s emulator.IdentityStore) {
-	var in []string
-	for g := range groups {
-		in = append(in, fmt.Sprintf("group %d", g))
-		s.Groups = append(s.Groups, emulator.PeopleGroup{Name: in[g]})
-	}
-	for p := range people {
-		s.People = append(s.People, emulator.Person{UserName: fmt.Sprintf("user%d@example.com", p), Groups: in})
-	}
-	return s
 }

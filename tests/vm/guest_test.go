@@ -1,7 +1,6 @@
-// Package vm boots nss-iam on kernels of its own: under SELinux and AppArmor that
-// enforce, over NFS between machines, and through power cuts. The machines are
-// emulated, so no hardware for virtualization is needed, and they see no network
-// but each other. It imports no internal package.
+// Package vm boots nss-iam on a kernel of its own, under SELinux that enforces. The
+// machine is emulated, so no hardware for virtualization is needed, and it sees no
+// network. It imports no internal package.
 package vm
 
 import (
