@@ -93,7 +93,9 @@ func ask(ctx context.Context, c config.Config, q directory.Query) (directory.Dir
 
 // readByAllNames reads the directory, and everybody once more for each further
 // attribute from which login names can be made. It returns everybody's names by id.
-func readByAllNames(ctx context.Context, c config.Config) (d directory.Directory, names map[string][]string, err error) {
+func readByAllNames(
+	ctx context.Context, c config.Config,
+) (d directory.Directory, names map[string][]string, err error) {
 	d, err = read(ctx, c)
 	names = map[string][]string{}
 	for _, from := range []string{"user-name", "nick-name", "email"} {

@@ -23,7 +23,7 @@ type usersBySnapshot struct {
 	of    sources // of store
 }
 
-// now is whom to ask.
+// now is the source that is asked about one user.
 func (u *usersBySnapshot) now() (directory.UserSource, error) {
 	store := u.read.Store()
 	if store == (directory.Store{}) {

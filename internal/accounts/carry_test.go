@@ -77,13 +77,15 @@ func TestAFleetThatMovesToAnotherDirectoryKeepsEverythingByPins(t *testing.T) {
 	if !reflect.DeepEqual(got.Groups, want.Groups) {
 		t.Errorf("got  %+v\nwant %+v", got.Groups, want.Groups)
 	}
-	if len(r.Admitted) != len(before.Admitted) || len(r.Shared["build"]) != 1 || !strings.Contains(r.Shared["build"][0], "-") {
+	if len(r.Admitted) != len(before.Admitted) || len(r.Shared["build"]) != 1 ||
+		!strings.Contains(r.Shared["build"][0], "-") {
 		t.Errorf("may log in: %q, may enter: %q", r.Admitted, r.Shared)
 	}
 	if len(r.NewFormer)+len(r.Pending)+len(r.HandedOver())+len(r.Findings) > 0 || r.HeldBack != nil {
 		t.Errorf("former %+v, pending %+v, handed over %q, held back %+v, findings %+v", r.NewFormer, r.Pending, r.HandedOver(), r.HeldBack, r.Findings)
 	}
-	if again := s.again(); !reflect.DeepEqual(again.Tables, r.Tables) || len(again.History.Entries) != len(before.History.Entries) {
+	if again := s.again(); !reflect.DeepEqual(again.Tables, r.Tables) ||
+		len(again.History.Entries) != len(before.History.Entries) {
 		t.Errorf("the next refresh is another: %+v", again.History)
 	}
 	fresh := build(t, Input{Directory: after, Policy: s.in.Policy, Host: s.in.Host})
@@ -121,7 +123,8 @@ func TestAMoveWithoutPinsOrWithSomeHandsOverNothingElse(t *testing.T) {
 		s.in.Policy.Pins = pins
 		out := moved(company(five, "dev: bob carol dave erin", "admins: alice"))
 		r := s.answer(out)
-		if len(r.Admitted) != len(five)-1 || len(r.Pending) != 1 || r.Pending[0].LoginName != "alice" || r.Pending[0].ID != aliceID {
+		if len(r.Admitted) != len(five)-1 || len(r.Pending) != 1 ||
+			r.Pending[0].LoginName != "alice" || r.Pending[0].ID != aliceID {
 			t.Errorf("admitted %q, pending %+v", r.Admitted, r.Pending)
 		}
 		r = s.answer(out)

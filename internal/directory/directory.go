@@ -19,8 +19,8 @@ type Directory struct {
 	// Missing are names of groups that were asked for and that the directory
 	// says do not exist, ascending. It is an answer, not an outage.
 	Missing []string `json:",omitempty"`
-	// Refused are users whom the source leaves out, and nobody else may miss: of
-	// whom the directory does not say enough, ascending by ID.
+	// Refused are users that the source leaves out because the directory does not
+	// say enough of them, ascending by ID. Nobody else suffers from it.
 	Refused []Refusal `json:",omitempty"`
 	// Others are users and groups of the same account that were not asked for.
 	// They are not served, and claim their ids all the same.

@@ -200,8 +200,8 @@ func (b *book) readPeople(ctx context.Context, c *client, members [][]string, al
 	return b.describe(ctx, c, due, now)
 }
 
-// due are the members of whom the book does not know enough, ascending: all of
-// them if again is set.
+// due are the members that the book does not know enough about, ascending: all
+// of them if again is set.
 func (b *book) due(needed map[string]bool, again bool, now time.Time) (due []string) {
 	for _, id := range slices.Sorted(maps.Keys(needed)) {
 		p, known := b.people[id]

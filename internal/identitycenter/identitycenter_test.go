@@ -49,8 +49,8 @@ func quick(e *emulator.Emulator) identitycenter.Options {
 
 var day = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// company has what an organization has: a person who is disabled, one of whom
-// nobody knows when it began, groups with spaces.
+// company has what an organization has: a person who is disabled, one without a
+// creation date, groups with spaces.
 func company() emulator.IdentityStore {
 	return emulator.IdentityStore{
 		Groups: []emulator.PeopleGroup{

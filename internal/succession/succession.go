@@ -108,7 +108,9 @@ func (p *Plan) likeness(after []Principal, used map[int]bool) {
 		var like []int
 		for j, a := range after {
 			if !used[j] && slices.ContainsFunc(b.Known, func(x string) bool {
-				return slices.ContainsFunc(a.Known, func(y string) bool { return localPart(x) != "" && localPart(x) == localPart(y) })
+				return slices.ContainsFunc(a.Known, func(y string) bool {
+					return localPart(x) != "" && localPart(x) == localPart(y)
+				})
 			}) {
 				like = append(like, j)
 			}

@@ -40,8 +40,9 @@ func TestWhoGoesOnAsWhom(t *testing.T) {
 			after: []Principal{p(one, 9, "alice"), p(two, 10, "alice@example.org", "alice")}, doubt: "more than one",
 		},
 		{
-			name: "two IAM users are like one person", before: []Principal{p("AIDAA", 7, "alice"), p("AIDAB", 8, "alice@example.com")},
-			after: []Principal{p(one, 9, "alice@example.com", "alice")}, doubt: "others have a name of",
+			name:   "two IAM users are like one person",
+			before: []Principal{p("AIDAA", 7, "alice"), p("AIDAB", 8, "alice@example.com")},
+			after:  []Principal{p(one, 9, "alice@example.com", "alice")}, doubt: "others have a name of",
 		},
 		{
 			name: "the name is one person's and the e-mail address another's", before: []Principal{p("AIDAA", 7, "bob@example.com", "alice")},
@@ -49,7 +50,8 @@ func TestWhoGoesOnAsWhom(t *testing.T) {
 		},
 		{
 			name: "a part of the name is like", before: []Principal{p("AIDAA", 7, "alice")},
-			after: []Principal{p(one, 9, "alice@example.com", "alice.at.example.com")}, doubt: "the name alone is like", fresh: 0,
+			after: []Principal{p(one, 9, "alice@example.com", "alice.at.example.com")},
+			doubt: "the name alone is like", fresh: 0,
 		},
 		{
 			name: "the number is another's by its id", before: []Principal{p("AIDAA", 7, "alice")},
@@ -108,7 +110,9 @@ func TestWhoGoesOnAsWhom(t *testing.T) {
 // twice, and everybody before is in exactly one list.
 func TestNobodyIsMatchedTwice(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	names := []string{"alice", "Alice", "alice@example.com", "bob", "bob@example.com", "bob@example.org", "", " bob", "eve", "a,b"}
+	names := []string{
+		"alice", "Alice", "alice@example.com", "bob", "bob@example.com", "bob@example.org", "", " bob", "eve", "a,b",
+	}
 	some := func(prefix string, from uint32) (all []Principal) {
 		for i := range r.IntN(8) {
 			known := []string{}
@@ -152,10 +156,12 @@ func TestNobodyIsMatchedTwice(t *testing.T) {
 func TestTheTextIsAConfigurationWhateverNamesAreInIt(t *testing.T) {
 	hostile := "x\"\n[shared]\nroot = [\"evil\"]\n#\x1b"
 	users := Plan{
-		Matches: []Match{{p("AIDAB", 2001000002, "b"), p("AIDAY", 9, hostile)}, {p("AIDAA", 2001000001, hostile), p("AIDAX", 9, "a")}},
-		Doubts:  []Doubt{{p("AIDAC", 2001000003, hostile), fmt.Sprintf("%q", hostile)}},
-		Absent:  []Principal{p("AIDAD", 2001000004, hostile)},
-		New:     []Principal{p("AIDAZ", 5, hostile)},
+		Matches: []Match{
+			{p("AIDAB", 2001000002, "b"), p("AIDAY", 9, hostile)}, {p("AIDAA", 2001000001, hostile), p("AIDAX", 9, "a")},
+		},
+		Doubts: []Doubt{{p("AIDAC", 2001000003, hostile), fmt.Sprintf("%q", hostile)}},
+		Absent: []Principal{p("AIDAD", 2001000004, hostile)},
+		New:    []Principal{p("AIDAZ", 5, hostile)},
 	}
 	groups := Plan{Matches: []Match{{p("AGPAA", 2001000005, "dev"), p("AGPAX", 9, "Dev")}}}
 	text := Pins(users, groups) + "\n" + Rest(users, groups)
