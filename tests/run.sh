@@ -18,7 +18,7 @@ step 'lint'
 make --no-print-directory lint
 step 'unit tests, race detector on'
 # shellcheck disable=SC2046 # package paths hold no spaces
-go test -race -timeout 15m $(go list ./... | grep -v -e /tests/integration -e /tests/vm)
+go test -race -timeout 25m $(go list ./... | grep -v -e /tests/integration -e /tests/vm)
 step 'who is who: a million events in a fleet'
 go test -count=1 -timeout 15m -run TestAFleet ./internal/accounts
 step 'nss module'
