@@ -67,7 +67,8 @@ func fromIAM(ctx context.Context, o *options, w io.Writer, file string) error {
 		_, err = io.WriteString(w, pins+"\n"+rest)
 	}
 	if n := len(c.users.Doubts) + len(c.groups.Doubts); n > 0 {
-		err = errors.Join(err, fmt.Errorf("%d are not pinned, because it is doubtful who they are: read the comments and decide", n))
+		err = errors.Join(err, fmt.Errorf("%d are not pinned, because it is doubtful who they are: read the comments and "+
+			"decide", n))
 	}
 	return err
 }

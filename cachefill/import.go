@@ -26,8 +26,10 @@ func importCommand(o *options) *cobra.Command {
 		Long: "Print the configuration that does what FILE, a configuration of widdix/aws-ec2-ssh, did, and a plan for " +
 			"the numbers " +
 			"of the users which that tool made. Nothing is changed; all commands of the plan are comments. A rule that FILE " +
-			"decides in a way that is not understood, or that has no equivalent, is a comment, too, and the exit status is 1.\n\n" +
-			"With --from-iam, print the pins with which people keep their numbers: that configuration serves them from IAM, and the one " +
+			"decides in a way that is not understood, or that has no equivalent, is a comment, too, and the " +
+			"exit status is 1.\n\n" +
+			"With --from-iam, print the pins with which people keep their numbers: that configuration serves them " +
+			"from IAM, and the one " +
 			"of --config from Identity Center. Somebody is matched by name or e-mail address, and only " +
 			"where nobody else is like them; who is not matched is a comment, and the exit status is 1.",
 		Example: "  # iam-cachefill import >/etc/nss-iam/config.toml\n" +
@@ -71,7 +73,8 @@ func importCommand(o *options) *cobra.Command {
 			return errors.Join(err, planErr)
 		}),
 	}
-	cmd.Flags().StringVar(&iamConfig, "from-iam", "", "print pins for a move to Identity Center; `FILE` is the configuration that reads IAM")
+	cmd.Flags().StringVar(&iamConfig, "from-iam", "", "print pins for a move to Identity Center; `FILE` is the "+
+		"configuration that reads IAM")
 	return cmd
 }
 

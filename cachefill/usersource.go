@@ -9,14 +9,14 @@ import (
 	"github.com/nss-iam/nss-iam/internal/snapshot"
 )
 
-// usersBySnapshot asks about one user where the snapshot in use came from: the directory,
+// usersBySnapshot asks about one user where the snapshot in use came from: IAM,
 // or the Identity Store that its manifest names. A host that reads a snapshot
 // need not know which.
 type usersBySnapshot struct {
 	iam   directory.UserSource
 	read  *snapshot.Source
 	open  func(directory.Store) (sources, error)
-	stats func() directory.Stats // of the directory
+	stats func() directory.Stats // of IAM
 
 	mu    sync.Mutex // guards:
 	store directory.Store

@@ -82,7 +82,8 @@ func TestAFleetThatMovesToAnotherDirectoryKeepsEverythingByPins(t *testing.T) {
 		t.Errorf("may log in: %q, may enter: %q", r.Admitted, r.Shared)
 	}
 	if len(r.NewFormer)+len(r.Pending)+len(r.HandedOver())+len(r.Findings) > 0 || r.HeldBack != nil {
-		t.Errorf("former %+v, pending %+v, handed over %q, held back %+v, findings %+v", r.NewFormer, r.Pending, r.HandedOver(), r.HeldBack, r.Findings)
+		t.Errorf("former %+v, pending %+v, handed over %q, held back %+v, findings %+v", r.NewFormer, r.Pending,
+			r.HandedOver(), r.HeldBack, r.Findings)
 	}
 	if again := s.again(); !reflect.DeepEqual(again.Tables, r.Tables) ||
 		len(again.History.Entries) != len(before.History.Entries) {
@@ -136,7 +137,8 @@ func TestAMoveWithoutPinsOrWithSomeHandsOverNothingElse(t *testing.T) {
 		// bob's number goes to somebody who is called alice, whose own number is not pinned.
 		s := newStory(t, p, all)
 		s.in.Policy.Pins = maps.Clone(pins)
-		s.in.Policy.Pins[of("alice")] = UserUID(all.Users[slices.IndexFunc(all.Users, func(u directory.User) bool { return u.Name == "bob" })].ID, p.Range)
+		s.in.Policy.Pins[of("alice")] = UserUID(all.Users[slices.IndexFunc(all.Users,
+			func(u directory.User) bool { return u.Name == "bob" })].ID, p.Range)
 		delete(s.in.Policy.Pins, of("bob"))
 		r := s.answer(after)
 		if slices.Contains(r.Admitted, of("alice")) {

@@ -13,7 +13,7 @@ import (
 // was asked for or an error, never a part.
 type Directory struct {
 	Account string  // the twelve-digit AWS account number; "" if unknown
-	Store   Store   `json:",omitzero"` // of the directory Identity Center; zero for the directory
+	Store   Store   `json:",omitzero"` // of IAM Identity Center; zero for IAM
 	Users   []User  // ascending by ID
 	Groups  []Group // ascending by ID
 	// Missing are names of groups that were asked for and that the directory
@@ -90,7 +90,7 @@ func (d Directory) Claimants() []Claimant {
 // https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_User.html
 type User struct {
 	ID string // unique for ever, AIDA… or a UUID; a user created again under the same name has another
-	// Name is, in the directory, 1 to 64 of [A-Za-z0-9_+=,.@-], unique without regard to
+	// Name is, in IAM, 1 to 64 of [A-Za-z0-9_+=,.@-], unique without regard to
 	// case. In Identity Center it is the attribute that accounts.name_from names,
 	// up to 128 characters.
 	Name     string
@@ -105,7 +105,7 @@ type User struct {
 // https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_Group.html
 type Group struct {
 	ID      string // unique for ever, AGPA… or a UUID
-	Name    string // in the directory as a user's, up to 128; in Identity Center up to 1,024 characters, spaces too
+	Name    string // in IAM as a user's, up to 128; in Identity Center up to 1,024 characters, spaces too
 	Path    string
 	Created time.Time
 	Members []string // user IDs, ascending; every one is in Directory.Users

@@ -18,7 +18,7 @@ type form struct {
 
 var (
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-	iamForm = form{"the directory", 64, 128, NameCharacter}
+	iamForm = form{"IAM", 64, 128, NameCharacter}
 	// https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_CreateUser.html
 	storeForm = form{"Identity Center", 128, 1024, func(c rune) bool {
 		return c != utf8.RuneError &&
@@ -29,7 +29,7 @@ var (
 // lineBreak reports whether the character ends a line and is no control character.
 func lineBreak(c rune) bool { return c == '\u2028' || c == '\u2029' }
 
-// formOf returns the form of the directory that gives such an id. The directory's have no
+// formOf returns the form of the directory that gives such an id. IAM's have no
 // hyphen, and Identity Center's are UUIDs.
 func formOf(id string) form {
 	if strings.Contains(id, "-") {

@@ -16,7 +16,7 @@ type Explanation struct {
 	Directory  string    // what people call the directory that was read
 	Keyless    bool      `json:",omitempty"` // it holds no keys of anybody
 	KeysListed time.Time `json:",omitzero"`  // when the directory was last asked for the keys; zero: never
-	// how a key comes into the directory, in the source's words; set where there is none
+	// KeyRemedy says how a key comes into the directory, in the source's words; set where there is none
 	KeyRemedy string         `json:",omitempty"`
 	Keys      []ExplainedKey `json:",omitempty"`
 	// a right was lost since the last refresh, so that no key opens anything from the cache

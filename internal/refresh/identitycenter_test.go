@@ -23,8 +23,9 @@ func newStoreHost(t *testing.T) *host {
 		},
 	}}, nil)
 	src := identitycenter.NewSource(identitycenter.Options{
-		Options: awsapi.Options{Region: "eu-west-1", Endpoint: h.e.URL, Rate: 1e6, Burst: 1e6, Attempts: 2, Backoff: time.Millisecond},
-		Now:     h.clock.Now,
+		Options: awsapi.Options{Region: "eu-west-1", Endpoint: h.e.URL, Rate: 1e6, Burst: 1e6, Attempts: 2,
+			Backoff: time.Millisecond},
+		Now: h.clock.Now,
 	})
 	h.Source, h.Users, h.InstanceTag = src, src, src.InstanceTag
 	h.Policy.Login, h.Policy.Sudo, h.Policy.Shared = []string{"Platform Team"}, []string{"platform admins"}, nil

@@ -7,7 +7,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
-// The longest id, the longest name in the directory, and the longest in Identity Center, in
+// The longest id, the longest name in IAM, and the longest in Identity Center, in
 // bytes: its groups have up to 1,024 characters.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 // https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_CreateGroup.html
@@ -64,7 +64,7 @@ func check(c directory.Answer) error {
 
 func checkEntry(kind, last, id, name string) error {
 	longest := maxName
-	if strings.Contains(id, "-") { // a UUID, which the directory does not give
+	if strings.Contains(id, "-") { // a UUID, which IAM does not give
 		longest = maxStoreName
 	}
 	switch {

@@ -65,7 +65,7 @@ func (s *Source) Status() Status {
 }
 
 // Store is the Identity Store that the snapshot accepted last was read from, also
-// before a restart; zero for the directory.
+// before a restart; zero for IAM.
 func (s *Source) Store() directory.Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -45,8 +45,9 @@ func TestWhoGoesOnAsWhom(t *testing.T) {
 			after:  []Principal{p(one, 9, "alice@example.com", "alice")}, doubt: "others have a name of",
 		},
 		{
-			name: "the name is one person's and the e-mail address another's", before: []Principal{p("AIDAA", 7, "bob@example.com", "alice")},
-			after: []Principal{p(one, 9, "alice"), p(two, 10, "robert", "bob@example.com", "robert")}, doubt: "more than one",
+			name:   "the name is one person's and the e-mail address another's",
+			before: []Principal{p("AIDAA", 7, "bob@example.com", "alice")},
+			after:  []Principal{p(one, 9, "alice"), p(two, 10, "robert", "bob@example.com", "robert")}, doubt: "more than one",
 		},
 		{
 			name: "a part of the name is like", before: []Principal{p("AIDAA", 7, "alice")},
@@ -172,7 +173,8 @@ func TestTheTextIsAConfigurationWhateverNamesAreInIt(t *testing.T) {
 	if len(c.IDs.Pin) != 3 || c.IDs.Pin["AIDAX"] != 2001000001 || c.IDs.Pin["AGPAX"] != 2001000005 || len(c.Shared) != 0 {
 		t.Errorf("pins %v, shared %v, of\n%s", c.IDs.Pin, c.Shared, text)
 	}
-	for _, want := range []string{"2 users and 1 groups keep their numbers, 1 are left to you", `the Unix name was`, "# 2001000003 was ", "# 2001000004 is "} {
+	for _, want := range []string{"2 users and 1 groups keep their numbers, 1 are left to you", `the Unix name was`,
+		"# 2001000003 was ", "# 2001000004 is "} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}

@@ -23,7 +23,8 @@ func Pins(users, groups Plan) string {
 		if m.Before.Login != m.After.Login {
 			note = fmt.Sprintf("; the Unix name was %.40q: a home of that name stays under it", m.Before.Login)
 		}
-		line("%s = %d # %.40q: %s, before %s%s", strconv.Quote(m.After.ID), m.Before.Number, m.After.Login, m.After, m.Before, note)
+		line("%s = %d # %.40q: %s, before %s%s", strconv.Quote(m.After.ID), m.Before.Number, m.After.Login, m.After,
+			m.Before, note)
 	}
 	return b.String()
 }

@@ -86,7 +86,8 @@ func TestAFleetMovesToIdentityCenterAndNoFileChangesItsOwner(t *testing.T) {
 	refreshed := func() {
 		t.Helper()
 		publisher.Refreshed()
-		if r := publisher.TryInput("", testbed.Credentials(), testbed.Refresh, "publish", "--config", testbed.Config); r.Code != 0 {
+		if r := publisher.TryInput("", testbed.Credentials(), testbed.Refresh, "publish", "--config",
+			testbed.Config); r.Code != 0 {
 			t.Fatal(r)
 		}
 		host.Write("/srv/snapshot", publisher.Read("/srv/snapshot"), 0o644)
@@ -131,7 +132,8 @@ func TestAFleetMovesToIdentityCenterAndNoFileChangesItsOwner(t *testing.T) {
 
 	next := iam.PeopleSource() + publish + moveRules
 	publisher.Write("/root/new.toml", next, 0o644)
-	r := publisher.TryInput("", testbed.Credentials(), testbed.Refresh, "import", "--from-iam", testbed.Config, "--config", "/root/new.toml")
+	r := publisher.TryInput("", testbed.Credentials(), testbed.Refresh, "import", "--from-iam", testbed.Config,
+		"--config", "/root/new.toml")
 	if r.Code != 1 || !strings.Contains(r.Stderr, "1 are not pinned, because it is doubtful who they are") {
 		t.Errorf("want one doubt, eve: %v", r)
 	}
