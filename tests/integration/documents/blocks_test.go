@@ -32,7 +32,7 @@ func (b block) text() string   { return strings.Join(b.lines, "\n") + "\n" }
 // so that a misspelt one is found.
 var languages = map[string]bool{
 	"sh": true, "console": true, "toml": true, "yaml": true, "json": true,
-	"text": false, "": false,
+	"text": false, "ini": false, "": false,
 }
 
 var (
