@@ -23,7 +23,9 @@ GOFLAGS_STATIC = -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VER
 
 build: $(BUILD)/libnss_iam.so.2 programs
 
-# go build knows itself what is out of date.
+# go build knows itself what is out of date. Each compiler is asked to collect its
+# garbage in time, so that small machines build: see docs/dependencies.md.
+programs: export GOMEMLIMIT ?= 250MiB
 programs:
 	@mkdir -p $(BUILD)
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/iam-cachefill ./cachefill
