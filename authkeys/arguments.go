@@ -36,6 +36,14 @@ type question struct {
 // hasKey reports whether sshd said which key the client offers.
 func (q question) hasKey() bool { return q.blob != nil || q.fingerprint != "" }
 
+// nothing is what is said of a question that opens nothing.
+func (q question) nothing() string {
+	if q.principals {
+		return "giving no principals"
+	}
+	return "giving no keys"
+}
+
 // asks is the question for the daemon about one login name.
 func (q question) asks(name string) control.Question {
 	if q.blob != nil {
@@ -76,11 +84,11 @@ func parseArguments(args []string) (question, error) {
 	}
 	q.name = args[0]
 	if err := checkName(q.name); err != nil {
-		return question{}, err
+		return question{}, fmt.Errorf("%w, %s", err, q.nothing())
 	}
 	for _, a := range args[1:] {
 		if err := q.take(a); err != nil {
-			return question{}, fmt.Errorf("user %q: %w, giving no keys", q.name, err)
+			return question{}, fmt.Errorf("user %q: %w, %s", q.name, err, q.nothing())
 		}
 	}
 	if q.principals && q.blob != nil {
@@ -95,8 +103,8 @@ func (q question) ofCertificate() (question, error) {
 	public, err := ssh.ParsePublicKey(q.blob)
 	certificate, ok := public.(*ssh.Certificate)
 	if err != nil || !ok {
-		return question{}, fmt.Errorf("user %q: the argument after the name is not the base64 of a certificate, giving no "+
-			"principals", q.name)
+		return question{}, fmt.Errorf("user %q: the argument after the name is not the base64 of a certificate, %s",
+			q.name, q.nothing())
 	}
 	q.certified = append([]string{}, certificate.ValidPrincipals...)
 	q.blob, q.keyText, q.keyType, q.fingerprint = nil, "", "", ""
@@ -117,7 +125,7 @@ func checkName(name string) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("login name %.40q refused: %s, giving no keys", name, what)
+	return fmt.Errorf("login name %.40q refused: %s", name, what)
 }
 
 func (q *question) take(a string) error {

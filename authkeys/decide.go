@@ -57,13 +57,13 @@ func (h helper) decide(q question) verdict {
 	if absent {
 		found = cache.KeysAnswer{Policy: admission.Unpublished}
 	} else if err != nil {
-		return verdict{final: true, err: fmt.Errorf("user %q: %w, giving no keys; \"iam-cachefill refresh\" writes the "+
-			"file again", q.name, err)}
+		return verdict{final: true, err: fmt.Errorf("user %q: %w, %s; \"iam-cachefill refresh\" writes the file again",
+			q.name, err, q.nothing())}
 	}
 	v := verdict{policy: found.Policy}
 	uid, local, err := h.localAccount(q, found.Policy)
 	if err != nil {
-		v.err = fmt.Errorf("user %q: %w, giving no keys", q.name, err)
+		v.err = fmt.Errorf("user %q: %w, %s", q.name, err, q.nothing())
 		return v
 	}
 	switch {
@@ -79,8 +79,8 @@ func (h helper) decide(q question) verdict {
 				"directory has does not open it", q.name))
 		}
 	case uid == 0 && !found.Shared.AllowRoot, q.name == "root" && !found.Shared.AllowRoot:
-		h.log.Send(authlog.Warning, fmt.Sprintf("shared account %q: it is root, which the configuration does not allow, "+
-			"giving no keys", q.name))
+		h.log.Send(authlog.Warning, fmt.Sprintf("shared account %q: it is root, which the configuration does not allow, %s",
+			q.name, q.nothing()))
 	default:
 		h.shared(&v, q, found.Members)
 	}
@@ -123,30 +123,29 @@ func (h helper) own(v *verdict, q question, cached *cache.UserKeys) {
 	})
 	switch {
 	case err != nil:
-		v.err = fmt.Errorf("user %q: %w, giving no keys", q.name, err)
+		v.err = fmt.Errorf("user %q: %w, %s", q.name, err, q.nothing())
 		v.final = v.policy.Online == "require"
 	case u == nil && out:
 		v.final = true
-		h.log.Send(authlog.Notice, fmt.Sprintf("user %q: the last good answer lets nobody of this name in, giving no keys",
-			q.name))
+		h.log.Send(authlog.Notice, fmt.Sprintf("user %q: the last good answer lets nobody of this name in, %s", q.name,
+			q.nothing()))
 	case u == nil: // an unknown user
 	case !u.Login:
 		v.final = true
-		h.log.Send(authlog.Notice, fmt.Sprintf("user %q: may not log in, says %s, giving no keys", q.name, source))
+		h.log.Send(authlog.Notice, fmt.Sprintf("user %q: may not log in, says %s, %s", q.name, source, q.nothing()))
 	case q.hasUID && u.UID != q.uid:
 		v.final = true
-		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: sshd resolved uid %d, the directory's user of this name has %d, "+
-			"giving no keys", q.name, q.uid, u.UID))
+		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: sshd resolved uid %d, the directory's user of this name has %d, %s",
+			q.name, q.uid, u.UID, q.nothing()))
 	case !q.hasUID && cached != nil && u.UID != cached.UID:
 		v.final = true
-		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the directory's user of this name has uid %d now and had %d, "+
-			"giving no keys", q.name, u.UID, cached.UID))
+		h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the directory's user of this name has uid %d now and had %d, %s",
+			q.name, u.UID, cached.UID, q.nothing()))
 	default:
 		if owner, home, foreign := h.foreignHome(q.name, u.UID); foreign {
 			v.final = true
-			h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the home %q belongs to uid %d, not to %d, giving no keys; the "+
-				"next refresh serves another home",
-				q.name, home, owner, u.UID))
+			h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the home %q belongs to uid %d, not to %d, %s; the next "+
+				"refresh serves another home", q.name, home, owner, u.UID, q.nothing()))
 			return
 		}
 		v.add(q, *u, "", source, h.now())

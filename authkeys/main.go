@@ -47,7 +47,8 @@ type helper struct {
 
 func (h helper) main(args []string, stdout, stderr io.Writer) int {
 	defer time.AfterFunc(wholeRun, func() {
-		h.log.Send(authlog.Err, fmt.Sprintf("no end after %s, giving no keys", wholeRun))
+		mode := question{principals: len(args) > 0 && args[0] == principalsMode}
+		h.log.Send(authlog.Err, fmt.Sprintf("no end after %s, %s", wholeRun, mode.nothing()))
 		os.Exit(1)
 	}).Stop()
 	lines, err := h.run(args)
@@ -76,7 +77,7 @@ func (h helper) run(args []string) ([]string, error) {
 	for _, o := range v.offers {
 		line, err := o.key.Line(o.form)
 		if err != nil {
-			return nil, fmt.Errorf("user %q: %w, giving no keys", q.name, err)
+			return nil, fmt.Errorf("user %q: %w, %s", q.name, err, q.nothing())
 		}
 		lines = append(lines, line)
 	}

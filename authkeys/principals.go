@@ -47,7 +47,7 @@ func (h helper) principalLines(q question, v verdict) ([]string, error) {
 		}
 		line, err := p.line(v.policy.Options)
 		if err != nil {
-			return nil, fmt.Errorf("user %q: %w, giving no principals", q.name, err)
+			return nil, fmt.Errorf("user %q: %w, %s", q.name, err, q.nothing())
 		}
 		lines = append(lines, line)
 		if q.certified != nil {
