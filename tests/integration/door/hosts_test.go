@@ -316,6 +316,7 @@ func (s site) try(names []string) {
 	s.people(names, s.note(""), func(name string) testbed.Result {
 		return s.Try(script, "due", name, s.lasting.uids[name])
 	})
+	s.Run(script, "wake")
 	early := slices.Index(names, "early")
 	if early < 0 {
 		s.knock(names)

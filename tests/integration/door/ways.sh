@@ -7,6 +7,7 @@
 #        ways.sh jobs NAME UID SINCE           did cron and at run the person's jobs since then, and do the
 #                                              person's systemd units start?
 #        ways.sh due NAME UID                  the person's job of at is due now
+#        ways.sh wake                          atd runs what is due
 #        ways.sh odd NAME UID PAM              the key of an active person, at other names
 #        ways.sh become NAME UID OTHER         what an active person may not do to others or to the person's own entry
 #
@@ -167,7 +168,22 @@ due() {
 	for job in a*; do
 		[ "$(stat -c %u "$job")" != "$uid" ] || mv "$job" "${job%????????}$now"
 	done
-	kill -HUP "$(cat /run/atd.pid)"
+}
+
+# wake has atd run what is due. atd loses a signal that comes between its look at
+# the folder and its sleep, and then sleeps for as long as an hour: so it is told
+# again and again. The job of somebody who is refused may stay where it is.
+wake() {
+	local job due
+	for _ in $(seq 15); do
+		kill -HUP "$(cat /run/atd.pid)"
+		sleep 1
+		due=
+		for job in /var/spool/cron/atjobs/a*; do
+			[ ! -e "$job" ] || [ $((16#${job: -8})) -gt $(($(date +%s) / 60)) ] || due=yes
+		done
+		[ -n "$due" ] || return 0
+	done
 }
 
 odd() {
@@ -203,5 +219,5 @@ become() {
 
 verb=$1 name=${2-} uid=${3-} since=${4-} pam=${4-} other=${4-} mine=$place/people/${2-}
 case $verb in
-prepare | sshd | host | jobs | due | odd | become) "$verb" ;;
+prepare | sshd | host | jobs | due | wake | odd | become) "$verb" ;;
 esac
