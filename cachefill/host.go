@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -159,4 +160,32 @@ func readHost(log *slog.Logger) (accounts.Host, error) {
 		log.Debug("local account not understood", "problem", p)
 	}
 	return host, err
+}
+
+// watchHost computes the tables again when the host's own accounts change.
+func (d *daemon) watchHost(ctx context.Context) error {
+	seen := hostfiles.Stamp(hostfiles.System)
+	tick := time.NewTicker(hostEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := d.state.Check(); err != nil {
+			return err // who starts next has the new file, or finds out who has it
+		}
+		now := hostfiles.Stamp(hostfiles.System)
+		if now == seen || d.current() == nil {
+			continue
+		}
+		seen = now
+		outcome, err := d.current().Rebuild()
+		if err != nil {
+			d.log.Error("the host's own accounts changed and cannot be taken into account", "error", err)
+			continue
+		}
+		d.tell(outcome, nil, 0)
+	}
 }

@@ -139,3 +139,34 @@ func rememberPublished(s *state.Store, address string) (snapshot.Mark, func(snap
 		return s.Save(map[string]any{savedPublished: known})
 	}, nil
 }
+
+// publish writes the snapshot again if there is something new, and logs a
+// failure once. What hosts hold goes on serving them.
+func (d *daemon) publish(ctx context.Context, r *refresh.Refresher, writer *publisher, report *report) {
+	done, err := writer.write(ctx, r, true)
+	if err == nil {
+		done.tell(d.log)
+		report.Published, report.Unwritten = &done, ""
+		return
+	}
+	if report.Unwritten != err.Error() {
+		d.log.Error("publish failed, hosts keep the snapshot before", "error", err)
+	}
+	report.Unwritten = err.Error()
+}
+
+// publishNews is publish for what was learnt between refreshes.
+func (d *daemon) publishNews(ctx context.Context, r *refresh.Refresher) {
+	d.mu.Lock()
+	writer := d.publisher
+	d.mu.Unlock()
+	if writer == nil {
+		return
+	}
+	done, err := writer.write(ctx, r, false)
+	if err != nil {
+		d.log.Debug("publish what was learnt of keys; the next refresh tries again", "error", err)
+		return
+	}
+	done.tell(d.log)
+}

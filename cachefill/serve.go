@@ -93,10 +93,10 @@ func (d *daemon) listed(name string) (control.Answer, control.Standing) {
 	if r == nil {
 		return control.Answer{}, control.Unlisted
 	}
-	switch user, shared, ok := r.Logins.Listed(name); {
-	case ok:
+	switch user, shared, err := r.Logins.Listed(name); {
+	case err == nil:
 		return control.Answer{User: user, Shared: shared}, control.Listed
-	case r.Logins.LetsNobodyIn(name):
+	case errors.Is(err, directory.ErrNoSuchUser):
 		return control.Answer{}, control.Nobody
 	}
 	return control.Answer{}, control.Unlisted

@@ -71,15 +71,15 @@ func (r *Refresher) Explain(query string) ([]Explanation, error) {
 	all := make([]Explanation, len(found))
 	for i, x := range found {
 		all[i].Explanation, all[i].Directory, all[i].Keyless = x, a.directory.Title(), a.directory.Keyless()
-		if err := r.Logins.explain(&all[i]); err != nil {
+		if err := all[i].addKeys(r.Logins); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
 }
 
-// explain adds what a person's keys open, if they open anything.
-func (l *Logins) explain(x *Explanation) error {
+// addKeys adds what a person's keys open, if they open anything.
+func (x *Explanation) addKeys(l *Logins) error {
 	a := l.last()
 	i := slices.IndexFunc(a.people, func(p person) bool { return p.ID == x.ID })
 	if i < 0 {

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/directory"
+	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/internal/schedule"
+)
+
+// soon asks for a refresh ahead of the schedule.
+func (d *daemon) soon() {
+	select {
+	case d.kick <- struct{}{}:
+	default:
+	}
+}
+
+// servesNobody reports whether there is no sound nss.db yet, although there is
+// one to come.
+func (d *daemon) servesNobody() bool {
+	c := d.settings()
+	return c.Login.Configured() && readServed(c.Cache.Dir).NSS == nil
+}
+
+// refreshForEver refreshes now and then on schedule, sooner after a failure.
+func (d *daemon) refreshForEver(ctx context.Context) error {
+	failures := 0
+	for {
+		wait := time.Hour // not configured: a SIGHUP will say so
+		if d.current() != nil {
+			d.since.Store(time.Now().UnixNano())
+			_, err := d.refresh(ctx, refresh.Options{})
+			if failures++; err == nil {
+				failures = 0
+			}
+			d.since.Store(0)
+			wait = schedule.Next(d.settings().Source.Refresh, failures, rand.Float64())
+			switch {
+			case err == nil || !d.servesNobody():
+				d.serveOnce.Do(func() { close(d.served) })
+			case errors.Is(err, directory.ErrNotReached):
+				wait = schedule.Unreached(failures)
+			}
+			if err == nil {
+				d.tryLogins(ctx)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.kick:
+		case <-time.After(wait):
+		}
+	}
+}
+
+// refresh does one refresh, logs what it did in one line, and reports it.
+func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcome, error) {
+	d.mu.Lock()
+	r, a, c, writer := d.refresher, d.sources, d.config, d.publisher
+	d.mu.Unlock()
+	if r == nil {
+		return refresh.Outcome{}, fmt.Errorf("%s: %w", d.configFile, config.ErrNotConfigured)
+	}
+	ctx, cancel := context.WithTimeout(ctx, refreshDeadline(c.Source.Refresh))
+	defer cancel()
+	started := time.Now()
+	outcome, err := r.Refresh(ctx, o)
+	if o.DryRun || errors.Is(ctx.Err(), context.Canceled) {
+		return outcome, err
+	}
+	if server := d.server.Load(); server != nil && err == nil {
+		server.Outdate()
+	}
+	if r != d.current() {
+		return outcome, err // the configuration was read again meanwhile: the next refresh reports
+	}
+	d.tell(outcome, err, time.Since(started))
+	if err == nil {
+		select {
+		case d.newcomers <- struct{}{}:
+		default:
+		}
+	}
+	if err != nil && !errors.Is(err, refresh.ErrStopped) {
+		// Time goes by without the directory too: accounts end, numbers are forgotten.
+		if _, err := r.Rebuild(); err != nil {
+			d.log.Warn("what is known cannot be published again", "error", err)
+		}
+	}
+	d.reporting.Lock()
+	report := newReport(d.state, started, outcome, err, a, c)
+	report.live = d.live()
+	if err == nil && writer != nil {
+		d.publish(ctx, r, writer, &report)
+	}
+	if err := tellReport(report, c); err != nil {
+		d.log.Warn("tell the status", "error", err)
+	}
+	d.reporting.Unlock()
+	d.after.Lock()
+	defer d.after.Unlock()
+	d.makeHomes(ctx, c)
+	// A refresh needs several times what is kept: the rest is not needed for minutes.
+	debug.FreeOSMemory()
+	d.state.Release()
+	endSessions(ctx, c, r, d.log)
+	return outcome, err
+}
+
+// refreshDeadline bounds a whole refresh: one that takes longer than the time
+// to the next is not catching up, but short intervals are no reason to give up.
+func refreshDeadline(every time.Duration) time.Duration { return max(every, 2*time.Minute) }
+
+// overtime is what a refresh may take beyond its deadline, at which it gives up
+// by itself: publishing, and ending processes.
+const overtime = 2 * time.Minute
+
+// stuck reports whether the refresh under way should have ended long ago. Then
+// systemd is told nothing more, and starts the daemon again.
+func (d *daemon) stuck(now time.Time) bool {
+	since := d.since.Load()
+	return since != 0 && now.Sub(time.Unix(0, since)) > refreshDeadline(d.settings().Source.Refresh)+overtime
+}
