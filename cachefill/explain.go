@@ -64,7 +64,7 @@ func explain(cmd *cobra.Command, o *options, name string) ([]refresh.Explanation
 			err = json.Unmarshal(body, &all)
 		}
 		if !noDaemon(err) {
-			return all, err
+			return all, whyIdle(err, o.configFile)
 		}
 	}
 	c, err := loadOwn(o.configFile)

@@ -7,6 +7,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
 // fakeNscd closes each connection after its request, and returns how many came.
@@ -52,6 +54,7 @@ func TestNscdForgetsWhatARefreshChanged(t *testing.T) {
 }
 
 func TestADaemonTellsNscdOfEachChange(t *testing.T) {
+	unmet.Root(t, "the daemon does what root asks and nobody else")
 	x := newTerminal(t)
 	c := x.config("host", fmt.Sprintf("[source]\nendpoint = %q\nrate = 100\n%s", x.e.URL, logins))
 	x.run(exitOK, "--config", c, "refresh") // so that the daemon's first refresh changes nothing

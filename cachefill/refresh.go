@@ -37,7 +37,7 @@ func refreshCommand(o *options) *cobra.Command {
 				stop()
 				if !noDaemon(err) {
 					if err != nil {
-						return err
+						return whyIdle(err, o.configFile)
 					}
 					if err = printOutcome(cmd.OutOrStdout(), o, ask, outcome); err == nil && len(outcome.Changes.Added) > 0 &&
 						!ask.DryRun && !o.json {
@@ -68,6 +68,18 @@ func askDaemon(ctx context.Context, o refresh.Options) (refresh.Outcome, error) 
 		err = json.Unmarshal(body, &outcome)
 	}
 	return outcome, err
+}
+
+// whyIdle says in the words of the configuration why a daemon that idles could not answer.
+// The file may be right by now, and the daemon has not read it.
+func whyIdle(err error, configFile string) error {
+	if !errors.Is(err, control.ErrNotConfigured) {
+		return err
+	}
+	if _, fault := loadConfig(configFile); fault != nil {
+		return fault
+	}
+	return fmt.Errorf("%w; %q is sound now, and the daemon reads it with \"systemctl reload nss-iam\"", err, configFile)
 }
 
 // noDaemon reports whether err says that nobody listens on the socket.

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
-	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/schedule"
@@ -67,7 +65,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	r, a, c, writer := d.refresher, d.sources, d.config, d.publisher
 	d.mu.Unlock()
 	if r == nil {
-		return refresh.Outcome{}, fmt.Errorf("%s: %w", d.configFile, config.ErrNotConfigured)
+		return refresh.Outcome{}, d.notConfigured()
 	}
 	ctx, cancel := context.WithTimeout(ctx, refreshDeadline(c.Source.Refresh))
 	defer cancel()

@@ -61,7 +61,7 @@ func (d *daemon) serve(ctx context.Context, listener net.Listener) error {
 		Explain: func(_ context.Context, name string) (any, error) {
 			r := d.current()
 			if r == nil {
-				return nil, config.ErrNotConfigured
+				return nil, d.notConfigured()
 			}
 			return r.Explain(name)
 		},
@@ -69,6 +69,12 @@ func (d *daemon) serve(ctx context.Context, listener net.Listener) error {
 	})
 	d.server.Store(server)
 	return server.Serve(ctx, listener)
+}
+
+// notConfigured is what a daemon that idles answers to commands, which then say what is
+// wrong with the file themselves.
+func (d *daemon) notConfigured() error {
+	return fmt.Errorf("%w: %q: %w", control.ErrNotConfigured, d.configFile, config.ErrNotConfigured)
 }
 
 const (

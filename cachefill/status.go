@@ -37,7 +37,7 @@ func statusCommand(o *options) *cobra.Command {
 			switch {
 			case err != nil:
 				return err
-			case v.facts.ConfigError != "":
+			case v.facts.ConfigError != "", v.facts.NotConfigured:
 				return v.configError
 			case !health.Sound(s.Health):
 				return errNo

@@ -158,6 +158,9 @@ func (c Client) exchange(ctx context.Context, method, target string, limit int64
 		if json.Unmarshal(body, &w) != nil || w.Error == "" {
 			return nil, fmt.Errorf("unusable answer: status %d", response.StatusCode)
 		}
+		if w.NotConfigured {
+			return nil, ErrNotConfigured
+		}
 		return nil, fmt.Errorf("it says %.500q", w.Error)
 	}
 	return body, nil

@@ -17,11 +17,13 @@
 //	POST /v1/refresh?dry_run=1&confirm=1
 //	                           one refresh now; root only
 //
-// A failure has a status from 400 on and the body {"error":"…"}.
+// A failure has a status from 400 on and the body {"error":"…"}, and "not_configured":true
+// beside it where a daemon idles for want of a configuration.
 package control
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -109,8 +111,13 @@ type wireKey struct {
 }
 
 type wireError struct {
-	Error string `json:"error"`
+	Error         string `json:"error"`
+	NotConfigured bool   `json:"not_configured,omitempty"`
 }
+
+// ErrNotConfigured is in the error of a report that a daemon cannot give because its
+// configuration says nothing to do, on either side of the socket.
+var ErrNotConfigured = errors.New("the daemon is not configured")
 
 func (a Answer) encode() ([]byte, error) {
 	w := wireAnswer{

@@ -110,6 +110,21 @@ func TestAnAnswerArrivesAsItWasGiven(t *testing.T) {
 	}
 }
 
+func TestACommandLearnsThatTheDaemonIsNotConfigured(t *testing.T) {
+	c, _ := serve(t, Options{
+		Refresh: func(context.Context, RefreshRequest) (any, error) {
+			return nil, fmt.Errorf("%w: no login rule is set", ErrNotConfigured)
+		},
+		Explain: func(context.Context, string) (any, error) { return nil, errors.New("state.db cannot be read") },
+	})
+	if _, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{}); !errors.Is(err, ErrNotConfigured) {
+		t.Errorf("Refresh = %v, want ErrNotConfigured", err)
+	}
+	if _, err := c.Explain(within(t, 5*time.Second), "alice"); err == nil || errors.Is(err, ErrNotConfigured) {
+		t.Errorf("Explain = %v, want another error", err)
+	}
+}
+
 func TestASlowLookupCostsOneWaitAndIsThereForTheNext(t *testing.T) {
 	release := make(chan struct{})
 	var calls atomic.Int32

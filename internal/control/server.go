@@ -198,7 +198,7 @@ func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
-			reply(w, http.StatusRequestEntityTooLarge, wireError{"a question has no body"})
+			reply(w, http.StatusRequestEntityTooLarge, wireError{Error: "a question has no body"})
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -212,7 +212,7 @@ func (s *Server) keys(w http.ResponseWriter, r *http.Request) {
 	}
 	key := r.URL.Query().Get("key")
 	if key != "" && !keys.IsFingerprint(key) {
-		reply(w, http.StatusBadRequest, wireError{"that is no key's fingerprint"})
+		reply(w, http.StatusBadRequest, wireError{Error: "that is no key's fingerprint"})
 		return
 	}
 	answer, err := s.lookups.keys(r.Context(), Question{Name: name, Key: key})
@@ -226,7 +226,7 @@ func loginName(w http.ResponseWriter, r *http.Request) (name string, ok bool) {
 		return c <= ' ' || c >= 0x7f ||
 			c == '/' || c == ':'
 	}) {
-		reply(w, http.StatusBadRequest, wireError{"that is no login name"})
+		reply(w, http.StatusBadRequest, wireError{Error: "that is no login name"})
 		return "", false
 	}
 	return name, true
@@ -238,7 +238,7 @@ func replyAnswer(w http.ResponseWriter, answer Answer, err error) {
 		body, err = answer.encode()
 	}
 	if err != nil {
-		reply(w, http.StatusServiceUnavailable, wireError{err.Error()})
+		reply(w, http.StatusServiceUnavailable, wireError{Error: err.Error()})
 		return
 	}
 	reply(w, http.StatusOK, json.RawMessage(body))
@@ -246,7 +246,7 @@ func replyAnswer(w http.ResponseWriter, answer Answer, err error) {
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	if s.options.Status == nil {
-		reply(w, http.StatusNotImplemented, wireError{"there is no status here"})
+		reply(w, http.StatusNotImplemented, wireError{Error: "there is no status here"})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.LookupTimeout)
@@ -260,7 +260,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.options.Explain == nil {
-		reply(w, http.StatusNotImplemented, wireError{"nothing is explained here"})
+		reply(w, http.StatusNotImplemented, wireError{Error: "nothing is explained here"})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.LookupTimeout)
@@ -274,7 +274,7 @@ func fromRoot(w http.ResponseWriter, r *http.Request) bool {
 	if g, _ := r.Context().Value(guestKey{}).(*guest); g != nil && g.uid == 0 {
 		return true
 	}
-	reply(w, http.StatusForbidden, wireError{"only root may ask for this"})
+	reply(w, http.StatusForbidden, wireError{Error: "only root may ask for this"})
 	return false
 }
 
@@ -283,7 +283,7 @@ func (s *Server) trial(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.options.Try == nil {
-		reply(w, http.StatusNotImplemented, wireError{"nothing is tried here"})
+		reply(w, http.StatusNotImplemented, wireError{Error: "nothing is tried here"})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.RefreshTimeout)
@@ -297,7 +297,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.options.Refresh == nil {
-		reply(w, http.StatusNotImplemented, wireError{"there is no refresh here"})
+		reply(w, http.StatusNotImplemented, wireError{Error: "there is no refresh here"})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.RefreshTimeout)
@@ -311,7 +311,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) report(w http.ResponseWriter, result any, err error) {
 	if err != nil {
-		reply(w, http.StatusServiceUnavailable, wireError{err.Error()})
+		reply(w, http.StatusServiceUnavailable, wireError{err.Error(), errors.Is(err, ErrNotConfigured)})
 		return
 	}
 	reply(w, http.StatusOK, result)

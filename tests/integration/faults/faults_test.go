@@ -296,7 +296,7 @@ var faults = []fault{
 		doctor: says(`broken +configuration`), alert: says("NSSIAMGone"), journal: says(`<3>iam-cachefill: .*config.toml`)},
 	{name: "no login rule is set",
 		make: func(s *site) { s.configure("[sudo]\ngroups = [\"developers\"]\n"); s.start(); time.Sleep(time.Second) },
-		code: 1, later: time.Hour,
+		code: 2, later: time.Hour,
 		status: says(`broken +configuration +no login rule`), explain: says(`.`), doctor: says(`broken +configuration`),
 		alert: says("NSSIAMGone"), journal: says(`<4>not configured`)},
 	{name: "another configuration fails beside the host's own", heals: true, make: func(s *site) {

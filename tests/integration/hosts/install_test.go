@@ -47,6 +47,7 @@ func (s site) install() {
 	if r := s.Try("iam-cachefill", "setup"); r.Code != 2 {
 		s.t.Errorf("setup without a login rule: %v", r)
 	}
+	s.withoutConfiguration()
 	// Its /lib is a link to usr/lib, and dpkg does not know.
 	expected := strings.ReplaceAll(s.Run("dpkg", "-L", "nss-iam", "libnss-iam"), "\n/lib/", "\n/usr/lib/") + `
 /etc/passwd
@@ -65,6 +66,24 @@ func (s site) install() {
 	}
 	apt(s.Host, "purge", "nss-iam", "libnss-iam")
 	s.same("left by a package that was never configured", s.before, false)
+}
+
+// withoutConfiguration starts the daemon without a configuration: systemd leaves it at
+// that, since only a person changes it.
+func (s site) withoutConfiguration() {
+	s.Run("mv", "/etc/nss-iam/config.toml", "/etc/nss-iam/config.toml.away")
+	if r := s.Try("systemctl", "restart", "nss-iam"); r.Code == 0 {
+		s.t.Errorf("started without a configuration: %v", r)
+	}
+	// A unit that is to be restarted is not failed but activating.
+	got := s.Run("systemctl", "show", "-p", "ActiveState", "-p", "ExecMainStatus", "-p", "NRestarts", "nss-iam")
+	for _, want := range []string{"ActiveState=failed", "ExecMainStatus=2", "NRestarts=0"} {
+		if !strings.Contains(got, want) {
+			s.t.Errorf("want %s without a configuration: %q", want, got)
+		}
+	}
+	s.Run("mv", "/etc/nss-iam/config.toml.away", "/etc/nss-iam/config.toml")
+	s.Run("systemctl", "start", "nss-iam")
 }
 
 // setUp is the way of a new host, against the clock.
