@@ -193,6 +193,24 @@ static void unreadable(const void *argument)
 	check(status == NSS_STATUS_UNAVAIL && error == ENOENT, "unreadable: status %d, *errnop %d", status, error);
 }
 
+/*
+ * single_user tells whether this is the user namespace that an ordinary user can make:
+ * it has one user, so files of others, devices and other users cannot be made in it.
+ */
+static int single_user(void)
+{
+	unsigned inside = 0, outside = 0, count = 0;
+	FILE *map = fopen("/proc/self/uid_map", "r");
+
+	if (map == NULL)
+		return 0;
+	int fields = fscanf(map, "%u %u %u", &inside, &outside, &count);
+	fclose(map);
+	return fields == 3 && count == 1;
+}
+
+static int only_for_root(void (*set)(void)) { return set == is_foreign || set == is_device; }
+
 int main(int argc, char **argv)
 {
 	enum { OK = NSS_STATUS_SUCCESS, NO = NSS_STATUS_UNAVAIL, PRESET = 4712 };
@@ -239,7 +257,12 @@ int main(int argc, char **argv)
 	snprintf(new, sizeof(new), "%s.new", path);
 	good = argv[2];
 	variant = argv[3];
+	int single = single_user();
+	if (single)
+		printf("bad: left out without root: a device, somebody else's file, a file that may not be read\n");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		if (single && only_for_root(cases[i].set))
+			continue;
 		current = cases[i].name;
 		gone();
 		cases[i].set();
@@ -247,15 +270,19 @@ int main(int argc, char **argv)
 		gone();
 	}
 	for (size_t i = 0; i < sizeof(afterwards) / sizeof(*afterwards); i++) {
+		if (single && only_for_root(afterwards[i].set))
+			continue;
 		current = afterwards[i].name;
 		is_good();
 		in_child(held, &afterwards[i]);
 		gone();
 	}
-	current = "a file that may not be read";
-	is_good();
-	chmod(path, 0600);
-	in_child(unreadable, NULL);
-	gone();
+	if (!single) {
+		current = "a file that may not be read";
+		is_good();
+		chmod(path, 0600);
+		in_child(unreadable, NULL);
+		gone();
+	}
 	return verdict("bad");
 }
