@@ -153,7 +153,11 @@ func (e *examination) daemon() {
 	case e.Daemon == Answers:
 		e.good("daemon", "the daemon answers")
 	case e.Daemon == Silent && e.UnitInstalled:
-		e.add(Broken, "daemon", "the daemon does not answer", "nothing is refreshed, and cached keys grow too old", fix)
+		what := "the daemon does not answer"
+		if e.overdue() {
+			what += fmt.Sprintf("; the last good refresh was %s ago", Span(e.Now.Sub(e.Success)))
+		}
+		e.add(Broken, "daemon", what, "nothing is refreshed, and cached keys grow too old", fix)
 	case e.Daemon == Silent:
 		e.add(Warning, "daemon", "no daemon runs, and no unit of it is installed",
 			"something else must run \"iam-cachefill refresh\"", fix)
@@ -220,12 +224,18 @@ func (e *examination) refresh() {
 	case e.Success.IsZero():
 		e.add(Broken, "refresh", "no refresh was ever good", "nobody is served",
 			"systemctl status nss-iam; iam-cachefill refresh")
-	case e.Refresh > 0 && age > Overdue(e.Refresh):
+	case e.overdue() && e.Daemon == Silent && e.UnitInstalled: // one cause, said by the check of the daemon
+	case e.overdue():
 		e.add(Broken, "refresh", fmt.Sprintf("the last good refresh was %s ago, and one is due every %s", Span(age),
 			Span(e.Refresh)), why, "systemctl status nss-iam")
 	default:
 		e.good("refresh", fmt.Sprintf("refreshed %s ago", Span(age)))
 	}
+}
+
+// overdue reports whether there was a good refresh, and another is long due.
+func (e *examination) overdue() bool {
+	return !e.Success.IsZero() && e.Refresh > 0 && e.Now.Sub(e.Success) > Overdue(e.Refresh)
 }
 
 // Overdue is how old the last good refresh is at most where refreshes come at

@@ -133,6 +133,20 @@ func TestEachFaultIsSaid(t *testing.T) {
 	}
 }
 
+func TestADeadDaemonAndTheRefreshThatItOwesAreOneFinding(t *testing.T) {
+	f := well()
+	f.Daemon, f.Success = Silent, now.Add(-time.Hour)
+	var broken []string
+	for _, x := range Examine(f) {
+		if x.State != Good {
+			broken = append(broken, x.Check+": "+x.What)
+		}
+	}
+	if want := []string{"daemon: the daemon does not answer; the last good refresh was 1h ago"}; !slices.Equal(broken, want) {
+		t.Errorf("%q, want %q", broken, want)
+	}
+}
+
 func TestKeysAreThoseOfPeopleWhoMayLogIn(t *testing.T) {
 	a := AgesOf(cache.KeyTables{
 		Policy: cache.LoginPolicy{Online: "prefer", MaxStale: time.Hour},
