@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/tests/alerts"
@@ -186,6 +187,18 @@ func TestAlertsFireForWhatIsWrongAndForNothingElse(t *testing.T) {
 					int(m.now.Sub(m.began).Minutes())-20)
 			}})
 		}, "NSSIAMAnswerRefused"},
+		"removals that are held back": {func(m *monitored) {
+			m.pass(30, minute{change: func(m *monitored) {
+				good(m)
+				m.report.Skipped = map[accounts.Reason]int{accounts.RemovalsHeld: 1}
+			}})
+		}, "NSSIAMAnswerDoubted"},
+		"a name that cannot be served": {func(m *monitored) {
+			m.pass(30, minute{change: func(m *monitored) {
+				good(m)
+				m.report.Skipped = map[accounts.Reason]int{accounts.NameInvalid: 1}
+			}})
+		}, ""},
 		"throttled calls": {func(m *monitored) {
 			m.pass(80, minute{change: func(m *monitored) {
 				good(m)

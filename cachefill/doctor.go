@@ -110,7 +110,7 @@ func input(ctx context.Context, configFile string) (doctor.Input, error) {
 		}
 	}
 	if v.last != nil {
-		p.ForeignHomes, p.LocalFiles = faultsOf(v.last.Findings)
+		p.Directory, p.ForeignHomes, p.LocalFiles = faultsOf(v.last.Findings)
 	}
 	if p.ConfigError == nil {
 		p.AWS = func(ctx context.Context) []doctor.Attempt { return attempts(ctx, c, v.daemon) }
@@ -121,12 +121,18 @@ func input(ctx context.Context, configFile string) (doctor.Input, error) {
 	return p, nil
 }
 
-// faultsOf picks out of a refresh's findings what a person can put right on this
-// host: homes that another uid owns, and what the host's own files have of ours.
-func faultsOf(findings []accounts.Finding) (foreignHomes, localFiles []doctor.Fault) {
+// faultsOf picks out of a refresh's findings what a person is to look at: removals
+// that are held back and what else the directory's answer has, homes that another
+// uid owns, and what the host's own files have of ours.
+func faultsOf(findings []accounts.Finding) (directory, foreignHomes, localFiles []doctor.Fault) {
 	for _, f := range findings {
 		fault := doctor.Fault{What: fmt.Sprintf("the %s %.80q: %s", f.Kind, f.DirectoryName, f.Detail), Remedy: f.Remedy}
 		switch f.Reason {
+		case accounts.RemovalsHeld:
+			fault.What = f.Detail
+			directory = append(directory, fault)
+		case accounts.GroupMissing, accounts.KeysRefused:
+			directory = append(directory, fault)
 		case accounts.HomeTaken:
 			fault.What = fmt.Sprintf("the user %.80q %s", f.DirectoryName, f.Detail)
 			foreignHomes = append(foreignHomes, fault)
@@ -137,7 +143,7 @@ func faultsOf(findings []accounts.Finding) (foreignHomes, localFiles []doctor.Fa
 			localFiles = append(localFiles, fault)
 		}
 	}
-	return foreignHomes, localFiles
+	return directory, foreignHomes, localFiles
 }
 
 // hasOwnKeys reports whether a home has a file with keys of its user's own. It

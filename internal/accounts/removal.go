@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -192,8 +193,10 @@ func (p *plan) guard(lost []*Entry, active int) *HeldBack {
 		return nil
 	}
 	h := &HeldBack{Lost: len(lost), Of: active, MaxFraction: pol.MaxFraction, Empty: empty, Command: p.acceptCommand()}
-	for _, e := range lost[:min(len(lost), 5)] {
+	for _, e := range lost {
 		h.LoginNames = append(h.LoginNames, e.UnixName)
 	}
+	slices.Sort(h.LoginNames)
+	h.LoginNames = h.LoginNames[:min(len(lost), 5)]
 	return h
 }

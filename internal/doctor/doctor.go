@@ -50,6 +50,7 @@ type Input struct {
 	AllowOwn      bool     // keys.own_file is "allow"
 	Sudo          bool     // members of iam-sudo may use sudo
 	ForeignHomes  []Fault  // homes that another uid owns, as the last refresh found them
+	Directory     []Fault  // what of the last answer is not served, and whose keys the directory refuses
 	LocalFiles    []Fault  // what the host's own files take from people, or take of ours, as the last refresh found it
 	LowID, HighID uint32   // the range of directory users' numbers; 0, 0: not known
 	Served        Served
@@ -68,6 +69,7 @@ func Examine(ctx context.Context, p Input) []Finding {
 	e.host(ctx)
 	e.findings = append(e.findings, e.Health...)
 	e.foreignHomes()
+	e.directory()
 	e.localFiles()
 	e.snapshot()
 	e.hybridNode()

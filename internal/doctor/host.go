@@ -198,6 +198,13 @@ func (e *examination) foreignHomes() {
 	}
 }
 
+// directory names what keeps people out, or in, because of the directory's last answer.
+func (e *examination) directory() {
+	for _, f := range e.Directory {
+		e.add(Warning, "directory", f.What, "the last answer is not served as it stands there", f.Remedy)
+	}
+}
+
 // localFiles names what the host's own files have of ours: they always win.
 func (e *examination) localFiles() {
 	for _, f := range e.LocalFiles {

@@ -133,6 +133,14 @@ func TestEachFaultIsSaid(t *testing.T) {
 	}
 }
 
+func TestKeysThatAreDatedAheadAreSaidToBe(t *testing.T) {
+	f := well()
+	aged("prefer", 24*time.Hour, -2*time.Hour, -2*time.Hour)(&f)
+	if got, want := f.Checked(), "keys are dated 2h ahead: the clock was set back"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestADeadDaemonAndTheRefreshThatItOwesAreOneFinding(t *testing.T) {
 	f := well()
 	f.Daemon, f.Success = Silent, now.Add(-time.Hour)

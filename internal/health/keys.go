@@ -89,6 +89,9 @@ func (f Facts) Checked() string {
 	if a.People == 0 {
 		return "nobody's keys are cached"
 	}
+	if ahead := a.Oldest.Sub(f.Now); ahead > time.Minute {
+		return fmt.Sprintf("keys are dated %s ahead: the clock was set back", Span(ahead))
+	}
 	text := fmt.Sprintf("keys checked %s ago at most, half of them within %s", Span(f.Now.Sub(a.Oldest)),
 		Span(f.Now.Sub(a.Median)))
 	switch p := f.Policy; {

@@ -213,10 +213,21 @@ func (iam *IAM) Spoil(faults ...Fault) {
 // without any, everything is allowed again.
 func (iam *IAM) Deny(actions ...string) {
 	iam.h.t.Helper()
+	iam.deny("*", actions)
+}
+
+// DenyFor is Deny for what concerns one user.
+func (iam *IAM) DenyFor(user string, actions ...string) {
+	iam.h.t.Helper()
+	iam.deny("arn:aws:iam::*:user/"+user, actions)
+}
+
+func (iam *IAM) deny(resource string, actions []string) {
+	iam.h.t.Helper()
 	policy := map[string]any{"Statement": []map[string]any{{"Effect": "Allow", "Action": "*", "Resource": "*"}}}
 	if len(actions) > 0 {
 		policy["Statement"] = append(policy["Statement"].([]map[string]any),
-			map[string]any{"Effect": "Deny", "Action": actions, "Resource": "*"})
+			map[string]any{"Effect": "Deny", "Action": actions, "Resource": resource})
 	}
 	iam.Do(http.MethodPut, "policies/"+accessKey, policy, nil)
 }

@@ -5,6 +5,7 @@
 package faults
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/tests/alerts"
 	"github.com/nss-iam/nss-iam/tests/testbed"
 )
@@ -117,11 +119,13 @@ func quiet(reason string) witness { return witness{quiet: reason} }
 
 // A fault is a row of the table.
 type fault struct {
-	name  string
-	make  func(*site)
-	heals bool // by itself, so that good is the truth
-	code  int  // of status
-	later time.Duration
+	name string
+	// person is whom explain is asked about; "" is alice.
+	person string
+	make   func(*site)
+	heals  bool // by itself, so that good is the truth
+	code   int  // of status
+	later  time.Duration
 	// What is said.
 	status, explain, doctor, alert, journal witness
 }
@@ -261,6 +265,64 @@ var faults = []fault{
 		status: says(`broken +refresh .*not believed`), explain: quiet(openStill),
 		doctor: says(`broken +refresh .*not believed`), alert: says("NSSIAMBroken"),
 		journal: says(`refresh failed.*not believed`)},
+	{name: "removals are held back", person: "bob", make: func(s *site) {
+		const more = 4
+		for i := range more {
+			s.iam.AddUser(testbed.User{Name: fmt.Sprintf("guest%d", i), Groups: []string{"developers"}})
+		}
+		s.refresh()
+		s.iam.DeleteUser("bob")
+		for i := range more {
+			s.iam.DeleteUser(fmt.Sprintf("guest%d", i))
+		}
+		s.refresh()
+		s.refresh()
+	}, code: 0,
+		status: says(`5 of 6 users.*--accept-removals`), explain: says(`removals were held back`),
+		doctor: says(`warning +directory +5 of 6 users`), alert: says("NSSIAMAnswerDoubted"),
+		journal: says(`not served as might be expected.*max_fraction`)},
+	{name: "a login group is deleted", make: func(s *site) {
+		s.configure(strings.Replace(plain, `"developers"`, `"developers", "empty"`, 1))
+		s.start()
+		s.refresh()
+		s.iam.DeleteGroup("empty")
+		s.refresh()
+	}, code: 0,
+		status: says(`group "empty".*does not exist`), explain: quiet("alice is in another group"),
+		doctor: says(`warning +directory .*"empty"`), alert: says("NSSIAMAnswerDoubted"),
+		journal: says(`not served as might be expected.*empty`)},
+	{name: "the keys of one person may not be listed", person: "dave", make: func(s *site) {
+		s.iam.DenyFor("dave", "iam:ListSSHPublicKeys")
+		s.iam.AddUser(testbed.User{Name: "dave", Groups: []string{"developers"}})
+		s.refresh()
+		s.Eventually("the daemon has asked for the keys", time.Minute, func() bool {
+			return strings.Contains(s.Try(testbed.Refresh, "explain", "dave").Stdout, "ListSSHPublicKeys")
+		})
+		s.refresh()
+	}, code: 0,
+		status: says(`dave`), explain: says(`iam:ListSSHPublicKeys`),
+		doctor: says(`warning +directory .*"dave"`), alert: says("NSSIAMAnswerDoubted"), journal: says(`dave.*iam:ListSSHPublicKeys`)},
+	{name: "the clock was two hours ahead, was set back, and no daemon runs", make: func(s *site) {
+		s.kill()
+		s.redate(2 * time.Hour)
+	}, code: 1, later: time.Hour,
+		status: says(`broken +keys .*ahead`), explain: says(`NO +cached keys`),
+		doctor: says(`broken +keys .*ahead`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
+	{name: "the same under the daemon", heals: true, make: func(s *site) { s.redate(2 * time.Hour); time.Sleep(5 * time.Second) },
+		status: quiet(healed), explain: quiet(healed), doctor: quiet(healed), alert: quiet(healed), journal: quiet(healed)},
+	{name: "sshd_config has a mistake", make: func(s *site) {
+		s.Run(testbed.Refresh, "setup", "--offline")
+		s.Write("/etc/ssh/sshd_config.d/00-mistake.conf", "PasswordAuthentification no\n", 0o644)
+	}, code: 0,
+		status: quiet("it says what is served; only doctor looks at files of the host's owner"), explain: quiet(asked),
+		doctor: says(`broken +sshd .*PasswordAuthentification`), alert: quiet("see status"), journal: quiet(notTold)},
+	{name: "another AuthorizedKeysCommand comes before ours", make: func(s *site) {
+		s.Run(testbed.Refresh, "setup", "--offline")
+		s.Write("/etc/ssh/sshd_config.d/00-other.conf", "AuthorizedKeysCommand /usr/bin/false\n"+
+			"AuthorizedKeysCommandUser nobody\n", 0o644)
+	}, code: 0,
+		status: quiet("it says what is served; only doctor looks at files of the host's owner"), explain: quiet(asked),
+		doctor: says(`broken +sshd .*/usr/bin/false`), alert: quiet("see status"), journal: quiet(notTold)},
 	{name: "a name that is no Unix name",
 		make:   func(s *site) { s.iam.AddUser(testbed.User{Name: "1234", Groups: []string{"developers"}}); s.refresh() },
 		code:   0,
@@ -359,6 +421,32 @@ func (s *site) smallDisk() {
 	s.serve()
 }
 
+// redate has keys.db say that all keys were checked so much later than they were.
+func (s *site) redate(by time.Duration) {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	at := filepath.Join(dir, cache.KeysFile)
+	if err := os.WriteFile(at, []byte(s.Read(testbed.CacheDir+"/"+cache.KeysFile)), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	known, _, err := cache.ReadKeys(dir)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for i := range known.Users {
+		known.Users[i].Checked = known.Users[i].Checked.Add(by)
+	}
+	if _, err := cache.PublishKeys(dir, known, -1, time.Now()); err != nil {
+		s.t.Fatal(err)
+	}
+	body, err := os.ReadFile(at)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.Write(testbed.CacheDir+"/"+cache.KeysFile, string(body), 0o640)
+	s.Run("chown", "root:nss-iam", testbed.CacheDir+"/"+cache.KeysFile)
+}
+
 // trial waits until the daemon has tried what logins need.
 func (s *site) trial() {
 	s.Eventually("the daemon has tried a login", time.Minute,
@@ -422,7 +510,7 @@ func witnesses(t *testing.T, s *site, f fault, rules []alerts.Rule, figuresBefor
 	if f.status.says != "" && f.code == 0 {
 		x.status = "0, a finding"
 	}
-	explain := s.Try(testbed.Refresh, "explain", "alice")
+	explain := s.Try(testbed.Refresh, "explain", cmp.Or(f.person, "alice"))
 	if no := explain.Code != 0; no != (f.explain.says != "") {
 		t.Errorf("explain: %v", explain)
 	}
@@ -476,7 +564,7 @@ func pending(t *testing.T, s *site, f fault, rules []alerts.Rule, before string,
 	return strings.Join(names, " ")
 }
 
-var checkForm = regexp.MustCompile(`broken \+\(?([a-z]+)`)
+var checkForm = regexp.MustCompile(`(?:broken|warning) \+\(?([a-z]+)`)
 
 // broken is the name of the check in a pattern.
 func broken(pattern string) string {
@@ -489,7 +577,7 @@ func broken(pattern string) string {
 func table(heard map[string]said) string {
 	var b, notes strings.Builder
 	reasons := map[string]int{}
-	b.WriteString("| fault | `status` | `explain alice` | `doctor` | alert | journal |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| fault | `status` | `explain` of the person | `doctor` | alert | journal |\n|---|---|---|---|---|---|\n")
 	for _, f := range faults {
 		x := heard[f.name]
 		cell := func(text string, w witness) string {
