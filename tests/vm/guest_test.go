@@ -1,5 +1,5 @@
-// Package vm boots nss-iam on a kernel of its own, under SELinux that enforces. The
-// machine is emulated, so no hardware for virtualization is needed, and it sees no
+// Package vm boots nss-iam on kernels of its own: SELinux and AppArmor that enforce.
+// Machines are emulated, so no hardware for virtualization is needed, and they see no
 // network. It imports no internal package.
 package vm
 
