@@ -111,6 +111,7 @@ func TestAnAnswerArrivesAsItWasGiven(t *testing.T) {
 }
 
 func TestACommandLearnsThatTheDaemonIsNotConfigured(t *testing.T) {
+	unmet.Root(t, "the daemon does what root asks and nobody else")
 	c, _ := serve(t, Options{
 		Refresh: func(context.Context, RefreshRequest) (any, error) {
 			return nil, fmt.Errorf("%w: no login rule is set", ErrNotConfigured)
