@@ -294,7 +294,8 @@ func TestWhatWorksButShouldBeLookedAtIsADoubt(t *testing.T) {
 				Remedy: "usermod -g GROUP x"}}
 		}, "local files", `"x" has the served group`},
 		{"removals that are held back", func(p *Input, _ map[string]string) {
-			p.Directory = []Fault{{What: "5 of 6 users have lost their rights", Remedy: "iam-cachefill refresh --accept-removals"}}
+			p.Directory = []Fault{{What: "5 of 6 users have lost their rights",
+				Remedy: "iam-cachefill refresh --accept-removals"}}
 		}, "directory", "5 of 6 users"},
 		{"a home that another uid owns", func(p *Input, _ map[string]string) {
 			p.ForeignHomes = []Fault{{What: `the user "bob" has the home`, Remedy: "chown"}}

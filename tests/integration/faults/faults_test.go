@@ -120,7 +120,7 @@ func quiet(reason string) witness { return witness{quiet: reason} }
 // A fault is a row of the table.
 type fault struct {
 	name string
-	// person is whom explain is asked about; "" is alice.
+	// person is the login name that explain is asked about; "" is alice.
 	person string
 	make   func(*site)
 	heals  bool // by itself, so that good is the truth

@@ -18,7 +18,8 @@ func TestTheSourcePackagesHoldEveryModuleThatIsCompiledAndTested(t *testing.T) {
 	if said, err := exec.Command(filepath.Join(testbed.Root(), "packaging/source"), "--vendor", source).CombinedOutput(); err != nil {
 		t.Fatalf("packaging/source: %v\n%s", err, said)
 	}
-	spec, err := exec.Command("sed", "-n", "/^%check/,/^%endif/p", filepath.Join(source, "packaging/rpm/nss-iam.spec")).Output()
+	spec, err := exec.Command("sed", "-n", "/^%check/,/^%endif/p",
+		filepath.Join(source, "packaging/rpm/nss-iam.spec")).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
