@@ -17,8 +17,9 @@ mount -t tmpfs tmpfs "$2"
 mkdir "$2/upper" "$2/work" "$2/root"
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
 cp "$3" "$2/root/nss_iam.pp"
-chroot "$2/root" semodule -n -s default -i /nss_iam.pp
-tar -C "$2/root" -cf "$4" etc/selinux/default var/lib/selinux/default`
+cp "$4" "$2/root/atd.cil"
+chroot "$2/root" semodule -n -s default -i /nss_iam.pp -i /atd.cil
+tar -C "$2/root" -cf "$5" etc/selinux/default var/lib/selinux/default`
 
 func TestWhereSELinuxEnforcesEveryWayInWorksAndNothingOfOursIsDenied(t *testing.T) {
 	t.Parallel()
@@ -29,7 +30,7 @@ func TestWhereSELinuxEnforcesEveryWayInWorksAndNothingOfOursIsDenied(t *testing.
 	for _, command := range [][]string{
 		{filepath.Join(testbed.Root(), "packaging/selinux/build"), module},
 		{"unshare", "--mount", "bash", "-c", linked, "linked", bookworm.file("root"), t.TempDir(), module,
-			filepath.Join(p.dir, "policy.tar")},
+			filepath.Join(testbed.Root(), "tests/vm/atd.cil"), filepath.Join(p.dir, "policy.tar")},
 	} {
 		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%q: %v\n%s", command, err, out)
