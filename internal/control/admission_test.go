@@ -49,7 +49,7 @@ func TestAdmission(t *testing.T) {
 				},
 			})
 			if c.keysBefore {
-				if _, err := client.Keys(within(t, time.Minute), "alice"); err != nil {
+				if _, err := client.Ask(within(t, time.Minute), Question{Name: "alice"}); err != nil {
 					t.Fatal(err)
 				}
 			}

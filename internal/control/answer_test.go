@@ -84,7 +84,7 @@ func TestTheLongestAnswerFitsIntoWhatAClientReads(t *testing.T) {
 		a.User.Keys = append(a.User.Keys, keys.Key{ID: fmt.Sprint("APKA", i), Type: "t", Blob: blob})
 	}
 	c, _ := serve(t, Options{Lookup: func(context.Context, string) (Answer, error) { return a, nil }})
-	if got, err := c.Keys(within(t, 10*time.Second), "alice"); err != nil || len(got.User.Keys) != keys.MaxKeys {
+	if got, err := c.Ask(within(t, 10*time.Second), Question{Name: "alice"}); err != nil || len(got.User.Keys) != keys.MaxKeys {
 		t.Errorf("%d keys, %v; want %d", len(got.User.Keys), err, keys.MaxKeys)
 	}
 }
@@ -195,7 +195,7 @@ func TestALoginNameIsOfPlainCharacters(t *testing.T) {
 		{"\x80", false},
 	} {
 		before := asked.Load()
-		_, err := c.Keys(within(t, 10*time.Second), question.name)
+		_, err := c.Ask(within(t, 10*time.Second), Question{Name: question.name})
 		if (err == nil) != question.ok || (asked.Load() > before) != question.ok {
 			t.Errorf("%.20q: %v, asked %v; want %v", question.name, err, asked.Load() > before, question.ok)
 		}

@@ -20,11 +20,6 @@ import (
 // bounded, and no call outlasts its context.
 type Client struct{ Path string }
 
-// Keys asks what the directory says now about a login name, whichever key is offered.
-func (c Client) Keys(ctx context.Context, name string) (Answer, error) {
-	return c.Ask(ctx, Question{Name: name})
-}
-
 // Ask asks what the directory says now about a login name. An error says that nobody
 // knows; an Answer without keys says that there are none.
 func (c Client) Ask(ctx context.Context, q Question) (Answer, error) {

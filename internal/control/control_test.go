@@ -88,7 +88,7 @@ func TestAnAnswerArrivesAsItWasGiven(t *testing.T) {
 		return Answer{}, fmt.Errorf("IAM said no to %q", name)
 	}})
 	for _, want := range []Answer{alice(t), left} {
-		got, err := c.Keys(within(t, 5*time.Second), want.User.Name)
+		got, err := c.Ask(within(t, 5*time.Second), Question{Name: want.User.Name})
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("Keys = %+v, %v\nwant %+v", got, err, want)
 		}
@@ -103,7 +103,8 @@ func TestAnAnswerArrivesAsItWasGiven(t *testing.T) {
 		strings.Repeat("a", 10000): "unusable answer",
 		strings.Repeat("a", 256):   "no login name",
 	} {
-		if a, err := c.Keys(within(t, 5*time.Second), name); err == nil || !strings.Contains(err.Error(), want) ||
+		a, err := c.Ask(within(t, 5*time.Second), Question{Name: name})
+		if err == nil || !strings.Contains(err.Error(), want) ||
 			!reflect.DeepEqual(a, Answer{}) {
 			t.Errorf("Keys(%.20q) = %+v, %v; want %q", name, a, err, want)
 		}
@@ -135,18 +136,18 @@ func TestASlowLookupCostsOneWaitAndIsThereForTheNext(t *testing.T) {
 			<-release
 			return alice(t), nil
 		}})
-	if _, err := c.Keys(within(t, time.Minute), "alice"); err == nil || !strings.Contains(err.Error(), "no answer yet") {
+	if _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); err == nil || !strings.Contains(err.Error(), "no answer yet") {
 		t.Errorf("the first asker got %v, want to be told that there is no answer yet", err)
 	}
 	begin := time.Now()
-	if _, err := c.Keys(within(t, time.Minute), "alice"); err == nil || !strings.Contains(err.Error(), "no answer yet") ||
+	if _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); err == nil || !strings.Contains(err.Error(), "no answer yet") ||
 		time.Since(begin) > 900*time.Millisecond {
 		t.Errorf("the second asker got %v after %v, want the same at once", err, time.Since(begin))
 	}
 	close(release)
-	got, err := c.Keys(within(t, time.Minute), "alice")
+	got, err := c.Ask(within(t, time.Minute), Question{Name: "alice"})
 	for err != nil && time.Since(begin) < 30*time.Second { // the answer may be under way for a moment
-		got, err = c.Keys(within(t, time.Minute), "alice")
+		got, err = c.Ask(within(t, time.Minute), Question{Name: "alice"})
 	}
 	if err != nil || !reflect.DeepEqual(got, alice(t)) || calls.Load() != 1 {
 		t.Errorf("then: %+v, %v after %d lookups; want the answer of the one", got, err, calls.Load())
@@ -164,7 +165,7 @@ func TestManyAskersMakeOneLookup(t *testing.T) {
 	var wait sync.WaitGroup
 	for range 50 {
 		wait.Go(func() {
-			if _, err := c.Keys(within(t, 10*time.Second), "alice"); err != nil {
+			if _, err := c.Ask(within(t, 10*time.Second), Question{Name: "alice"}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -177,7 +178,7 @@ func TestManyAskersMakeOneLookup(t *testing.T) {
 	if n := calls.Load(); n != 1 {
 		t.Errorf("%d lookups for 50 askers, want 1", n)
 	}
-	if _, err := c.Keys(within(t, 5*time.Second), "alice"); err != nil || calls.Load() != 1 {
+	if _, err := c.Ask(within(t, 5*time.Second), Question{Name: "alice"}); err != nil || calls.Load() != 1 {
 		t.Errorf("a later asker: %v, %d lookups; want the answer reused", err, calls.Load())
 	}
 }
@@ -201,7 +202,7 @@ func TestAnswersAndFailuresAreReusedNoLongerThanTold(t *testing.T) {
 			c.o.Lookup = func(context.Context, string) (Answer, error) { calls.Add(1); return alice(t), c.err }
 			client, _ := serve(t, c.o)
 			for range 3 {
-				if _, err := client.Keys(within(t, 5*time.Second), "alice"); (err == nil) != (c.err == nil) {
+				if _, err := client.Ask(within(t, 5*time.Second), Question{Name: "alice"}); (err == nil) != (c.err == nil) {
 					t.Fatal(err)
 				}
 			}
@@ -226,10 +227,10 @@ func TestAnAskerWhoHangsUpCostsTheOthersNothing(t *testing.T) {
 	}})
 	impatient, hangUp := context.WithCancel(context.Background())
 	first := make(chan error)
-	go func() { _, err := c.Keys(impatient, "alice"); first <- err }()
+	go func() { _, err := c.Ask(impatient, Question{Name: "alice"}); first <- err }()
 	<-started
 	second := make(chan error)
-	go func() { _, err := c.Keys(within(t, 10*time.Second), "alice"); second <- err }()
+	go func() { _, err := c.Ask(within(t, 10*time.Second), Question{Name: "alice"}); second <- err }()
 	hangUp()
 	if err := <-first; !errors.Is(err, context.Canceled) {
 		t.Errorf("who hung up got %v", err)
@@ -255,7 +256,7 @@ func TestLookupsAreBoundedInNumberAndTime(t *testing.T) {
 	var busy atomic.Int32
 	for i := range 20 {
 		wait.Go(func() {
-			_, err := c.Keys(within(t, 20*time.Second), fmt.Sprint("user", i))
+			_, err := c.Ask(within(t, 20*time.Second), Question{Name: fmt.Sprint("user", i)})
 			if err == nil {
 				t.Error("a lookup that never ends was answered")
 			} else if strings.Contains(err.Error(), ErrBusy.Error()) {
@@ -278,7 +279,7 @@ func TestTheRateOfLookupsIsBounded(t *testing.T) {
 		}})
 	failed := 0
 	for i := range 5 {
-		if _, err := c.Keys(within(t, 5*time.Second), fmt.Sprint("user", i)); err != nil {
+		if _, err := c.Ask(within(t, 5*time.Second), Question{Name: fmt.Sprint("user", i)}); err != nil {
 			failed++
 		}
 	}
@@ -385,7 +386,7 @@ func TestTheClientOutwaitsNobody(t *testing.T) {
 	}
 	defer func() { _ = l.Close() }()
 	begin := time.Now()
-	_, err = Client{Path: path}.Keys(within(t, 200*time.Millisecond), "alice")
+	_, err = Client{Path: path}.Ask(within(t, 200*time.Millisecond), Question{Name: "alice"})
 	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 5*time.Second {
 		t.Errorf("after %s: %v", time.Since(begin), err)
 	}

@@ -80,7 +80,7 @@ func TestOnlyKnownPeersAreAnswered(t *testing.T) {
 			if c.keys == "EOF" && !strings.Contains(text.String(), "uid 12345 may not ask") {
 				t.Errorf("the log does not tell: %s", text.String())
 			}
-			if _, err := client.Keys(within(t, 5*time.Second), "alice"); err != nil {
+			if _, err := client.Ask(within(t, 5*time.Second), Question{Name: "alice"}); err != nil {
 				t.Errorf("root: %v", err)
 			}
 		})
@@ -127,7 +127,7 @@ func TestHostilePeersAreBounded(t *testing.T) {
 	c, _ := serve(t, Options{Reserved: 20, Lookup: func(context.Context, string) (Answer, error) { return alice(t), nil }})
 	ask := func() {
 		t.Helper()
-		if _, err := c.Keys(within(t, 5*time.Second), "alice"); err != nil {
+		if _, err := c.Ask(within(t, 5*time.Second), Question{Name: "alice"}); err != nil {
 			t.Errorf("an honest peer afterwards: %v", err)
 		}
 	}
@@ -233,7 +233,7 @@ func TestRootsRequestsHavePlacesOfTheirOwn(t *testing.T) {
 	if got := hold(helper, 5); got != 3 {
 		t.Errorf("%d connections of the helper's user were kept, want its 3 places", got)
 	}
-	if _, err := c.Keys(within(t, 5*time.Second), "alice"); err != nil {
+	if _, err := c.Ask(within(t, 5*time.Second), Question{Name: "alice"}); err != nil {
 		t.Errorf("root, while the helper's user has all its places: %v", err)
 	}
 	if got := hold(0, 5); got != 2 {

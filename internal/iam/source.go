@@ -5,22 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
-// A Source is IAM as a directory.Source and a directory.UserSource. It opens
-// its client at the first question, and tries again at the next one if that
-// failed: at boot the network may come after the refresher.
+// A Source is IAM as a directory.Source and a directory.UserSource.
 type Source struct {
 	options   Options
 	everybody everybody
-
-	mu     sync.Mutex // guards client
-	client *Client
+	client    awsapi.Opened[*Client]
 }
 
 // KeyRemedy is what a user without a key is to do.
@@ -30,28 +25,11 @@ const KeyRemedy = "upload one: aws iam upload-ssh-public-key"
 func NewSource(o Options) *Source { return &Source{options: o} }
 
 func (s *Source) open(ctx context.Context) (*Client, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client != nil {
-		return s.client, nil
-	}
-	c, err := Open(ctx, s.options)
-	if err != nil {
-		return nil, err
-	}
-	s.client = c
-	return c, nil
+	return s.client.Get(ctx, func(ctx context.Context) (*Client, error) { return Open(ctx, s.options) })
 }
 
 // Stats are the calls since the first question.
-func (s *Source) Stats() directory.Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client == nil {
-		return directory.Stats{Spare: true}
-	}
-	return s.client.Stats()
-}
+func (s *Source) Stats() directory.Stats { return s.client.Stats() }
 
 // Directory implements directory.Source.
 func (s *Source) Directory(ctx context.Context, q directory.Query) (directory.Answer, error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/identitystore"
@@ -16,15 +15,11 @@ import (
 )
 
 // A Source is an Identity Store as a directory.Source and a
-// directory.UserSource. It opens its client at the first question, and tries
-// again at the next one if that failed.
+// directory.UserSource.
 type Source struct {
 	options Options
-
-	mu     sync.Mutex // guards client
-	client *client
-
-	book book
+	client  awsapi.Opened[*client]
+	book    book
 }
 
 // NewSource returns a source that has asked nobody yet.
@@ -36,28 +31,11 @@ func NewSource(o Options) *Source {
 }
 
 func (s *Source) open(ctx context.Context) (*client, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client != nil {
-		return s.client, nil
-	}
-	c, err := open(ctx, s.options)
-	if err != nil {
-		return nil, err
-	}
-	s.client = c
-	return c, nil
+	return s.client.Get(ctx, func(ctx context.Context) (*client, error) { return open(ctx, s.options) })
 }
 
 // Stats are the calls since the first question.
-func (s *Source) Stats() directory.Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client == nil {
-		return directory.Stats{Spare: true}
-	}
-	return s.client.Stats()
-}
+func (s *Source) Stats() directory.Stats { return s.client.Stats() }
 
 // InstanceTag returns the value of a tag of the machine itself.
 func (s *Source) InstanceTag(ctx context.Context, key string) (string, error) {
