@@ -1,10 +1,10 @@
 /*
  * call.h - what every entry point does before and after its work
  *
- * call_begin keeps errno and makes cancellation of the thread deferred, and
- * nothing in the module is a cancellation point. call_end brings both back, and
- * sets *errnop as glibc's manual has it ("NSS Modules Interface"): on every
- * failure, never on success, and not at the end of an enumeration.
+ * call_begin saves errno and switches to deferred cancellation; the module calls
+ * no cancellation point. call_end restores both and sets *errnop as glibc's
+ * manual requires ("NSS Modules Interface"): on every failure, never on success,
+ * and not at the end of an enumeration.
  */
 #ifndef NSS_IAM_CALL_H
 #define NSS_IAM_CALL_H

@@ -32,5 +32,7 @@ check staticcheck go tool -modfile=tools/go.mod staticcheck ./...
 check shellcheck shellcheck $(shell_files)
 # Style messages are left out: they are about manuals that this machine lacks.
 # shellcheck disable=SC2046
+check words tests/words.sh
+# shellcheck disable=SC2046
 check mandoc mandoc -Tlint -Wwarning $(git ls-files 'docs/man/*')
 exit $fail

@@ -75,10 +75,10 @@ const (
 // group reads.
 const keysMode = 0o640
 
-// A rewrite costs the whole file, and in a large account somebody's keys are
-// listed again every few seconds: what is newer by its checked time alone is
-// written at most once in an eighth of max_stale, between these bounds. Until
-// then the file calls the keys older than they are, which errs to the safe side.
+// A rewrite costs the whole file, and in a large account keys are listed again
+// every few seconds. Where only checked times changed, keys.db is rewritten at
+// most once in an eighth of max_stale, within these bounds. Until then keys look
+// older than they are, which is safe.
 const (
 	minCheckedLag = 15 * time.Second
 	maxCheckedLag = time.Hour
@@ -234,10 +234,9 @@ func keysDigest(buckets []bucket) [sha256.Size]byte {
 	return digest(masked)
 }
 
-// compareKeys reads the whole published file, and reports whether t has a
-// newer checked time of anybody, and whether it has another in place of one
-// that is ahead of the clock, which was set back then. An unreadable file is an
-// error.
+// compareKeys reads the whole published file. newer: a checked time in t is later
+// than in the file. ahead: a checked time in the file lies in the future, because
+// the clock was set back, and t corrects it. An unreadable file is an error.
 func compareKeys(dir string, t KeyTables, now time.Time) (m KeysMeta, newer, ahead bool, err error) {
 	old, m, err := ReadKeys(dir)
 	if err != nil {

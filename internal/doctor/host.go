@@ -183,11 +183,11 @@ func (e *examination) clock(ctx context.Context) {
 		return // no systemd, and no telling
 	}
 	if strings.TrimSpace(got) == "no" {
-		e.add(Warning, "clock", "the clock is not synchronised", "AWS refuses requests whose time is five minutes off",
+		e.add(Warning, "clock", "the clock is not synchronized", "AWS refuses requests whose time is five minutes off",
 			"timedatectl set-ntp true")
 		return
 	}
-	e.good("clock", "the clock is synchronised")
+	e.good("clock", "the clock is synchronized")
 }
 
 // foreignHomes names the folders that nobody is given because another uid owns
