@@ -58,6 +58,8 @@ vm-test: build
 	$(GO) test -count=1 -v -parallel 2 -timeout 30m ./tests/vm
 
 bench: build
+	tests/setup.sh
+	tests/setup.sh awscli
 	tests/bench.sh
 
 fuzz: nss-fuzz
