@@ -121,15 +121,25 @@ func (s site) removed() {
 			s.Try("pgrep", "-u", "bob").Code == 1
 	})
 	s.Eventually("the log tells of it", time.Minute, func() bool {
-		return strings.Contains(s.Run("journalctl", "-u", "nss-iam", "-o", "cat", "--no-pager"),
-			"ended the processes of somebody who is out")
+		return strings.Contains(s.logged("NSS_IAM_USER=bob"), "ended the processes of somebody who is out")
 	})
+	if log := s.logged("NSS_IAM_GENERATION=1"); !strings.Contains(log, "refreshed") {
+		s.t.Errorf("the log has nothing of the first generation under its field: %q", log)
+	}
 	if s.Try("test", "-d", "/home/bob").Code != 0 {
 		s.t.Error("bob's home is gone")
 	}
 	s.Eventually("alice logs in, with her key again", time.Minute, func() bool {
 		return s.login(s.lasting, "alice", "alice", "id -un").Stdout == "alice\n"
 	})
+}
+
+// logged are the daemon's lines that match, as docs/operations.md has people look
+// for them.
+func (s site) logged(match ...string) string {
+	s.t.Helper()
+	args := append([]string{"journalctl", "-q", "-u", "nss-iam", "-o", "cat", "--no-pager"}, match...)
+	return s.Run(args...)
 }
 
 // refused waits until somebody is let in no more: what IAM said at a login
@@ -163,6 +173,9 @@ func (s site) reboot() {
 	if got := s.Run("systemctl", "is-active", "nss-iam"); got != "active" {
 		s.t.Errorf("nss-iam.service is %s", got)
 	}
+	s.Eventually("the journal has the outage among its warnings", time.Minute, func() bool {
+		return strings.Contains(s.logged("-b", "-p", "warning"), "refresh failed")
+	})
 	if last := s.status().Last; last != nil && last.Success.After(down) {
 		s.t.Errorf("there was a refresh: %+v", *last)
 	}
