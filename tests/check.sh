@@ -33,8 +33,9 @@ formatted() {
 unit_tests() {
 	local packages
 	mapfile -t packages < <(go list ./... | grep -v -e /tests/integration -e /tests/bench)
-	# go vet is a step of its own.
-	CI='' go test -short -vet=off -timeout 5m "${packages[@]}" | grep -v 'no test files'
+	# go vet is a step of its own. Most tests wait rather than compute, so more
+	# packages than cores run at a time.
+	CI='' go test -short -vet=off -p 4 -timeout 5m "${packages[@]}" | grep -v 'no test files'
 	return "${PIPESTATUS[0]}"
 }
 
