@@ -157,8 +157,9 @@ func TestLogindIsAskedFirst(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	process := start(t, gone, "echo set up; exec sleep 600")
+	// Not SIGHUP: under nohup(1) everybody ignores it.
 	l := &logind{make(chan uint32, 1),
-		func() { _ = process.Process.Signal(syscall.SIGHUP); time.Sleep(200 * time.Millisecond) }}
+		func() { _ = process.Process.Signal(syscall.SIGUSR1); time.Sleep(200 * time.Millisecond) }}
 	if err := conn.Export(l, "/org/freedesktop/login1", "org.freedesktop.login1.Manager"); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +172,7 @@ func TestLogindIsAskedFirst(t *testing.T) {
 		!slices.Equal(got, []Ended{{UID: gone, Processes: 1}}) {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if s := <-ended; s != syscall.SIGHUP {
+	if s := <-ended; s != syscall.SIGUSR1 {
 		t.Errorf("the process ended by %v, not by logind", s)
 	}
 	select {
