@@ -30,9 +30,8 @@ check 'go vet' go vet ./...
 check staticcheck go tool -modfile=tools/go.mod staticcheck ./...
 # shellcheck disable=SC2046
 check shellcheck shellcheck $(shell_files)
-# Style messages are left out: they are about manuals that this machine lacks.
-# shellcheck disable=SC2046
 check words tests/words.sh
+# Style messages are left out: they are about manuals that this machine lacks.
 # shellcheck disable=SC2046
 check mandoc mandoc -Tlint -Wwarning $(git ls-files 'docs/man/*')
 exit $fail

@@ -17,7 +17,7 @@ texts() { git ls-files "$@" ':!LICENSE' ':!packaging/deb' ':!packaging/third-par
 fail=0
 # shellcheck disable=SC2046 # file names in this repository hold no spaces
 if LC_ALL=C.UTF-8 grep -nHwiE "$forbidden" $(texts) | grep -vE "$excused"; then
-	echo 'words: write it plainer: STYLE words are in docs/architecture.md and HACKING.md' >&2
+	echo 'words: write it plainer; the words are in docs/architecture.md and HACKING.md' >&2
 	fail=1
 fi
 # shellcheck disable=SC2046
