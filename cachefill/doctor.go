@@ -109,6 +109,7 @@ func input(ctx context.Context, configFile string) (doctor.Input, error) {
 			}
 		}
 	}
+	p.Chain, p.Keyless = c.Keys.Chain, keylessOf(v)
 	if v.last != nil {
 		p.Directory, p.ForeignHomes, p.LocalFiles = faultsOf(v.last.Findings)
 	}
@@ -119,6 +120,42 @@ func input(ctx context.Context, configFile string) (doctor.Input, error) {
 		p.Snapshot = name
 	}
 	return p, nil
+}
+
+// keylessOf collects what doctor judges of people of Identity Center, or is nil where
+// the users are of IAM, or nobody knows yet where they are from.
+func keylessOf(v hostView) *doctor.Keyless {
+	c := v.config
+	of, direct := shareOf(c, len(v.served.tables.Users))
+	fromStore := v.last != nil && v.last.Snapshot != nil && v.last.Snapshot.Store != ""
+	if !direct && !fromStore {
+		return nil
+	}
+	k := &doctor.Keyless{Home: c.Accounts.Home}
+	if direct {
+		k.Share = &doctor.Share{Hosts: of.hosts(tenth), Publishes: c.Publish.URL != ""}
+	}
+	t, _, err := cache.ReadNSS(c.Cache.Dir)
+	if err != nil {
+		return k // what is wrong with it is told elsewhere
+	}
+	mounted := homes.Automounted(c.Accounts.HomesFolder())
+	for _, u := range t.Users {
+		if u.Former {
+			continue
+		}
+		if _, there := homes.Owner(u.Home); !there && !mounted {
+			k.Homeless = append(k.Homeless, u.Name)
+		}
+		switch at := strings.LastIndexByte(u.Gecos, '@'); {
+		case u.Gecos == u.Name:
+		case at >= 0 && u.Gecos[:at] == u.Name:
+			k.Domains++
+		default:
+			k.Others = append(k.Others, doctor.Renamed{Login: u.Name, Directory: u.Gecos})
+		}
+	}
+	return k
 }
 
 // faultsOf picks out of a refresh's findings what a person is to look at: removals

@@ -55,6 +55,8 @@ type Input struct {
 	LowID, HighID uint32   // the range of directory users' numbers; 0, 0: not known
 	Served        Served
 	Health        []Finding // what package health says of the host
+	Chain         []string  // keys.chain
+	Keyless       *Keyless  // the directory holds no key of anybody; nil: it does, or is not known
 	Snapshot      string    // the file that users are read from: source.kind is "file"; or ""
 	// AWS tries what the configuration needs of AWS; nil where nobody is asked.
 	AWS func(ctx context.Context) []Attempt
@@ -72,6 +74,7 @@ func Examine(ctx context.Context, p Input) []Finding {
 	e.directory()
 	e.localFiles()
 	e.snapshot()
+	e.keyless(ctx)
 	e.hybridNode()
 	e.subids()
 	e.lastlog()
@@ -88,6 +91,7 @@ func Sound(findings []Finding) bool { return health.Sound(findings) }
 // An examination collects findings.
 type examination struct {
 	Input
+	userCAs  string // whose certificates sshd trusts for served users; "" where that is not known
 	findings []Finding
 }
 

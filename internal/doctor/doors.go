@@ -18,6 +18,7 @@ func (e *examination) doors(ctx context.Context, s hostsetup.Sight) {
 			e.add(Warning, "sshd", fmt.Sprintf("what sshd does for %q cannot be read: %v", e.Served.Name, err),
 				"own keys and certificates may open logins", "sshd -T -C user="+e.Served.Name)
 		} else {
+			e.userCAs = entrance.UserCAs
 			e.entrance(entrance)
 		}
 	}

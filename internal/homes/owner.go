@@ -107,6 +107,17 @@ func readLink(fd int) (string, error) {
 	return string(target[:n]), nil
 }
 
+// Automounted reports whether a folder is an automount point, so that what is not seen in
+// it may be there. Looking mounts nothing.
+func Automounted(folder string) bool {
+	fd, err := unix.Open(folder, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = unix.Close(fd) }()
+	return automountPoint(fd)
+}
+
 // automountPoint reports whether a folder waits for something to be mounted on
 // it at the first access.
 func automountPoint(fd int) bool {

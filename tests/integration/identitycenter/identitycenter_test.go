@@ -6,6 +6,7 @@
 package identitycenter
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"strings"
@@ -128,6 +129,24 @@ func (s *site) stays(why, user string, key testbed.Key) {
 	}
 }
 
+// doctor wants a finding of this check and state that says this.
+func (s *site) doctor(check, state, says string) {
+	s.t.Helper()
+	r := s.TryInput("", testbed.Credentials(), testbed.Refresh, "doctor", "--json")
+	var d struct {
+		Findings []struct{ Check, State, What string }
+	}
+	if err := json.Unmarshal([]byte(r.Stdout), &d); err != nil {
+		s.t.Fatalf("%v: %v", err, r)
+	}
+	for _, f := range d.Findings {
+		if f.Check == check && f.State == state && strings.Contains(f.What, says) {
+			return
+		}
+	}
+	s.t.Errorf("doctor does not say of %q that it is %s, with %q: %s", check, state, says, r.Stdout)
+}
+
 // without runs f while a person is out: of the login group first, then disabled.
 func (s *site) without(person string, f func()) {
 	s.t.Helper()
@@ -144,6 +163,12 @@ func (s *site) without(person string, f func()) {
 }
 
 func (s *site) sessionManager() {
+	s.doctor("way in", "broken", "nothing lets people in")
+	s.doctor("rate", "good", "hosts like this one")
+	s.Write("/usr/bin/amazon-ssm-agent", "#!/bin/sh\n", 0o755)
+	s.doctor("way in", "good", "Session Manager")
+	s.doctor("run as", "good", "2 without the domain")
+	s.Run("rm", "/usr/bin/amazon-ssm-agent")
 	r, err := s.SessionManager("alice", "pwd\nid -un\ntest -f .bashrc && echo skeleton\nsudo -n id -u\nexit\n")
 	if want := "/home/alice\nalice\nskeleton\n0\n"; err != nil || r.Code != 0 || r.Stdout != want {
 		s.t.Errorf("alice's session: %v, %v, want %q", r, err, want)

@@ -47,6 +47,7 @@ func (s *site) instanceConnect() {
 	s.Write(helper, eic, 0o755)
 	s.Run("mkdir", "-p", "/run/testbed/active-keys")
 	s.serve("chain = [" + strconv.Quote(helper) + `, "%u", "%f"]` + "\n")
+	s.doctor("way in", "good", helper)
 	key := testbed.NewKey(s.t, "ed25519", "pushed")
 	s.stays("nothing was pushed", "alice", key)
 	if s.push("alice", "bob", key, 60) || s.push("alice", "root", key, 60) {
@@ -132,6 +133,7 @@ func (s *site) certificates() {
 	authority, key := testbed.NewKey(s.t, "ed25519", "authority"), testbed.NewKey(s.t, "ed25519", "alice's")
 	s.Write("/etc/ssh/user_ca.pub", authority.Public+"\n", 0o644)
 	s.serve("", "TrustedUserCAKeys /etc/ssh/user_ca.pub")
+	s.doctor("way in", "good", "certificates of /etc/ssh/user_ca.pub")
 	alice := key.Certified(s.t, authority, nil, "alice")
 	s.enters("alice", alice, "alice 0", `echo $(id -un) $(sudo -n id -u)`)
 	s.stays("another's principal", "bob", alice)
