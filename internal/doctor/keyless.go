@@ -13,7 +13,7 @@ import (
 // IAM Identity Center.
 type Keyless struct {
 	Home     string    // accounts.home
-	Homeless []string  // served users whose home is not there, whoever should make it
+	Homeless []string  // served users whose home is not there
 	Domains  int       // login names that are the directory name without its domain
 	Others   []Renamed // login names that are neither that nor the directory name itself
 	Share    *Share    // nil: this host does not ask the Identity Store

@@ -32,7 +32,8 @@ func TestWhatPeopleWithoutAKeyNeedIsLookedAt(t *testing.T) {
 		check, state string
 		text         string
 	}{
-		{"nothing lets people in", func(*Input, map[string]string) {}, "way in", Broken, "no amazon-ssm-agent, no keys.chain"},
+		{"nothing lets people in", func(*Input, map[string]string) {}, "way in", Broken,
+			"no amazon-ssm-agent, no keys.chain"},
 		{"the agent does", func(p *Input, _ map[string]string) { program(t, *p, agent) }, "way in", Good, "Session Manager"},
 		{"the agent of the snap does", func(p *Input, _ map[string]string) { program(t, *p, agents[1]) }, "way in", Good,
 			"Session Manager"},
