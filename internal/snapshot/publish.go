@@ -68,9 +68,11 @@ type Result struct {
 // publisher read from the directory later than this content. Everything else is
 // overwritten: also a file that is damaged, from the future or signed by an
 // unknown key, a generation below one that was there before, and another
-// file of the same generation. Only two things are left alone and are an
-// error: a file of another version, and a file of another account where this
-// publisher never published before. Both are somebody's mistake.
+// file of the same generation. Three things are left alone and are an error: a
+// file of another version, a file of another account where this publisher never
+// published before, and a newer file of another directory than content's. They
+// are somebody's mistake. What this publisher saw at the store before it may
+// replace: so a fleet moves to another directory.
 //
 // The generation written is above every generation that was seen here, and at
 // least the Unix time: a publisher that forgot everything is above what was
@@ -97,7 +99,7 @@ func (p *Publisher) attempt(ctx context.Context, b body, content directory.Answe
 	if p.Now != nil {
 		now = p.Now()
 	}
-	if err := p.look(ctx, content.Directory.Account, now); err != nil {
+	if err := p.look(ctx, content.Directory, now); err != nil {
 		return Result{}, err
 	}
 	if p.upToDate(b, content, now) {
@@ -127,12 +129,15 @@ func (p *Publisher) upToDate(b body, content directory.Answer, now time.Time) bo
 		return false
 	}
 	renewal := cmp.Or(p.Renewal, cmp.Or(p.Lifetime, Lifetime)/4)
+	if p.seen.Store.ID != content.Directory.Store.ID {
+		return false
+	}
 	return p.seen.AsOf.After(content.AsOf) ||
 		p.seen.Content == b.digest && now.Before(p.seen.Written.Add(renewal))
 }
 
 // look brings seen, seenTag, fault and Highest up to date with the store.
-func (p *Publisher) look(ctx context.Context, account string, now time.Time) error {
+func (p *Publisher) look(ctx context.Context, of directory.Directory, now time.Time) error {
 	data, tag, err := p.Store.Read(ctx, p.seenTag)
 	switch {
 	case errors.Is(err, ErrNotModified):
@@ -147,11 +152,16 @@ func (p *Publisher) look(ctx context.Context, account string, now time.Time) err
 		return err
 	}
 	m, _, _, err := verify(data, Trust{
-		Now: now, Account: account, Generation: p.Highest.Generation, Digest: p.Highest.Digest,
+		Now: now, Account: of.Account, Generation: p.Highest.Generation, Digest: p.Highest.Digest,
 		Keys: append([]PublicKey{p.Signer.PublicKey("")}, dropKey(p.Trusted, p.Signer.PublicKey(""))...),
 	})
 	if errors.Is(err, ErrVersion) || errors.Is(err, ErrAccount) && p.Highest.Generation == 0 {
 		return fmt.Errorf("publish over %q: %w; remove it if it is not wanted", p.Store, err)
+	}
+	if err == nil && m.Store.ID != of.Store.ID && m.Generation > p.Highest.Generation {
+		return fmt.Errorf("publish over %q: %w: it has the people of %s, and this publisher reads %s; choose another "+
+			"publish.url for one of them, or, if hosts are to move, stop the other publisher and remove the snapshot",
+			p.Store, ErrDirectory, m.of(), Manifest{Account: of.Account, Store: of.Store}.of())
 	}
 	p.seen, p.seenTag, p.fault = m, tag, err
 	// m is empty unless a trusted key signed it. What is cut short or from the

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 func publisherOf(store Store, signer *Signer, now *time.Time) *Publisher {
@@ -152,6 +154,72 @@ func TestWhatNoHostShouldUseIsReplaced(t *testing.T) {
 			}
 			if again, err := p.Publish(context.Background(), c); err != nil || again.Published || again.Replaced != nil {
 				t.Errorf("the second time: %+v, %v", again, err)
+			}
+		})
+	}
+}
+
+// Two publishers of different directories at one address would have hosts go back and forth
+// between two sets of people.
+func TestASnapshotOfAnotherDirectoryIsLeftAloneUnlessThisPublisherSawIt(t *testing.T) {
+	signer, other := newSignerFor(t), newSignerFor(t)
+	iam, center, second := sample(5, 2), sample(5, 0), sample(5, 0)
+	center.Directory.Store = directory.Store{ID: "d-9067aaaaaa", Region: "eu-central-1"}
+	second.Directory.Store = directory.Store{ID: "d-9067bbbbbb", Region: "eu-central-1"}
+	moved := center
+	moved.Directory.Store.Region = "us-east-1"
+	now := uint64(start.Unix())
+	for _, c := range []struct {
+		name           string
+		there, content directory.Answer
+		by             *Signer
+		highest        uint64
+		refused        string
+	}{
+		{"Identity Center over IAM", iam, center, signer, 0,
+			`it has the people of IAM in account 123456789012, and this publisher reads the identity store d-9067aaaaaa`},
+		{"IAM over Identity Center", center, iam, signer, 0, "it has the people of the identity store d-9067aaaaaa"},
+		{"one store over another", center, second, signer, 0, "d-9067aaaaaa"},
+		{"over what a colleague of another directory wrote since", iam, center, signer, now + 6, "stop the other publisher"},
+		{"over what a publisher with another trusted key wrote", iam, center, other, 0, "choose another publish.url"},
+		{"a publisher that moves, over its own", iam, center, signer, now + 7, ""},
+		{"a publisher that moves back", center, iam, signer, now + 7, ""},
+		{"the same store", center, center, signer, 0, ""},
+		{"the same store, which moved to another region", center, moved, signer, 0, ""},
+		{"IAM over IAM", iam, iam, signer, 0, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			clock := start.Add(time.Second)
+			store := stores(t)["s3"]()
+			tag, err := store.Write(t.Context(), signed(t, c.there, now+7, c.by), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := publisherOf(store, signer, &clock)
+			p.Trusted = []PublicKey{other.PublicKey("")}
+			p.Highest = Mark{Generation: c.highest}
+			c.content.AsOf = start.Add(-time.Minute) // a directory that is new here is not an old answer
+			for range 2 {                            // a second look is no way around it
+				result, err := p.Publish(t.Context(), c.content)
+				if c.refused == "" {
+					if err != nil || result.Replaced != nil {
+						t.Fatalf("got %+v, %v", result, err)
+					}
+					continue
+				}
+				if !errors.Is(err, ErrDirectory) || !strings.Contains(err.Error(), c.refused) {
+					t.Errorf("got %+v, %v; want an error with %q", result, err, c.refused)
+				}
+				if _, _, err := store.Read(t.Context(), tag); !errors.Is(err, ErrNotModified) {
+					t.Errorf("it was overwritten: %v", err)
+				}
+			}
+			if c.refused == "" && c.there.Directory.Store.ID != c.content.Directory.Store.ID {
+				trust := trusting(signer)
+				got, _, err := Fetch(t.Context(), store, "", trust)
+				if err != nil || got.Manifest.Store != c.content.Directory.Store {
+					t.Errorf("it was not replaced: %+v, %v", got, err)
+				}
 			}
 		})
 	}

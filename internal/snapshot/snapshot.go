@@ -48,13 +48,14 @@ const (
 // is refused as from the future.
 const ClockTolerance = 5 * time.Minute
 
-// What Open refuses. Each is wrapped with the particulars.
+// What Open refuses, and ErrDirectory, which a Publisher does. Each is wrapped with the particulars.
 var (
 	ErrTruncated = errors.New("snapshot is cut short")
 	ErrDamaged   = errors.New("snapshot is damaged or forged")
 	ErrUntrusted = errors.New("snapshot is not signed by a trusted key")
 	ErrVersion   = errors.New("snapshot has a format of another version")
 	ErrAccount   = errors.New("snapshot is of another account")
+	ErrDirectory = errors.New("snapshot is of another directory")
 	ErrOlder     = errors.New("snapshot is older than the one held")
 	ErrTwice     = errors.New("snapshot has the generation of the one held and other contents")
 	ErrFuture    = errors.New("snapshot is from the future")
@@ -83,6 +84,14 @@ type Manifest struct {
 	Decoded    int             `json:"decoded"` // length of the body decompressed, bytes
 	Size       int             `json:"size"`    // length of the body, bytes
 	SHA256     string          `json:"sha256"`  // of the body, hex
+}
+
+// of names the directory that was read.
+func (m Manifest) of() string {
+	if m.Store.ID != "" {
+		return "the identity store " + m.Store.ID
+	}
+	return "IAM in account " + m.Account
 }
 
 // A Snapshot is an opened file.
