@@ -3,7 +3,6 @@ package testbed
 import (
 	"bytes"
 	"context"
-	"os/exec"
 	"regexp"
 	"strings"
 )
@@ -22,19 +21,13 @@ const (
 func (h *Host) Install() {
 	h.t.Helper()
 	RequireArtefacts(h.t)
-	stage, err := staged()
+	archive, err := staged()
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	var archive bytes.Buffer
-	pack := exec.Command("tar", "-C", stage, "--owner=0", "--group=0", "-c", ".")
-	pack.Stdout = &archive
-	if err := pack.Run(); err != nil {
-		h.t.Fatalf("pack %q: %v", stage, err)
-	}
 	unpack := h.command(context.Background(), nil, "tar", "-C", "/", "--no-overwrite-dir", "--keep-directory-symlink",
 		"-x")
-	unpack.Stdin = &archive
+	unpack.Stdin = bytes.NewReader(archive)
 	if out, err := unpack.CombinedOutput(); err != nil {
 		h.t.Fatalf("unpack what is installed: %v\n%s", err, out)
 	}

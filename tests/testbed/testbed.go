@@ -63,21 +63,31 @@ func RequireArtefacts(t testing.TB, tools ...string) {
 	}
 }
 
-// staged is what "make install" installs, made once for all hosts.
-var staged = sync.OnceValues(func() (string, error) {
+// staged is what "make install" installs, as an archive that is made once for all
+// hosts of this process. Nothing of it stays on the disk: other test processes do
+// the same at the same time.
+var staged = sync.OnceValues(func() ([]byte, error) {
 	build, err := filepath.Abs(Build())
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	stage := filepath.Join(build, "stage")
-	if err := os.RemoveAll(stage); err != nil {
-		return "", err
+	stage, err := os.MkdirTemp("", "nss-iam-stage-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(stage)
+	if err := os.Chmod(stage, 0o755); err != nil { // the archive has the mode of the host's root
+		return nil, err
 	}
 	// -o build: what is tested is what was built, not what could be built now.
 	install := exec.Command("make", "--no-print-directory", "-C", Root(), "-o", "build", "install", "DESTDIR="+stage,
 		"BUILD="+build)
 	if out, err := install.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("make install: %w\n%s", err, strings.TrimSpace(string(out)))
+		return nil, fmt.Errorf("make install: %w\n%s", err, strings.TrimSpace(string(out)))
 	}
-	return stage, nil
+	archive, err := exec.Command("tar", "-C", stage, "--owner=0", "--group=0", "-c", ".").Output()
+	if err != nil {
+		return nil, fmt.Errorf("pack what is installed: %w", err)
+	}
+	return archive, nil
 })
