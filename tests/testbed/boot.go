@@ -64,18 +64,18 @@ func (m *machine) boot(h *Host) {
 	m.container = m.place.Start(nil, append([]string{"sh", "-c", ownGroup, group, "--quiet", "--boot", "--register=no",
 		"--keep-unit", "--console=pipe",
 		"--link-journal=no", "--timezone=off", "--resolv-conf=off", "--machine=" + m.name}, m.args...)...)
-	h.Eventually("the container has a first process", time.Minute, func() bool {
+	h.Eventually("the container has a first process", 5*time.Minute, func() bool {
 		m.pid = firstOf(m.container.Pid())
 		return m.pid != 0
 	})
 	h.pid = m.pid
 	if m.address != "" {
-		h.Eventually("the container has a network", time.Minute, func() bool {
+		h.Eventually("the container has a network", 5*time.Minute, func() bool {
 			return h.Try("ip", "address", "add", m.address, "dev", "host0").Code == 0
 		})
 		h.Run("ip", "link", "set", "host0", "up")
 	}
-	h.Eventually("systemd answers", time.Minute, func() bool {
+	h.Eventually("systemd answers", 5*time.Minute, func() bool {
 		state := strings.TrimSpace(h.Try("systemctl", "is-system-running").Stdout)
 		return state == "running" || state == "degraded"
 	})
@@ -101,7 +101,7 @@ func removeGroups(group string) {
 func (h *Host) Reboot() {
 	h.t.Helper()
 	h.Try("systemctl", "poweroff") // which may end before it says so
-	h.machine.container.Wait(time.Minute)
+	h.machine.container.Wait(5 * time.Minute)
 	h.machine.boot(h)
 }
 

@@ -22,7 +22,7 @@ import (
 
 // CommandLimit is how long a command in a host may take before it is ended and
 // the test fails.
-const CommandLimit = 2 * time.Minute
+const CommandLimit = 10 * time.Minute
 
 // A Host is a machine of its own as far as its processes can tell. Its methods
 // end the test when the test bed itself fails.

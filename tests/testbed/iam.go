@@ -75,7 +75,7 @@ func (h *Host) StartIAM(company Company, args ...string) *IAM {
 	iam := &IAM{h: h}
 	iam.Process = h.Start(nil, append([]string{filepath.Join(build, "iam-emulator"),
 		"-company", "/run/testbed/company.json", "-address-file", "/run/testbed/iam.url"}, args...)...)
-	h.Eventually("the emulator has an address", time.Minute, func() bool {
+	h.Eventually("the emulator has an address", 5*time.Minute, func() bool {
 		r := h.Try("cat", "/run/testbed/iam.url")
 		iam.URL = strings.TrimSpace(r.Stdout)
 		return r.Code == 0 && iam.URL != ""

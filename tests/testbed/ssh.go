@@ -160,7 +160,7 @@ func (h *Host) StartSSHD(options ...string) *SSHD {
 	h.Write("/etc/ssh/sshd_config", strings.Join(config, "\n")+"\n", 0o644)
 	h.Run("mkdir", "-p", "/run/sshd")
 	s.Process = h.Start(nil, "/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sshd_config")
-	h.Eventually("sshd answers", time.Minute, func() bool {
+	h.Eventually("sshd answers", 5*time.Minute, func() bool {
 		select {
 		case <-s.Process.done:
 			h.t.Fatalf("sshd has ended:\n%s", s.Process.Output())

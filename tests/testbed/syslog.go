@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"math"
 	"net"
 	"os"
 	"strconv"
@@ -10,8 +11,13 @@ import (
 
 // A Syslog receives what a host's programs log: it is the host's /dev/log.
 type Syslog struct {
+	path string
+
 	mu    sync.Mutex
 	lines []string
+	marks int        // sent by Lines so far
+	seen  *sync.Cond // a mark has come
+	last  int        // the newest mark that has come
 }
 
 // Syslog starts to receive the host's log; called again, it is the same one.
@@ -29,26 +35,65 @@ func (h *Host) Syslog() *Syslog {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { conn.Close() })
-	s := new(Syslog)
+	s := &Syslog{path: path}
+	s.seen = sync.NewCond(&s.mu)
 	h.sys = s
 	go func() {
 		packet := make([]byte, 64<<10)
 		for {
 			n, err := conn.Read(packet)
 			if err != nil {
-				return // closed with the test
+				s.receive(mark + strconv.Itoa(math.MaxInt)) // closed with the test: nobody waits
+				return
 			}
-			s.mu.Lock()
-			s.lines = append(s.lines, strings.TrimRight(string(packet[:n]), "\n\x00"))
-			s.mu.Unlock()
+			s.receive(strings.TrimRight(string(packet[:n]), "\n\x00"))
 		}
 	}()
 	return s
 }
 
-// Lines are the lines received so far that hold all of these words. A line
+// mark begins a line of Lines' own, which no program of a host sends.
+const mark = "testbed has read up to here: "
+
+// receive keeps a line, or tells those who wait for a mark.
+func (s *Syslog) receive(line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text, isMark := strings.CutPrefix(line, mark)
+	number, err := strconv.Atoi(text)
+	if !isMark || err != nil {
+		s.lines = append(s.lines, line)
+		return
+	}
+	s.last = max(s.last, number)
+	s.seen.Broadcast()
+}
+
+// drain waits until all is received that was sent before: the socket keeps the order.
+func (s *Syslog) drain() {
+	conn, err := net.Dial("unixgram", s.path)
+	if err != nil {
+		return // the host has ended, and nothing more comes
+	}
+	defer conn.Close()
+	s.mu.Lock()
+	s.marks++
+	number := s.marks
+	s.mu.Unlock()
+	if _, err := conn.Write([]byte(mark + strconv.Itoa(number))); err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.last < number {
+		s.seen.Wait()
+	}
+}
+
+// Lines are the lines sent so far that hold all of these words. A line
 // begins with its priority: "<38>" is facility auth (4), severity info (6).
 func (s *Syslog) Lines(words ...string) []string {
+	s.drain()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found []string

@@ -215,7 +215,7 @@ func (s site) install() {
 	s.Run("systemctl", "restart", "cron", "atd", "ssh", "nss-iam")
 	s.Run("systemctl", "start", "door-2222", "door-2223", "door-2224")
 	for _, port := range []string{"22", "2222", "2223", "2224"} {
-		s.Eventually("an sshd answers at port "+port, time.Minute, func() bool {
+		s.Eventually("an sshd answers at port "+port, 5*time.Minute, func() bool {
 			return s.Try("ssh-keyscan", "-p", port, "127.0.0.1").Stdout != ""
 		})
 	}
@@ -225,7 +225,7 @@ func (s site) install() {
 		}
 	}()
 	for _, p := range states {
-		s.Eventually(p.name+" is served and has a home", time.Minute, func() bool {
+		s.Eventually(p.name+" is served and has a home", 5*time.Minute, func() bool {
 			return s.Try("sh", "-c", "id "+p.name+" && test -d /home/"+p.name).Code == 0
 		})
 		s.lasting.uids[p.name] = s.Run("id", "-u", p.name)
@@ -304,7 +304,7 @@ func (s site) prepare() {
 		return s.Try(script, "prepare", name, s.lasting.uids[name])
 	})
 	// cron keeps what it knows of people when it reads their files.
-	s.Eventually("cron has run everybody's job", 3*time.Minute, func() bool {
+	s.Eventually("cron has run everybody's job", 5*time.Minute, func() bool {
 		return s.Run("sh", "-c", "ls "+place+"/cron | wc -l") == strconv.Itoa(len(names))
 	})
 }

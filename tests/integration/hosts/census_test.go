@@ -10,9 +10,10 @@ import (
 // census is every file of a host with mode, owner and size, and the content of
 // those outside /usr. Left out is what other programs keep about any
 // installation, any account made and any boot: dpkg's, apt's and systemd's own
-// state, logs, caches, root's own .ssh, and the backups and the lock of passwd(5).
+// state, dpkg-db-backup's copies of it, logs, caches, root's own .ssh, and the backups and
+// the lock of passwd(5).
 const census = `cd / && LC_ALL=C; export LC_ALL
-skip="-path var/log -o -path var/cache -o -path var/tmp -o -path var/lib/dpkg -o -path var/lib/systemd -o -path var/lib/apt -o -path root/.ssh
+skip="-path var/log -o -path var/cache -o -path var/tmp -o -path var/lib/dpkg -o -path var/lib/systemd -o -path var/lib/apt -o -path var/backups -o -path root/.ssh
 -o -name passwd- -o -name shadow- -o -name group- -o -name gshadow- -o -name subuid- -o -name subgid- -o -path etc/.pwd.lock"
 {
 find etc usr var root \( $skip \) -prune -o \( -type d -printf '%p %y %m %U:%G\n' -o -printf '%p %y %m %U:%G %s %l\n' \)

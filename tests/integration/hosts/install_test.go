@@ -37,8 +37,7 @@ func (s site) install() {
 	if got := s.Run("systemctl", "is-active", "nss-iam"); got != "active" {
 		s.t.Errorf("nss-iam.service is %s", got)
 	}
-	if log := s.Run("journalctl", "-u", "nss-iam", "-o", "cat", "--no-pager"); !strings.Contains(log,
-		"nothing is served until") {
+	if log := s.logged(); !strings.Contains(log, "nothing is served until") {
 		s.t.Errorf("the daemon's log: %s", log)
 	}
 	if got := s.Run("sshd", "-T"); got != s.sshd {
@@ -140,7 +139,7 @@ func (s site) setup() {
 // known waits for a user to be served, with a home.
 func (s site) known(name string) {
 	s.t.Helper()
-	s.Eventually(name+" is known and has a home", time.Minute, func() bool {
+	s.Eventually(name+" is known and has a home", 5*time.Minute, func() bool {
 		return s.Try("sh", "-c", "id "+name+" && test -d /home/"+name).Code == 0
 	})
 }
@@ -196,7 +195,7 @@ func (s site) interrupt() {
 // examine breaks one thing after the other.
 func (s site) examine() {
 	well := func() bool { return s.Try("iam-cachefill", "doctor").Code == 0 }
-	s.Eventually("doctor finds it well", time.Minute, well)
+	s.Eventually("doctor finds it well", 5*time.Minute, well)
 	faults := []struct{ fault, fix string }{
 		// the others are replaced now and then
 		{"chmod 0666 /var/lib/nss-iam/state.db", "chmod 0600 /var/lib/nss-iam/state.db"},
@@ -213,13 +212,13 @@ func (s site) examine() {
 		}
 		s.Run("sh", "-c", c.fix)
 	}
-	s.Eventually("doctor finds it well again", time.Minute, well)
+	s.Eventually("doctor finds it well again", 5*time.Minute, well)
 }
 
 // back lets the host reach IAM again.
 func (s site) back() {
 	s.Run("ip", "route", "del", "unreachable", testbed.PlaceAddress)
-	s.Eventually("a refresh succeeds, and the status says so", time.Minute, func() bool {
+	s.Eventually("a refresh succeeds, and the status says so", 5*time.Minute, func() bool {
 		refreshed := s.Try("iam-cachefill", "refresh").Code == 0
 		// One that was under way may fail after it.
 		last := s.status().Last
@@ -233,16 +232,16 @@ func (s site) upgrade() {
 		" || echo refused; done; echo done"
 	s.Run("rm", "-f", "/run/enough")
 	logins := s.Start(nil, "sh", "-c", loop)
-	s.Eventually("logins go on", time.Minute, func() bool { return strings.Contains(logins.Output(), "alice\n") })
+	s.Eventually("logins go on", 5*time.Minute, func() bool { return strings.Contains(logins.Output(), "alice\n") })
 	s.publish(newer)
 	apt(s.Host, "install", "nss-iam") // which is two packages now
 	s.publish(newest)
 	apt(s.Host, "upgrade")
 	before := strings.Count(logins.Output(), "\n")
-	s.Eventually("logins go on after the upgrade", time.Minute,
+	s.Eventually("logins go on after the upgrade", 5*time.Minute,
 		func() bool { return strings.Count(logins.Output(), "\n") > before+1 })
 	s.Write("/run/enough", "", 0o644)
-	logins.Wait(time.Minute)
+	logins.Wait(5 * time.Minute)
 	lines := strings.Fields(logins.Output())
 	if n := len(lines) - 1; slices.ContainsFunc(lines[:n], func(line string) bool { return line != "alice" }) ||
 		lines[n] != "done" {

@@ -83,8 +83,8 @@ func (f *fleet) remove() {
 	f.each("bob is at work", func(s site) {
 		// Of the fleet's life: the step that ends it is another.
 		session := s.f.sites[0].host.Start(nil, s.ssh(s.lasting, "bob", "bob", "echo at work; exec sleep 600")...)
-		s.Eventually("bob is at work", time.Minute, func() bool { return strings.Contains(session.Output(), "at work") })
-		s.Eventually("logind has a session of his", time.Minute, func() bool {
+		s.Eventually("bob is at work", 5*time.Minute, func() bool { return strings.Contains(session.Output(), "at work") })
+		s.Eventually("logind has a session of his", 5*time.Minute, func() bool {
 			return strings.Contains(s.Run("loginctl", "list-sessions", "--no-legend"), "bob")
 		})
 	})
@@ -96,7 +96,7 @@ func (f *fleet) remove() {
 }
 
 func (s site) removed() {
-	s.Eventually("caroline is known", time.Minute, func() bool {
+	s.Eventually("caroline is known", 5*time.Minute, func() bool {
 		s.refreshed()
 		return s.Try("id", "caroline").Code == 0
 	})
@@ -116,11 +116,11 @@ func (s site) removed() {
 	if got := s.Run("getent", "passwd", "bob"); !strings.HasPrefix(got, "bob:x:") || !strings.HasSuffix(got, "/nologin") {
 		s.t.Errorf("bob's number has the name %q", got)
 	}
-	s.Eventually("bob's sessions have ended", time.Minute, func() bool {
+	s.Eventually("bob's sessions have ended", 5*time.Minute, func() bool {
 		return !strings.Contains(s.Run("loginctl", "list-sessions", "--no-legend"), "bob") &&
 			s.Try("pgrep", "-u", "bob").Code == 1
 	})
-	s.Eventually("the log tells of it", time.Minute, func() bool {
+	s.Eventually("the log tells of it", 5*time.Minute, func() bool {
 		return strings.Contains(s.logged("NSS_IAM_USER=bob"), "ended the processes of somebody who is out")
 	})
 	if log := s.logged("NSS_IAM_GENERATION=1"); !strings.Contains(log, "refreshed") {
@@ -129,7 +129,7 @@ func (s site) removed() {
 	if s.Try("test", "-d", "/home/bob").Code != 0 {
 		s.t.Error("bob's home is gone")
 	}
-	s.Eventually("alice logs in, with her key again", time.Minute, func() bool {
+	s.Eventually("alice logs in, with her key again", 5*time.Minute, func() bool {
 		return s.login(s.lasting, "alice", "alice", "id -un").Stdout == "alice\n"
 	})
 }
@@ -138,6 +138,7 @@ func (s site) removed() {
 // for them.
 func (s site) logged(match ...string) string {
 	s.t.Helper()
+	s.Run("journalctl", "--sync") // journald writes a little later than the daemon speaks
 	args := append([]string{"journalctl", "-q", "-u", "nss-iam", "-o", "cat", "--no-pager"}, match...)
 	return s.Run(args...)
 }
@@ -146,7 +147,7 @@ func (s site) logged(match ...string) string {
 // holds for some seconds.
 func (s site) refused(to *lasting, person, user string) {
 	s.t.Helper()
-	s.Eventually(person+"'s key opens "+user+" on "+to.release+" no more", time.Minute, func() bool {
+	s.Eventually(person+"'s key opens "+user+" on "+to.release+" no more", 5*time.Minute, func() bool {
 		return s.login(to, person, user, "id").Code == 255
 	})
 }
@@ -173,7 +174,7 @@ func (s site) reboot() {
 	if got := s.Run("systemctl", "is-active", "nss-iam"); got != "active" {
 		s.t.Errorf("nss-iam.service is %s", got)
 	}
-	s.Eventually("the journal has the outage among its warnings", time.Minute, func() bool {
+	s.Eventually("the journal has the outage among its warnings", 5*time.Minute, func() bool {
 		return strings.Contains(s.logged("-b", "-p", "warning"), "refresh failed")
 	})
 	if last := s.status().Last; last != nil && last.Success.After(down) {
