@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -209,8 +210,11 @@ func TestRootsRequestsHavePlacesOfTheirOwn(t *testing.T) {
 	if err := os.Chmod(c.Path, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	// hold opens n connections as uid and leaves them open, and reports how many the server kept.
-	hold := func(uid, n int) (kept int) {
+	// hold opens n connections as uid and leaves them open, and reports how many the server kept: those that it
+	// has not closed a second later. After two it closes those on which nobody speaks.
+	hold := func(uid, n int) int {
+		var all sync.WaitGroup
+		var kept atomic.Int32
 		as(t, uid, func() {
 			for range n {
 				conn, err := net.Dial("unix", c.Path)
@@ -219,13 +223,16 @@ func TestRootsRequestsHavePlacesOfTheirOwn(t *testing.T) {
 					return
 				}
 				t.Cleanup(func() { _ = conn.Close() })
-				_ = conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
-				if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
-					kept++
-				}
+				_ = conn.SetReadDeadline(time.Now().Add(time.Second))
+				all.Go(func() {
+					if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+						kept.Add(1)
+					}
+				})
 			}
 		})
-		return kept
+		all.Wait()
+		return int(kept.Load())
 	}
 	if got := hold(stranger, 5); got != 0 {
 		t.Errorf("%d connections of a stranger were kept", got)

@@ -102,7 +102,7 @@ func TestEveryFailureIsItsOwnKindAndOneLine(t *testing.T) {
 	ever := func(kind string) func(*testing.T, *emulator.Emulator, *iam.Options) {
 		return func(t *testing.T, e *emulator.Emulator, o *iam.Options) {
 			if kind == emulator.Stall {
-				o.CallTimeout, o.PageTimeout = 200*time.Millisecond, 60*time.Millisecond
+				o.CallTimeout, o.PageTimeout = time.Second, 400*time.Millisecond
 			}
 			if err := e.SetFaults(emulator.Fault{Kind: kind, Times: -1}); err != nil {
 				t.Fatal(err)
@@ -227,7 +227,7 @@ func TestACallWhoseTimeEndsBetweenAttemptsSaysWhatTheLastOneMet(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := quick(e)
-		o.Backoff, o.CallTimeout = time.Hour, 300*time.Millisecond
+		o.Backoff, o.CallTimeout = time.Hour, 2*time.Second
 		if _, err := open(t, o).Directory(t.Context(), directory.Query{Groups: []string{"developers"}}); !errors.Is(err,
 			want) {
 			t.Errorf("%s: got %v, want %v", kind, err, want)

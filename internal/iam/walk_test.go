@@ -60,8 +60,9 @@ func TestPagesBecomeSmallerUntilTheyComeInTime(t *testing.T) {
 	e := start(t, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 600})})
 	o := quick(e)
 	var asked func() []int
-	o.Endpoint, asked = slowByItem(t, e, time.Millisecond)
-	o.PageTimeout = 350 * time.Millisecond
+	// 250 items are there in half of the time allowed, 500 never.
+	o.Endpoint, asked = slowByItem(t, e, 2*time.Millisecond)
+	o.PageTimeout = 990 * time.Millisecond
 	c := open(t, o)
 	for _, walk := range []struct {
 		name  string
@@ -85,8 +86,8 @@ func TestALoginWaitsShorterThanARefresh(t *testing.T) {
 	isolate(t)
 	e := start(t, emulator.Options{Company: company})
 	o := quick(e)
-	o.Endpoint, _ = slowByItem(t, e, 300*time.Microsecond) // 300 ms a call
-	o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 50*time.Millisecond, 120*time.Millisecond, 5*time.Second
+	o.Endpoint, _ = slowByItem(t, e, time.Millisecond) // a second a call
+	o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 300*time.Millisecond, 700*time.Millisecond, time.Minute
 	c := open(t, o)
 	if _, err := c.GroupsOf(t.Context(), "alice"); err != nil {
 		t.Errorf("nobody waits: %v", err)

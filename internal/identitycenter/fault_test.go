@@ -27,8 +27,8 @@ func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 	unmet.Long(t, "every fault is made at every call, and many wait for a time limit")
 	e := start(t, emulator.Options{Store: company(), Settings: emulator.Settings{PageSize: 2}})
 	o := quick(e)
-	o.Attempts, o.AttemptTimeout, o.PageTimeout, o.CallTimeout = 3, 100*time.Millisecond, 100*time.Millisecond,
-		400*time.Millisecond
+	o.Attempts, o.AttemptTimeout, o.PageTimeout, o.CallTimeout = 3, 300*time.Millisecond, 300*time.Millisecond,
+		time.Second
 	q := directory.Query{Groups: []string{"Platform Team", "Finance"}}
 	right := names(read(t, identitycenter.NewSource(o), q))
 	e.ResetCalls()

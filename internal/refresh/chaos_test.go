@@ -26,8 +26,8 @@ import (
 func TestEveryFaultAtEveryCallLeavesACompleteState(t *testing.T) {
 	unmet.Long(t, "every fault is made at every call, and each waits for a time limit")
 	impatient := func(o *iam.Options) {
-		o.Attempts, o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 2, 100*time.Millisecond, 250*time.Millisecond,
-			100*time.Millisecond
+		o.Attempts, o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 2, 400*time.Millisecond, time.Second,
+			400*time.Millisecond
 	}
 	for _, kind := range emulator.Faults {
 		for _, times := range []int{1, -1} {
@@ -241,8 +241,8 @@ func TestManyFaultsInALargeDirectoryCostNobodyTheAccount(t *testing.T) {
 				c.Users = append(c.Users, u)
 			}
 			h := newHostOf(t, emulator.Options{Company: c, Settings: emulator.Settings{PageSize: 20}}, func(o *iam.Options) {
-				o.Attempts, o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 2, 250*time.Millisecond, 600*time.Millisecond,
-					250*time.Millisecond
+				o.Attempts, o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 2, 500*time.Millisecond, 1200*time.Millisecond,
+					500*time.Millisecond
 			})
 			h.refresh()
 			first := h.users()
