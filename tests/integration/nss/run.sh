@@ -36,7 +36,7 @@ make_all() {
 		gcc $flags -O1 $san $often -o "$dir/asan/libnss_iam.so.2" $module
 		gcc $flags -O1 -fsanitize=thread $often -Wno-error=tsan -o "$dir/tsan/libnss_iam.so.2" $module
 		gcc $flags -O2 $often -o "$dir/often/libnss_iam.so.2" $module
-		for program in entries bad limits stress dump peers; do
+		for program in entries bad limits lifetime stress dump peers; do
 			gcc $flags -O2 -o "$dir/$program" $c/$program.c -ldl -lpthread
 			gcc $flags -O2 $often -o "$dir/$program-often" $c/$program.c -ldl -lpthread
 			aarch64-linux-gnu-gcc $flags -O2 $often -o "$dir/arm64/$program" $c/$program.c -ldl -lpthread
@@ -56,7 +56,7 @@ make_all() {
 make_old() {
 	local libraries program
 	libraries=$1/lib/$(gcc -print-multiarch)
-	for program in entries bad limits stress dump peers; do
+	for program in entries bad limits lifetime stress dump peers; do
 		gcc -std=gnu11 -g -O2 -Wall -Wextra -Werror -DNSS_IAM_CHECK_NS=50000000 -DNEXT_CHECK_MS=150 \
 			-nodefaultlibs -Wl,--allow-shlib-undefined -o "$dir/old/$program" tests/integration/nss/c/$program.c \
 			"$libraries/libc.so.6" "$libraries/libpthread.so.0" "$libraries/libdl.so.2" -l:libc_nonshared.a -lgcc
@@ -92,6 +92,7 @@ inside() {
 	with "$dir/asan" "$dir/bad-asan" $folder "${pair[@]}"
 	step 'limits'
 	with "$build" "$dir/limits" $folder "${pair[@]}" /tmp/nss-root
+	with "$build" "$dir/lifetime" $folder "${pair[@]}"
 	step 'arm64'
 	local qemu=(qemu-aarch64-static -L /usr/aarch64-linux-gnu -E "LD_LIBRARY_PATH=$dir/arm64-often")
 	with '' "${qemu[@]}" "$dir/arm64/entries" "$people/passwd" "$people/group" $folder $folder/variant.db
@@ -146,6 +147,7 @@ inside_release() {
 	with "$dir/often" "$old/peers" "$people/passwd"
 	with "$dir/often" "$old/bad" $folder "${pair[@]}"
 	with "$dir/often" "$old/limits" $folder "${pair[@]}" /tmp/nss-root
+	with "$dir/often" "$old/lifetime" $folder "${pair[@]}"
 	with "$dir/often" "$old/stress" 3 300 8 $folder "${few[@]}"
 	cp "$dir/some/passwd" /etc/passwd
 	cp "$dir/some/group" /etc/group

@@ -7,16 +7,10 @@
  * to. Each case runs in a child of its own.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -24,79 +18,17 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "check.h"
+#include "cases.h"
 
-static char path[300], root[300], inner_variant[700];
-static const char *folder, *good, *variant, *current;
-
-static void install(const char *from, const char *to)
-{
-	char b[65536], temporary[400];
-	ssize_t n;
-
-	snprintf(temporary, sizeof(temporary), "%s.tmp", to);
-	int in = open(from, O_RDONLY), out = open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-	while ((n = read(in, b, sizeof(b))) > 0)
-		check(write(out, b, (size_t)n) == n, "write");
-	close(in);
-	close(out);
-	check(rename(temporary, to) == 0, "rename to %s", to);
-}
-
-static struct passwd pw;
-static char space[2048];
-
-static void expect(enum nss_status status, int error)
-{
-	int got_error = 0;
-
-	errno = 4711;
-	enum nss_status got = nss.getpwnam("alice.smith", &pw, space, sizeof(space), &got_error);
-	check(got == status && got_error == error, "%s: status %d, *errnop %d, expected %d, %d", current, got, got_error,
-		status, error);
-	check(errno == 4711, "%s: errno is changed", current);
-}
-
-static void found(void) { expect(NSS_STATUS_SUCCESS, 0); }
+static char root[300], inner_variant[700];
+static const char *folder;
 
 static void limit(int resource, rlim_t to)
 {
 	struct rlimit l = { to, to };
 
 	check(setrlimit(resource, &l) == 0, "%s: setrlimit", current);
-}
-
-static int count(const char *of)
-{
-	DIR *d = opendir(of);
-	int n = 0;
-
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
-}
-
-/* How many lines of /proc/self/maps name what; with smaps, kilobytes of its private memory. */
-static long maps(const char *what, int private_memory)
-{
-	FILE *f = fopen(private_memory ? "/proc/self/smaps" : "/proc/self/maps", "r");
-	char line[512];
-	long n = 0, kb;
-	int inside = 0;
-
-	while (fgets(line, sizeof(line), f) != NULL) {
-		if (strchr(line, '-') != NULL && strchr(line, '-') < line + 17)
-			inside = strstr(line, what) != NULL, n += inside && !private_memory;
-		else if (inside && private_memory && sscanf(line, "Anonymous: %ld kB", &kb) == 1)
-			n += kb;
-	}
-	fclose(f);
-	return n;
 }
 
 static void no_descriptor_before(void)
@@ -271,12 +203,6 @@ static void no_mapping(void)
 	check(maps("", 0) <= lines + 1, "%s: %ld mappings, %ld before", current, maps("", 0), lines);
 }
 
-static int serves(const char *which)
-{
-	found();
-	return strstr(pw.pw_gecos, which) != NULL;
-}
-
 /* The first lookup was in a chroot with a file of its own; back outside, the host's is served. */
 static void chroot_and_back(void)
 {
@@ -342,170 +268,6 @@ static void memory_locked_no_mapping(void)
 	check(maps("/nss.db", 0) == 0, "%s: it is mapped", current);
 }
 
-static sigjmp_buf out;
-
-static void jump_out(int number)
-{
-	(void)number;
-	siglongjmp(out, 1);
-}
-
-/* Lookups that a signal handler jumped out of hold their file for ever: of twelve files one after the other. */
-static void readers_lost(void)
-{
-	struct sigaction action = { .sa_handler = jump_out };
-	struct itimerval soon = { .it_value = { 0, 1000 } };
-
-	check(sigaction(SIGPROF, &action, NULL) == 0, "sigaction");
-	for (volatile int file = 0; file < 12; file++) {
-		install(file % 2 == 0 ? good : variant, path);
-		next_check();
-		for (volatile int jumps = 0; jumps < 20; jumps++) {
-			struct passwd lost;
-			char b[2048];
-			int error;
-
-			if (sigsetjmp(out, 1) == 0) {
-				setitimer(ITIMER_PROF, &soon, NULL);
-				for (;;)
-					nss.getpwnam("alice", &lost, b, sizeof(b), &error);
-			}
-		}
-		check(serves(file % 2 == 0 ? "variant 0" : "variant 1"), "file %d: an old one is served: %s", file, pw.pw_gecos);
-	}
-	printf("limits: %ld files are mapped after 240 lost readers\n", maps("/nss.db", 0));
-}
-
-static atomic_int stop;
-
-static void *look_on(void *argument)
-{
-	struct passwd mine;
-	char b[2048];
-	int error;
-
-	for (; !stop; )
-		nss.getpwnam(argument, &mine, b, sizeof(b), &error);
-	return NULL;
-}
-
-/* A child of a process with busy threads has busy threads of its own when it forks, and so on. */
-static void generations(void)
-{
-	for (int generation = 0; generation < 12; generation++) {
-		pthread_t threads[4];
-
-		for (int i = 0; i < 4; i++)
-			check(pthread_create(&threads[i], NULL, look_on, "alice") == 0, "pthread_create");
-		install(generation % 2 == 0 ? variant : good, path);
-		next_check();
-
-		pid_t pid = fork();
-		if (pid == 0) {
-			/* The threads are gone, and what they counted is not. */
-			check(serves(generation % 2 == 0 ? "variant 1" : "variant 0"), "generation %d: an old file is served", generation);
-			if (failures != 0)
-				_exit(1);
-			continue;
-		}
-		int status;
-		waitpid(pid, &status, 0);
-		check(status == 0, "generation %d: exit status %#x", generation, (unsigned)status);
-		stop = 1;
-		for (int i = 0; i < 4; i++)
-			pthread_join(threads[i], NULL);
-		return;
-	}
-	printf("limits: %ld files are mapped after twelve generations\n", maps("/nss.db", 0));
-}
-
-static atomic_int looked;
-
-static void *cancelled(void *argument)
-{
-	int old;
-
-	(void)argument;
-	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
-	for (unsigned i = 0;; i++) {
-		struct passwd mine;
-		char b[2048];
-		int error;
-
-		nss.getpwnam("alice", &mine, b, sizeof(b), &error);
-		nss.getpwuid(2041000000u + i % 100000, &mine, b, sizeof(b), &error);
-		atomic_fetch_add(&looked, 1);
-	}
-	return NULL;
-}
-
-static void cancellation(void)
-{
-	found();
-	for (int i = 0; i < 300; i++) {
-		pthread_t t;
-
-		atomic_store(&looked, 0);
-		pthread_create(&t, NULL, cancelled, NULL);
-		while (atomic_load(&looked) < 1 + i % 7)
-			sched_yield();
-		pthread_cancel(t);
-		pthread_join(t, NULL);
-		if (i % 100 == 0) {
-			install(i % 200 == 0 ? variant : good, path);
-			next_check();
-		}
-	}
-	install(good, path);
-	next_check();
-	found();
-	found();
-	check(maps("/nss.db", 0) == 1, "%ld files are mapped after cancellations", maps("/nss.db", 0));
-}
-
-static void leaves_nothing(void)
-{
-	int files = count("/proc/self/fd"), threads = count("/proc/self/task");
-	struct sigaction action;
-
-	for (int i = 0; i < 1000; i++)
-		found();
-	nss.setpwent(0);
-	int error;
-	while (nss.getpwent(&pw, space, sizeof(space), &error) == NSS_STATUS_SUCCESS)
-		continue;
-	nss.endpwent();
-	check(count("/proc/self/fd") == files, "descriptors: %d, were %d", count("/proc/self/fd"), files);
-	check(count("/proc/self/task") == threads, "threads: %d, were %d", count("/proc/self/task"), threads);
-	for (int i = 1; i < 65; i++) {
-		if (sigaction(i, NULL, &action) == 0)
-			check(action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN, "signal %d has a handler", i);
-	}
-	/* And the page of its zeroed data, which has no name. */
-	long kb = maps("libnss_iam", 1) + maps("/nss.db", 1) + 4;
-	check(kb < 16, "%ld KiB of private memory", kb);
-	printf("limits: %ld KiB of private memory\n", kb);
-}
-
-static void run(const char *name, void (*body)(void))
-{
-	current = name;
-	install(good, path);
-	fflush(NULL);
-	pid_t pid = fork();
-	if (pid == 0) {
-		checks = failures = 0;
-		alarm(60);
-		open_module();
-		body();
-		fflush(NULL);
-		_exit(failures != 0 || checks == 0);
-	}
-	int status;
-	waitpid(pid, &status, 0);
-	check(status == 0, "%s: exit status %#x", name, (unsigned)status);
-}
-
 int main(int argc, char **argv)
 {
 	if (argc != 5)
@@ -531,9 +293,5 @@ int main(int argc, char **argv)
 	run("a user namespace", user_namespace);
 	run("all memory locked", memory_locked);
 	run("all memory locked, and a file that may not be mapped", memory_locked_no_mapping);
-	run("readers that never leave", readers_lost);
-	run("forks of forks", generations);
-	run("cancellation at any instruction", cancellation);
-	run("what is left in the process", leaves_nothing);
 	return verdict("limits");
 }

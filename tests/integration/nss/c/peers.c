@@ -146,7 +146,7 @@ int main(int argc, char **argv)
 {
 	if (argc != 2)
 		return 2;
-	alarm(120);
+	alarm(240);
 	read_users(argv[1]);
 	check(users > 10, "%d users", users);
 	__nss_configure_lookup("passwd", "iam");

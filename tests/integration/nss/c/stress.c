@@ -92,7 +92,7 @@ static void *forker(void *argument)
 			continue;
 		if (pid == 0) {
 			failures = 0;
-			alarm(30);
+			alarm(120);
 			for (unsigned n = 0; n < 20; n++)
 				look_up(n);
 			if (round % 4 != 0)
