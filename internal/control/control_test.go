@@ -293,11 +293,11 @@ func TestInventedNamesDoNotFillTheMemory(t *testing.T) {
 		Lookup: func(_ context.Context, n string) (Answer, error) { return Answer{User: cache.UserKeys{Name: n}}, nil },
 		Reuse:  time.Hour, Rate: 1e9, Burst: 1e9,
 	}).lookups
-	for i := range 3 * maxRemembered {
+	for i := range 3 * maxNames {
 		if _, err := l.keys(context.Background(), Question{Name: fmt.Sprint(i)}); err != nil {
 			t.Fatal(err)
 		}
-		if len(l.names) > maxRemembered {
+		if len(l.names) > maxNames {
 			t.Fatalf("%d names are remembered", len(l.names))
 		}
 	}

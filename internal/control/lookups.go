@@ -21,9 +21,9 @@ var ErrBusy = errors.New("too many lookups are waiting")
 var errSlow = errors.New("no answer yet, and others have waited long enough; the question goes on for those who ask " +
 	"later")
 
-// maxRemembered bounds the names that are remembered. A host has far fewer
+// maxNames bounds the names that lookups keep state of. A host has far fewer
 // login names than this; a peer that invents some must not fill the memory.
-const maxRemembered = 8192
+const maxNames = 8192
 
 // lookups asks for each name once at a time, however many want to know, and
 // hands the answer to those who come within the reuse window too.
@@ -51,13 +51,13 @@ type lookups struct {
 	strangers strangers
 
 	mu       sync.Mutex // guards names and what they hold, renewals, strangers.waiting, counts
-	names    map[string]*remembered
+	names    map[string]*nameState
 	renewals line
 	counts   Counts
 }
 
-// remembered is what is known of one login name from lookups.
-type remembered struct {
+// nameState is what is known of one login name from lookups.
+type nameState struct {
 	under *lookup       // the one under way, for which somebody may wait
 	last  *lookup       // the last that ended
 	good  *lookup       // the last that ended with an answer
@@ -138,7 +138,7 @@ func (l *lookups) enough(name string) (Answer, bool) {
 }
 
 // fresh returns the lookup that ended just now, if one did.
-func (n *remembered) fresh(now time.Time) *lookup {
+func (n *nameState) fresh(now time.Time) *lookup {
 	if n == nil || n.last == nil || !now.Before(n.last.until) {
 		return nil
 	}
@@ -152,7 +152,7 @@ const congested = 5
 // olderWillDo reports whether the last good answer about a name is to be given,
 // because there is no room for another lookup now, and counts it. The caller
 // holds l.mu.
-func (l *lookups) olderWillDo(n *remembered, now time.Time, room bool) bool {
+func (l *lookups) olderWillDo(n *nameState, now time.Time, room bool) bool {
 	limit := time.Duration(0)
 	switch {
 	case len(l.turn) == cap(l.turn):
@@ -224,7 +224,7 @@ func (l *lookups) join(name string) (it, older *lookup) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	n := l.remember(name, now)
+	n := l.stateOf(name, now)
 	if n == nil {
 		return nil, nil
 	}
@@ -243,19 +243,19 @@ func (l *lookups) join(name string) (it, older *lookup) {
 	return n.under, nil
 }
 
-// remember returns what is known of name, or nil where there is no room. The
-// caller holds l.mu.
-func (l *lookups) remember(name string, now time.Time) *remembered {
+// stateOf returns the state of name, or nil where there is no room. The caller
+// holds l.mu.
+func (l *lookups) stateOf(name string, now time.Time) *nameState {
 	if n := l.names[name]; n != nil {
 		return n
 	}
-	if len(l.names) >= maxRemembered {
+	if len(l.names) >= maxNames {
 		l.drop(now)
 	}
-	if len(l.names) >= maxRemembered {
+	if len(l.names) >= maxNames {
 		return nil
 	}
-	n := &remembered{tries: rate.NewLimiter(rate.Every(strangerEvery), strangerTries)}
+	n := &nameState{tries: rate.NewLimiter(rate.Every(strangerEvery), strangerTries)}
 	l.names[name] = n
 	return n
 }
@@ -269,14 +269,14 @@ func (l *lookups) drop(now time.Time) {
 				delete(l.names, name)
 			}
 		}
-		if len(l.names) < maxRemembered/2 {
+		if len(l.names) < maxNames/2 {
 			return
 		}
 	}
 }
 
 // start begins a lookup, at once if one of turns is free. The caller holds l.mu.
-func (l *lookups) start(n *remembered, name string, turns chan struct{}) *lookup {
+func (l *lookups) start(n *nameState, name string, turns chan struct{}) *lookup {
 	it := &lookup{done: make(chan struct{}), began: time.Now()}
 	select {
 	case turns <- struct{}{}:
@@ -289,7 +289,7 @@ func (l *lookups) start(n *remembered, name string, turns chan struct{}) *lookup
 
 // run asks. It is detached from who wanted to know first: the others must not
 // lose their answer when that one hangs up.
-func (l *lookups) run(it *lookup, n *remembered, name string, turns chan struct{}) {
+func (l *lookups) run(it *lookup, n *nameState, name string, turns chan struct{}) {
 	answer, err := l.take(it, name, turns)
 	if err == nil && answer.User.Name != name {
 		err = errors.New("lookup answered about another name")

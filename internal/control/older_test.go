@@ -148,7 +148,7 @@ func TestAStrangersNameWaitsForFiveMinutesAndNoLonger(t *testing.T) {
 			bubble(t, d, func(t *testing.T, s *Server) {
 				l := s.lookups
 				l.mu.Lock()
-				l.remember(person(0), time.Now())
+				l.stateOf(person(0), time.Now())
 				l.strangers.line.names, l.strangers.line.serving = []inLine{{person(0), time.Now()}}, true
 				c.change(s, d)
 				l.mu.Unlock()
@@ -172,14 +172,14 @@ func TestWhatIsForgottenForRoomIsWhatHasEnded(t *testing.T) {
 	s := NewServer(Options{})
 	defer s.end()
 	l := s.lookups
-	ended := func(until time.Time) *remembered { return &remembered{last: &lookup{until: until}} }
+	ended := func(until time.Time) *nameState { return &nameState{last: &lookup{until: until}} }
 	fill := func() {
 		clear(l.names)
-		l.names["under way"] = &remembered{under: &lookup{}, last: &lookup{until: now.Add(-time.Hour)}}
+		l.names["under way"] = &nameState{under: &lookup{}, last: &lookup{until: now.Add(-time.Hour)}}
 		l.names["past"] = ended(now.Add(-1))
 		l.names["now"] = ended(now)
 		l.names["fresh"] = ended(now.Add(time.Second))
-		l.names["never answered"] = &remembered{}
+		l.names["never answered"] = &nameState{}
 	}
 	fill()
 	l.drop(now)
@@ -190,7 +190,7 @@ func TestWhatIsForgottenForRoomIsWhatHasEnded(t *testing.T) {
 		}
 	}
 	fill()
-	for i := range maxRemembered/2 + 10 {
+	for i := range maxNames/2 + 10 {
 		l.names[person(i)] = ended(now.Add(time.Hour))
 	}
 	l.drop(now)
@@ -219,23 +219,23 @@ func TestNamesAreForgottenOnlyForWantOfRoom(t *testing.T) {
 	s := NewServer(Options{})
 	defer s.end()
 	l := s.lookups
-	spent := l.remember("spent", now) // with a budget that a stranger has used up
-	if l.remember("another", now); l.remember("spent", now) != spent {
+	spent := l.stateOf("spent", now) // with a budget that a stranger has used up
+	if l.stateOf("another", now); l.stateOf("spent", now) != spent {
 		t.Error("a name was forgotten though there is room")
 	}
 	clear(l.names)
-	for i := range maxRemembered - 1 {
-		l.names[person(i)] = &remembered{under: &lookup{}}
+	for i := range maxNames - 1 {
+		l.names[person(i)] = &nameState{under: &lookup{}}
 	}
-	if l.remember("the last", now) == nil || len(l.names) != maxRemembered {
-		t.Errorf("there is no room for %d names", maxRemembered)
+	if l.stateOf("the last", now) == nil || len(l.names) != maxNames {
+		t.Errorf("there is no room for %d names", maxNames)
 	}
 	l.names["the last"].under = &lookup{}
-	if l.remember("one more", now) != nil {
-		t.Errorf("there is room for more than %d names", maxRemembered)
+	if l.stateOf("one more", now) != nil {
+		t.Errorf("there is room for more than %d names", maxNames)
 	}
-	l.names["the last"] = &remembered{}
-	if l.remember("one more", now) == nil || l.names["the last"] != nil {
+	l.names["the last"] = &nameState{}
+	if l.stateOf("one more", now) == nil || l.names["the last"] != nil {
 		t.Error("a name about which nobody asks is not forgotten for another")
 	}
 }
@@ -270,15 +270,15 @@ func TestEveryRefusalForRateIsCountedOnce(t *testing.T) {
 	}{
 		{"within the rate", func(*lookups) {}, 0, 0},
 		{"no room for the name", func(l *lookups) {
-			for i := range maxRemembered {
-				l.names[person(i+1)] = &remembered{under: &lookup{}}
+			for i := range maxNames {
+				l.names[person(i+1)] = &nameState{under: &lookup{}}
 			}
 		}, 1, 0},
 		{"the name's own tries are spent", func(l *lookups) {
-			l.remember(person(0), time.Now()).tries.AllowN(time.Now(),
+			l.stateOf(person(0), time.Now()).tries.AllowN(time.Now(),
 				strangerTries)
 		}, 1, 0},
-		{"a lookup of the name waits for its turn", func(l *lookups) { l.remember(person(0), time.Now()).under = &lookup{} },
+		{"a lookup of the name waits for its turn", func(l *lookups) { l.stateOf(person(0), time.Now()).under = &lookup{} },
 			1, 0},
 		{"the rate of all is spent", func(l *lookups) { l.strangers.rate.AllowN(time.Now(), strangerBurst) }, 1, 1},
 		{"all turns are taken", func(l *lookups) {

@@ -122,7 +122,7 @@ func NewServer(o Options) *Server {
 		return &lookups{
 			ask: ask, listed: o.Listed, spare: o.Spare, reuse: o.Reuse, older: o.Older, retry: o.Retry,
 			timeout: o.LookupTimeout, queueing: o.QueueTimeout, patience: o.Patience,
-			turn: make(chan struct{}, o.Concurrent), rate: pace, life: life, names: map[string]*remembered{},
+			turn: make(chan struct{}, o.Concurrent), rate: pace, life: life, names: map[string]*nameState{},
 			renewals: newLine(nil),
 			strangers: strangers{
 				perSecond: o.Strangers, rate: strange, turn: make(chan struct{}, strangerTurns), line: newLine(strange),

@@ -50,7 +50,7 @@ func (l *lookups) joinStranger(name string) *lookup {
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.strangers.rate.SetLimit(rate.Limit(l.strangers.perSecond()))
-	n := l.remember(name, now)
+	n := l.stateOf(name, now)
 	switch {
 	case n == nil:
 		l.counts.Limited++
