@@ -57,7 +57,7 @@ func (d *daemon) tell(o refresh.Outcome, err error, took time.Duration) {
 	d.mu.Unlock()
 	for _, f := range o.Findings {
 		if !told[f.String()] {
-			d.log.Warn("not served as might be expected", "kind", f.Kind, f.Kind, f.DirectoryName, "id", f.ID, "reason",
+			d.log.Warn("user or group not served as configured", "kind", f.Kind, f.Kind, f.DirectoryName, "id", f.ID, "reason",
 				f.Reason, "detail", f.Detail, "remedy", f.Remedy)
 		}
 	}

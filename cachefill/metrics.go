@@ -36,7 +36,7 @@ func writeMetrics(path string, r report, s served, f health.Facts) error {
 	m.set("keys", "Keys that open something.", float64(r.Keys), nil)
 	m.set("collisions", "Users and groups whose number an older one has.", float64(r.Collisions), nil)
 	for reason, n := range r.Skipped {
-		m.set("skipped", "Who and what is not served as might be expected.", float64(n), labels{"reason": string(reason)})
+		m.set("skipped", "Users and groups that are not served as configured.", float64(n), labels{"reason": string(reason)})
 	}
 	for action, n := range r.Calls {
 		m.count("aws_calls_total", "AWS calls since the program started.", n, labels{"action": action})

@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -117,7 +118,8 @@ func TestSubIDRangesAreTheHostsToTheirEnds(t *testing.T) {
 		299: "", 300: "carol", 399: "carol", 400: "", 0: "", 1<<32 - 1: "",
 	} {
 		got := x.ownerOfID(n)
-		if owner == "" && got != "" || owner != "" && !strings.Contains(got, "a sub-id of "+owner+" in /etc/sub") {
+		want := "a sub-id of " + strconv.Quote(owner) + " in /etc/sub"
+		if owner == "" && got != "" || owner != "" && !strings.Contains(got, want) {
 			t.Errorf("%d: %q, want %s's", n, got, owner)
 		}
 	}

@@ -88,8 +88,8 @@ func Explain(in Input, query string) ([]Explanation, error) {
 // local explains an account or group of the host's own files.
 func (e explainer) local(query, whose string) Explanation {
 	x := Explanation{Kind: strings.Fields(whose)[0], UnixName: query, State: StateLocal,
-		Steps: []Step{{Rule: "host files", OK: true, Detail: "the host's files have the " + quoted(whose) +
-			"; they always win"}}}
+		Steps: []Step{{Rule: "host files", OK: true, Detail: "the host has a local " + whose +
+			"; what its own files define takes precedence"}}}
 	for _, f := range e.result.Findings {
 		if f.Reason == LocalUse && fold(f.ID) == fold(query) {
 			x.add("primary group", verdict{f.Reason, f.Detail, f.Remedy})

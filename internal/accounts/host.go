@@ -39,10 +39,10 @@ type HostRange struct {
 	File  string // "subuid" or "subgid"
 }
 
-// hostIndex answers whether a name or number is the host's own.
+// hostIndex answers whether a name or id is the host's own.
 type hostIndex struct {
-	names   map[string]string // folded → "local user alice"
-	numbers map[uint32]string // → "local user alice has it as uid"
+	names   map[string]string // folded name → `account "alice"`
+	numbers map[uint32]string // id → `the uid of the local account "alice"`
 	ranges  []HostRange       // ascending by Low, none ends after a later one does
 	users   map[string]HostUser
 	groups  map[string]HostGroup
@@ -58,8 +58,8 @@ func newHostIndex(h Host) *hostIndex {
 		byGID:   make(map[uint32][]string, len(h.Groups)),
 	}
 	for _, g := range h.Groups {
-		x.names[fold(g.Name)] = "group " + g.Name
-		x.numbers[g.GID] = "the gid of the group " + g.Name
+		x.names[fold(g.Name)] = "group " + quoted(g.Name)
+		x.numbers[g.GID] = "the gid of the local group " + quoted(g.Name)
 		// The first line of a name is the one that getgrnam finds.
 		if _, known := x.groups[g.Name]; !known {
 			x.groups[g.Name] = g
@@ -67,8 +67,8 @@ func newHostIndex(h Host) *hostIndex {
 		x.byGID[g.GID] = append(x.byGID[g.GID], g.Name)
 	}
 	for _, u := range h.Users {
-		x.names[fold(u.Name)] = "account " + u.Name
-		x.numbers[u.UID] = "the uid of the account " + u.Name
+		x.names[fold(u.Name)] = "account " + quoted(u.Name)
+		x.numbers[u.UID] = "the uid of the local account " + quoted(u.Name)
 		if _, known := x.users[u.Name]; !known {
 			x.users[u.Name] = u
 		}
@@ -110,17 +110,17 @@ func (x *hostIndex) removeCommand(what string) string {
 // system reports whether a gid is a system group's.
 func (h Host) system(gid uint32) bool { return gid <= cmp.Or(h.SysGIDMax, 999) }
 
-// ownerOfName says whose name it is on the host, or "".
+// ownerOfName returns `account "NAME"` or `group "NAME"`, or "" if the host has neither.
 func (x *hostIndex) ownerOfName(name string) string { return x.names[fold(name)] }
 
-// ownerOfID says what the number is on the host, or "".
+// ownerOfID says what the id is on the host, or returns "".
 func (x *hostIndex) ownerOfID(n uint32) string {
 	if what := x.numbers[n]; what != "" {
 		return what
 	}
 	i := sort.Search(len(x.ranges), func(i int) bool { return x.ranges[i].Low > n })
 	if i > 0 && x.ranges[i-1].Contains(n) {
-		return "a sub-id of " + x.ranges[i-1].Owner + " in /etc/" + x.ranges[i-1].File
+		return "a sub-id of " + quoted(x.ranges[i-1].Owner) + " in /etc/" + x.ranges[i-1].File
 	}
 	return ""
 }

@@ -2,10 +2,11 @@ package accounts
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
-// An verdict is why a rule stands in somebody's way; without a reason it does not.
+// A verdict is why a rule refuses a principal. Without a reason, the rule is satisfied.
 type verdict struct {
 	reason Reason
 	detail string
@@ -188,17 +189,17 @@ func checkIDOwner(_ *plan, c *principal) verdict {
 // checkHost lets everything win that the host's own files define.
 func checkHost(p *plan, c *principal) verdict {
 	if copied := p.host.copyOf(c); copied != "" {
-		return reject(HostName, fmt.Sprintf("the host's own %s has the same name and the same id %d: it takes this %s's "+
-			"place, and what the directory says opens nothing for it",
-			quoted(copied), c.unixID, c.kind), p.host.removeCommand(copied)+"; files stay, and the next refresh serves the "+
-			c.kind.String())
+		what, name, _ := strings.Cut(copied, " ")
+		return reject(HostName, fmt.Sprintf("the local %s %s has the same name and the same id %d; it takes precedence, "+
+			"and the rights of this %s do not apply to it", what, quoted(name), c.unixID, c.kind),
+			p.host.removeCommand(copied)+"; files stay, and the next refresh serves the "+c.kind.String())
 	}
 	if whose := p.host.ownerOfName(c.name); whose != "" {
-		return reject(HostName, fmt.Sprintf("the name %q is that of the local %s", c.name, quoted(whose)),
+		return reject(HostName, fmt.Sprintf("the host has a local %s; what its own files define takes precedence", whose),
 			"rename the "+c.kind.String()+" in the directory, or remove the local one")
 	}
 	if what := p.host.ownerOfID(c.unixID); what != "" {
-		return reject(HostID, fmt.Sprintf("the id %d is %s", c.unixID, quoted(what)),
+		return reject(HostID, fmt.Sprintf("the id %d is %s", c.unixID, what),
 			"free the id in the host's files, or pin another for "+c.id)
 	}
 	account := func(name string) bool { return p.host.isAccount(name) || p.in.Policy.isSystemName(name) }

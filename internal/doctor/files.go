@@ -76,12 +76,12 @@ func (e *examination) file(x expected) {
 	if errors.Is(err, fs.ErrNotExist) && x.may {
 		return
 	} else if err != nil {
-		e.add(Broken, "permissions", err.Error(), x.why, "install the package again")
+		e.unreadable(x, err)
 		return
 	}
 	if info.Mode()&fs.ModeSymlink != 0 {
 		if info, err = os.Stat(filepath.Join(e.Host.Root, x.path)); err != nil {
-			e.add(Broken, "permissions", err.Error(), x.why, "install the package again")
+			e.unreadable(x, err)
 			return
 		}
 	}
@@ -98,4 +98,14 @@ func (e *examination) file(x expected) {
 		e.add(Broken, "permissions", fmt.Sprintf("%q belongs to group %d", x.path, owner.Gid), x.why,
 			fmt.Sprintf("chgrp %d %s", x.gid, x.path))
 	}
+}
+
+// unreadable adds the finding for a file whose owner and mode cannot be read,
+// most often because it is missing.
+func (e *examination) unreadable(x expected, err error) {
+	what := err.Error()
+	if errors.Is(err, fs.ErrNotExist) {
+		what = fmt.Sprintf("%q is missing", x.path)
+	}
+	e.add(Broken, "permissions", what, x.why, "reinstall the package")
 }

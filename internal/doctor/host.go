@@ -27,7 +27,7 @@ func (e *examination) library(ctx context.Context) {
 	}
 	if len(found) == 0 {
 		e.add(Broken, "library", "libnss_iam.so.2 is not installed", "no program knows a user of the directory",
-			"install the package again")
+			"reinstall the package")
 		return
 	}
 	name := e.Served.Name

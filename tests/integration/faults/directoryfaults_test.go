@@ -103,7 +103,7 @@ var directoryFaults = []fault{
 	}, code: 0,
 		status: says(`5 of 6 users.*--accept-removals`), explain: says(`removals were held back`),
 		doctor: says(`warning +directory +5 of 6 users`), alert: says("NSSIAMAnswerDoubted"),
-		journal: says(`not served as might be expected.*max_fraction`)},
+		journal: says(`user or group not served as configured.*max_fraction`)},
 	{name: "a login group is deleted", make: func(s *site) {
 		s.configure(strings.Replace(plain, `"developers"`, `"developers", "empty"`, 1))
 		s.start()
@@ -113,7 +113,7 @@ var directoryFaults = []fault{
 	}, code: 0,
 		status: says(`group "empty".*does not exist`), explain: quiet("alice is in another group"),
 		doctor: says(`warning +directory .*"empty"`), alert: says("NSSIAMAnswerDoubted"),
-		journal: says(`not served as might be expected.*empty`)},
+		journal: says(`user or group not served as configured.*empty`)},
 	{name: "the keys of one person may not be listed", person: "dave", make: func(s *site) {
 		s.iam.DenyFor("dave", "iam:ListSSHPublicKeys")
 		s.iam.AddUser(testbed.User{Name: "dave", Groups: []string{"developers"}})

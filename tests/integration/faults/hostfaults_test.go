@@ -38,7 +38,7 @@ var hostFaults = []fault{
 		code:   0,
 		status: says(`1234`), explain: quiet("alice is not the person; explain 1234 says it"),
 		doctor: quiet("nothing of the host is wrong"), alert: quiet("one person is skipped: a figure, nss_iam_skipped, " +
-			"and no alert"), journal: says(`not served as might be expected.*1234`)},
+			"and no alert"), journal: says(`user or group not served as configured.*1234`)},
 	{name: "the configuration is wrong at a reload", make: func(s *site) {
 		s.configure("[login]\ngroups = \"developers\"\n")
 		s.daemon.Signal(unix.SIGHUP)
