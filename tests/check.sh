@@ -29,19 +29,35 @@ formatted() {
 	[ -z "$unformatted" ] || { echo "$unformatted"; return 1; }
 }
 
+compiler() { command -v "${CC:-cc}" >/dev/null; }
+
+# The packages without cgo are compiled as "make build" compiles them, so that nothing is
+# compiled twice. The module is the one with cgo.
+export CGO_ENABLED=0 GOFLAGS="${GOFLAGS-} -trimpath"
+pure() { go list ./... | grep -v '/nss$'; }
+
+on_all() { # on_all COMMAND...: runs a linter on every package
+	local packages status=0
+	mapfile -t packages < <(pure)
+	"$@" "${packages[@]}" || status=1
+	! compiler || CGO_ENABLED=1 "$@" ./nss || status=1
+	return "$status"
+}
+
 # Integration tests and benchmarks are programs on whole hosts: make test.
 unit_tests() {
 	local packages
-	mapfile -t packages < <(go list ./... | grep -v -e /tests/integration -e /tests/bench)
+	mapfile -t packages < <(pure | grep -v -e /tests/integration -e /tests/bench)
 	# go vet is a step of its own. Most tests wait rather than compute, so more
 	# packages than cores run at a time.
 	CI='' go test -short -vet=off -p 4 -timeout 5m "${packages[@]}" | grep -v 'no test files'
-	return "${PIPESTATUS[0]}"
+	[ "${PIPESTATUS[0]}" -eq 0 ] || return 1
+	! compiler || CGO_ENABLED=1 go test -short -vet=off ./nss
 }
 
 module() {
-	local compiler=${CC:-cc} why
-	if ! command -v "$compiler" >/dev/null; then
+	local why
+	if ! compiler; then
 		lacks 'the C tests (no C compiler): gcc or clang'
 	elif why=$(tests/private-host true 2>&1); then
 		tests/integration/nss/quick.sh
@@ -58,8 +74,8 @@ begin() { # begin NAME COMMAND: starts a step, whose output is shown when it has
 	names+=("$1:$2")
 }
 words() { tests/words.sh; }
-vet() { go vet ./...; }
-staticcheck() { go tool -modfile=tools/go.mod staticcheck ./...; }
+vet() { on_all go vet; }
+staticcheck() { on_all go tool -modfile=tools/go.mod staticcheck; }
 
 begin 'unit tests, without the slow ones' unit_tests
 begin 'gofmt' formatted

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -21,11 +20,22 @@ import (
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
-// Root is the repository's folder.
-func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
-}
+// Root is the repository's folder: the first above the working directory that has a go.mod.
+// The path of this file is not asked for, because -trimpath leaves it out.
+var Root = sync.OnceValue(func() string {
+	folder, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	for at := folder; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(filepath.Join(at, "go.mod")); err == nil {
+			return at
+		}
+		if at == filepath.Dir(at) {
+			panic(fmt.Sprintf("no go.mod above %q: run tests and benchmarks in the repository", folder))
+		}
+	}
+})
 
 // Build is the folder of the built artefacts: $NSS_IAM_BUILD, or build/ in the
 // repository.
