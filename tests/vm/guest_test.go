@@ -118,6 +118,8 @@ type machine struct {
 	args    []string // further arguments of qemu
 	memory  string   // megabytes
 	wired   bool     // to others, so that its time is theirs
+	// clock is what the machine's clock says when it is switched on; zero: this machine's time.
+	clock time.Time
 }
 
 // A guest is a machine that runs.
@@ -145,7 +147,11 @@ func (m machine) boot(t *testing.T, name string) *guest {
 	if !m.wired {
 		// A machine's time is what it has computed: where this machine is busy no time
 		// limit in it is reached sooner, and a wait for the next minute takes none of ours.
-		args = append(args, "-icount", "shift=2,sleep=off", "-rtc", "clock=vm")
+		clock := "clock=vm"
+		if !m.clock.IsZero() {
+			clock = "base=" + m.clock.UTC().Format("2006-01-02T15:04:05") + "," + clock
+		}
+		args = append(args, "-icount", "shift=2,sleep=off", "-rtc", clock)
 	}
 	cmd := exec.Command("nice", args...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir) // for the layer
