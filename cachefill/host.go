@@ -91,7 +91,7 @@ func newRefresher(c config.Config, s *state.Store, log *slog.Logger) (*refresh.R
 		return nil, sources{}, err
 	}
 	r := refresherWithout(c, s, log)
-	r.Source, r.Users, r.InstanceTag = a.directory, a.users, a.instanceTag
+	r.Source, r.Users, r.InstanceTag, r.Form = a.directory, a.users, a.instanceTag, a.form
 	return r, a, nil
 }
 

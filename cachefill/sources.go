@@ -42,7 +42,9 @@ type sources struct {
 	users     directory.UserSource // about one user, at a login and by the sweep
 	// instanceTag asks the machine, or EC2, for a tag of the machine itself.
 	instanceTag func(ctx context.Context, key string) (string, error)
-	stats       func() directory.Stats
+	// form is that of the names in such a tag.
+	form  directory.Form
+	stats func() directory.Stats
 	// what names what the directory is read from, for people.
 	what string
 	// whole says that the directory is read whole, with everybody's keys, so
@@ -71,6 +73,7 @@ func openIAM(o openOptions) (sources, error) {
 	})
 	return sources{
 		directory: s, users: s, instanceTag: s.InstanceTag, stats: s.Stats, what: "users, groups and members",
+		form: directory.IAMForm,
 	}, nil
 }
 
@@ -80,7 +83,7 @@ func openIdentityCenter(o openOptions) (sources, error) {
 		NameFrom: c.Accounts.NameFrom})
 	return sources{
 		directory: s, users: s, instanceTag: s.InstanceTag, stats: s.Stats, what: "people, groups and memberships",
-		whole: true,
+		whole: true, form: directory.StoreForm,
 	}, nil
 }
 
@@ -122,6 +125,7 @@ func openSnapshot(o openOptions) (sources, error) {
 	}, stats: s.stats}
 	s.stats = s.users.(*usersBySnapshot).Stats
 	s.directory, s.snapshot, s.what, s.whole = read, read.Status, "the snapshot "+c.Source.URL, true
+	s.form = directory.StoreForm // the snapshot may be of either directory
 	return s, nil
 }
 

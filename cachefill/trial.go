@@ -62,7 +62,7 @@ func trySources(ctx context.Context, c config.Config) []health.Trial {
 		}
 		value, err := a.instanceTag(ctx, key)
 		if err == nil {
-			tagged[i], err = accounts.ParseGroupsTag(value)
+			tagged[i], err = accounts.ParseGroupsTag(value, a.form)
 		}
 		t.try(fmt.Sprintf("the instance's tag %q", key), err)
 	}

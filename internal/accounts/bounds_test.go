@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 func TestAServedNameHasItsCharactersAndItsLength(t *testing.T) {
@@ -94,14 +96,15 @@ func TestAGroupsTagHasIAMsCharacters(t *testing.T) {
 		if c == ',' || c == ' ' {
 			continue // between names
 		}
-		if _, err := ParseGroupsTag("a" + string(c) + "a"); (err == nil) != strings.ContainsRune(letters+"_+=.@-", c) {
+		_, err := ParseGroupsTag("a"+string(c)+"a", directory.IAMForm)
+		if (err == nil) != strings.ContainsRune(letters+"_+=.@-", c) {
 			t.Errorf("a name with %q: %v", c, err)
 		}
 	}
-	if got, err := ParseGroupsTag(strings.Repeat("a", 128)); err != nil || len(got) != 1 {
+	if got, err := ParseGroupsTag(strings.Repeat("a", 128), directory.IAMForm); err != nil || len(got) != 1 {
 		t.Errorf("the longest name: %q, %v", got, err)
 	}
-	if got, err := ParseGroupsTag(strings.Repeat("a", 129)); err == nil {
+	if got, err := ParseGroupsTag(strings.Repeat("a", 129), directory.IAMForm); err == nil {
 		t.Errorf("a name longer by one: %q", got)
 	}
 }

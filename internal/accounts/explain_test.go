@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nss-iam/nss-iam/internal/directory"
 )
 
 func told(x Explanation) string {
@@ -170,12 +172,12 @@ func TestCompareTellsPeopleWhatARefreshDoes(t *testing.T) {
 }
 
 func TestAGroupsTagIsReadStrictly(t *testing.T) {
-	if got, err := ParseGroupsTag(" developers, ops+1 ,,x@y.z"); err != nil ||
+	if got, err := ParseGroupsTag(" developers, ops+1 ,,x@y.z", directory.IAMForm); err != nil ||
 		!reflect.DeepEqual(got, []string{"developers", "ops+1", "x@y.z"}) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	for _, value := range []string{"", " , ", "a b", "a\nb", "$(id)", "a;b", "ſ", strings.Repeat("a", 129)} {
-		if got, err := ParseGroupsTag(value); err == nil {
+		if got, err := ParseGroupsTag(value, directory.IAMForm); err == nil {
 			t.Errorf("%q is read as %q", value, got)
 		}
 	}

@@ -55,20 +55,21 @@ func (p Policy) WithTags(login, sudo []string) Policy {
 	return p
 }
 
-// ParseGroupsTag reads the value of an instance's tag: names of groups of the directory
-// with commas between, spaces around them ignored. A value that names no
-// group, or a name that the directory does not allow, is an error: a tag half understood
-// must neither admit nor remove anybody.
-func ParseGroupsTag(value string) ([]string, error) {
+// ParseGroupsTag reads the value of an instance's tag: names of groups of a directory
+// of this form with commas between, spaces around them ignored. Spaces within a
+// name are a part of it, so that a group whose name has a comma cannot be named. A
+// value that names no group, or a name that the directory does not allow, is an
+// error: a tag half understood must neither admit nor remove anybody.
+func ParseGroupsTag(value string, form directory.Form) ([]string, error) {
 	var names []string
 	for _, part := range strings.Split(value, ",") {
 		name := strings.Trim(part, " ")
 		if name == "" {
 			continue
 		}
-		if len(name) > 128 || strings.ContainsFunc(name, func(c rune) bool { return !directory.NameCharacter(c) }) {
-			return nil, fmt.Errorf("read groups tag %.300q: %.200q is not a group name of the directory; write names with "+
-				"commas between", value, name)
+		if problem := form.GroupProblem(name); problem != "" {
+			return nil, fmt.Errorf("read groups tag %+.300q: %+.200q %s; write names of groups with commas between", value,
+				name, problem)
 		}
 		names = append(names, name)
 	}

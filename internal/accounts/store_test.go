@@ -226,3 +226,22 @@ func TestMembersOfWhomTheDirectorySaysTooLittleAreReported(t *testing.T) {
 		t.Errorf("got %v", r.Findings)
 	}
 }
+
+func TestAGroupsTagNamesGroupsOfIdentityCenter(t *testing.T) {
+	for value, want := range map[string][]string{
+		"Platform Admins":                  {"Platform Admins"},
+		" Platform  Admins , Zürich;ops,,": {"Platform  Admins", "Zürich;ops"},
+		"Sales, EU":                        {"Sales", "EU"}, // a comma is always between names
+		strings.Repeat("ü", 1024):          {strings.Repeat("ü", 1024)},
+	} {
+		if got, err := ParseGroupsTag(value, directory.StoreForm); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%.80q is read as %.80q, %v", value, got, err)
+		}
+	}
+	for _, value := range []string{"", ", ,", "a\nb", "a\tb", "a\x00", "a\xff", "a\u2028b", strings.Repeat("ü", 1025)} {
+		got, err := ParseGroupsTag(value, directory.StoreForm)
+		if err == nil || strings.ContainsAny(err.Error(), "\n\t\x00") {
+			t.Errorf("%.80q is read as %.80q, %v", value, got, err)
+		}
+	}
+}

@@ -43,9 +43,9 @@ func (d Directory) Keyless() bool { return d.Store != Store{} }
 // Title is what people call the directory.
 func (d Directory) Title() string {
 	if d.Store != (Store{}) {
-		return storeForm.directory
+		return StoreForm.directory
 	}
-	return iamForm.directory
+	return IAMForm.directory
 }
 
 // A Claimant is a user or group as far as its id and seniority go.

@@ -7,20 +7,22 @@ import (
 	"unicode/utf8"
 )
 
-// A form is what the names of one kind of directory look like. Which one it is
+// A Form is what the names of one kind of directory look like. Which one it is
 // follows from the id, so that an answer that was stored or handed on needs no
 // mark.
-type form struct {
+type Form struct {
 	directory   string // as people call it
 	user, group int    // the longest names, in characters
 	allowed     func(rune) bool
 }
 
 var (
+	// IAMForm is IAM's.
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-	iamForm = form{"IAM", 64, 128, NameCharacter}
+	IAMForm = Form{"IAM", 64, 128, NameCharacter}
+	// StoreForm is the Identity Store's. Each name of IAM's form has this one too.
 	// https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_CreateUser.html
-	storeForm = form{"Identity Center", 128, 1024, func(c rune) bool {
+	StoreForm = Form{"Identity Center", 128, 1024, func(c rune) bool {
 		return c != utf8.RuneError &&
 			!unicode.IsControl(c) && !lineBreak(c)
 	}}
@@ -31,14 +33,17 @@ func lineBreak(c rune) bool { return c == '\u2028' || c == '\u2029' }
 
 // formOf returns the form of the directory that gives such an id. IAM's have no
 // hyphen, and Identity Center's are UUIDs.
-func formOf(id string) form {
+func formOf(id string) Form {
 	if strings.Contains(id, "-") {
-		return storeForm
+		return StoreForm
 	}
-	return iamForm
+	return IAMForm
 }
 
-func (f form) nameProblem(name string, group bool) string {
+// GroupProblem says why no group of such a directory has this name, or "".
+func (f Form) GroupProblem(name string) string { return f.nameProblem(name, true) }
+
+func (f Form) nameProblem(name string, group bool) string {
 	most := f.user
 	if group {
 		most = f.group

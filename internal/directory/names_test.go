@@ -13,7 +13,7 @@ func TestNamesHaveTheCharactersOfIAMAndIDsThoseOfADirectory(t *testing.T) {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	for c := rune(0); c < 0x180; c++ {
 		wantName, wantID := strings.ContainsRune(letters+"_+=,.@-", c), strings.ContainsRune(letters+"_-", c)
-		if got := iamForm.nameProblem("a"+string(c), false) == ""; got != wantName {
+		if got := IAMForm.nameProblem("a"+string(c), false) == ""; got != wantName {
 			t.Errorf("a name with %q: accepted %v, want %v", c, got, wantName)
 		}
 		if got := validID("A" + string(c)); got != wantID {
@@ -26,11 +26,11 @@ func TestNamesAndIDsOfTheGreatestLengthAreAcceptedAndNoLonger(t *testing.T) {
 	with := func(userName, groupName, id string) Directory {
 		return Directory{Users: []User{{ID: id, Name: userName}}, Groups: []Group{{ID: id, Name: groupName}}}
 	}
-	longest := with(strings.Repeat("u", iamForm.user), strings.Repeat("g", iamForm.group), strings.Repeat("I", MaxID))
+	longest := with(strings.Repeat("u", IAMForm.user), strings.Repeat("g", IAMForm.group), strings.Repeat("I", MaxID))
 	if refused, err := Validate(longest); err != nil || len(refused) > 0 {
 		t.Errorf("the greatest lengths: got %v, %v", refused, err)
 	}
-	names := with(strings.Repeat("u", iamForm.user+1), strings.Repeat("g", iamForm.group+1), "I")
+	names := with(strings.Repeat("u", IAMForm.user+1), strings.Repeat("g", IAMForm.group+1), "I")
 	if refused, err := Validate(names); err != nil || len(refused) != 2 {
 		t.Errorf("longer names: got %v, %v; want two refusals", refused, err)
 	}

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/awsapi"
+	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/identitycenter"
+	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
@@ -27,7 +29,7 @@ func newStoreHost(t *testing.T) *host {
 			Backoff: time.Millisecond},
 		Now: h.clock.Now,
 	})
-	h.Source, h.Users, h.InstanceTag = src, src, src.InstanceTag
+	h.Source, h.Users, h.InstanceTag, h.Form = src, src, src.InstanceTag, directory.StoreForm
 	h.Policy.Login, h.Policy.Sudo, h.Policy.Shared = []string{"Platform Team"}, []string{"platform admins"}, nil
 	return h
 }
@@ -82,4 +84,30 @@ func TestNobodyOfIdentityCenterIsSweptForKeys(t *testing.T) {
 	h = h.restart()
 	h.sweep()
 	h.same("calls after a restart", fmt.Sprint(h.calls()), "map[]")
+}
+
+func TestAnInstancesTagNamesGroupsOfIdentityCenterWithTheirSpaces(t *testing.T) {
+	h := newStoreHost(t)
+	h.e.SetInstance(emulator.Instance{Role: "host", Tags: map[string]string{"login": "platform admins ,"}})
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "false")
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", h.e.URL)
+	h.Policy.Login, h.Policy.Sudo, h.LoginTag = nil, nil, "login"
+	h.refresh()
+	h.same("served", h.live(), "alice")
+	before := h.photo()
+	for name, value := range map[string]string{
+		"as Unix has the group": "Platform-Admins", "with a space more": "Platform  Admins",
+		"with no comma": "Platform Team Platform Admins",
+		"of two lines":  "Platform Team\nPlatform Admins", "with a tab": "Platform\tTeam",
+	} {
+		h.e.SetInstance(emulator.Instance{Role: "host", Tags: map[string]string{"login": value}})
+		h.clock.pass(time.Minute)
+		if _, err := h.Refresh(t.Context(), refresh.Options{}); err == nil {
+			t.Errorf("a tag that names the group %s is no error", name)
+		}
+	}
+	h.unchanged(before)
+	h.e.SetInstance(emulator.Instance{Role: "host", Tags: map[string]string{"login": "Platform Team,Platform Admins"}})
+	h.refresh()
+	h.same("served with two groups", h.live(), "alice bob carol")
 }

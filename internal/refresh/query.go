@@ -33,7 +33,7 @@ func (s *Setup) readTags(ctx context.Context) (tagGroups, error) {
 		if err != nil {
 			return tagGroups{}, err
 		}
-		if *tag.into, err = accounts.ParseGroupsTag(value); err != nil {
+		if *tag.into, err = accounts.ParseGroupsTag(value, s.Form); err != nil {
 			return tagGroups{}, fmt.Errorf("instance tag %q: %w", tag.key, err)
 		}
 	}

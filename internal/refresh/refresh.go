@@ -31,7 +31,8 @@ type Setup struct {
 	// InstanceTag returns the value of a tag of the machine itself. It is asked
 	// only if LoginTag or SudoTag is set.
 	InstanceTag func(ctx context.Context, key string) (string, error)
-	KeyRemedy   string // what a user who has no key is to do, in the source's own words
+	Form        directory.Form // of names of groups in these tags
+	KeyRemedy   string         // what a user who has no key is to do, in the source's own words
 
 	State    *state.Store
 	Dir      string // the cache folder

@@ -125,7 +125,8 @@ func newHostOf(t testing.TB, o emulator.Options, change func(*iam.Options)) *hos
 	}}
 	src := iam.NewSource(options)
 	h.Refresher = refresh.New(refresh.Setup{
-		Source: src, Users: src, InstanceTag: src.InstanceTag, Dir: t.TempDir(), Policy: accounts.Policy{
+		Source: src, Users: src, InstanceTag: src.InstanceTag, Form: directory.IAMForm, Dir: t.TempDir(),
+		Policy: accounts.Policy{
 			Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Login: c.Login.Groups, Sudo: c.Sudo.Groups,
 			Shared: c.Shared,
 			Shell:  c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,
@@ -159,7 +160,7 @@ func (h *host) restart() *host {
 	}
 	old := h.Refresher
 	again := &host{t: h.t, e: h.e, clock: h.clock, local: h.local, Refresher: refresh.New(refresh.Setup{
-		Source: old.Source, Users: old.Users, InstanceTag: old.InstanceTag, Dir: old.Dir, Policy: old.Policy,
+		Source: old.Source, Users: old.Users, InstanceTag: old.InstanceTag, Form: old.Form, Dir: old.Dir, Policy: old.Policy,
 		LoginTag: old.LoginTag, SudoTag: old.SudoTag,
 		Keys: old.Keys, Login: old.Login, Host: old.Host, KeysGID: old.KeysGID,
 		SweepAge: old.SweepAge, Machine: old.Machine, Now: old.Now, Log: old.Log,
