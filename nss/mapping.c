@@ -180,14 +180,14 @@ static int replace(uint64_t was)
 	return error;
 }
 
-/* passing reports whether an error says nothing about the file. */
-static bool passing(int error)
+/* is_transient reports whether an error says nothing about the file. */
+static bool is_transient(int error)
 {
 	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EAGAIN;
 }
 
-/* due elects one caller per interval to look at the path. */
-static bool due(void)
+/* claim_recheck elects one caller per interval to look at the path. */
+static bool claim_recheck(void)
 {
 	struct timespec time;
 
@@ -223,7 +223,7 @@ static bool refresh(const struct mapping_hold *hold)
 		return true;
 	if (!file_same_inode(&seen, &file->id))
 		return false;
-	supersede(hold->current, passing(error) ? 0 : error);
+	supersede(hold->current, is_transient(error) ? 0 : error);
 	return true;
 }
 
@@ -260,7 +260,7 @@ static bool take(uint64_t current, struct mapping_hold *hold)
 
 int mapping_enter(struct mapping_hold *hold)
 {
-	bool look = due();
+	bool look = claim_recheck();
 
 	for (int tries = 0; tries < TRIES; tries++) {
 		uint64_t current = atomic_load(&shared.current);
@@ -280,7 +280,7 @@ int mapping_enter(struct mapping_hold *hold)
 		int error = replace(current);
 		if (error == ENOBUFS)
 			break;
-		if (passing(error))
+		if (is_transient(error))
 			return error;
 		if (error != 0) {
 			swap(&shared.current, current, current_none(next_serial(), error));
