@@ -52,8 +52,8 @@ func expelCommand(o *options) *cobra.Command {
 // An expulsion is what became of one. It survives JSON.
 type expulsion struct {
 	People    []expelled           `json:"people"`
-	Leftovers []leftovers.Leftover `json:"left"`   // for a person to look at
-	Errors    []string             `json:"errors"` // what could not be done or looked at
+	Leftovers []leftovers.Leftover `json:"leftovers"` // for a person to look at
+	Errors    []string             `json:"errors"`    // what could not be done or looked at
 }
 
 type expelled struct {
