@@ -13,7 +13,7 @@ import (
 // A changeRow is one line of the table that refresh prints.
 type changeRow struct {
 	what, name string
-	number     uint32
+	id         uint32 // uid or gid
 	detail     string
 }
 
@@ -54,7 +54,7 @@ const mostChanges = 40
 func printChanges(w io.Writer, c accounts.Changes, all bool) error {
 	var rows [][]string
 	for _, r := range changeRows(c) {
-		rows = append(rows, []string{r.what, r.name, strconv.FormatUint(uint64(r.number), 10), r.detail})
+		rows = append(rows, []string{r.what, r.name, strconv.FormatUint(uint64(r.id), 10), r.detail})
 	}
 	for _, m := range c.MembersAdded {
 		rows = append(rows, []string{"joined", m.User, "", "group " + m.Group})
@@ -89,7 +89,7 @@ func summary(c accounts.Changes) string {
 	rows := changeRows(c)
 	var parts []string
 	for _, r := range rows[:min(len(rows), most)] {
-		text := fmt.Sprintf("%s %s(%d)", r.what, r.name, r.number)
+		text := fmt.Sprintf("%s %s(%d)", r.what, r.name, r.id)
 		if r.detail != "" && strings.HasPrefix(r.detail, "was ") {
 			text += " " + r.detail
 		}

@@ -46,7 +46,7 @@ func crossingOf(ctx context.Context, before, after config.Config) (crossing, err
 	}, nil
 }
 
-// fromIAM prints the pins with which people keep their numbers.
+// fromIAM prints the pins with which people keep their uids.
 func fromIAM(ctx context.Context, o *options, w io.Writer, file string) error {
 	before, err := config.Load(file)
 	if err != nil && !errors.Is(err, config.ErrNotConfigured) {
@@ -119,7 +119,7 @@ func usersOf(d directory.Directory, p accounts.Policy, names map[string][]string
 	for _, u := range d.Users {
 		s := principalOf(u.ID, u.Name, p.LoginName(u.Name), p)
 		if !s.Pinned {
-			s.Number = accounts.UserUID(u.ID, p.Range)
+			s.UnixID = accounts.UserUID(u.ID, p.Range)
 		}
 		for _, name := range names[u.ID] {
 			s.Known = append(s.Known, name, p.LoginName(name))
@@ -134,7 +134,7 @@ func groupsOf(d directory.Directory, p accounts.Policy) []succession.Principal {
 	for _, g := range d.Groups {
 		s := principalOf(g.ID, g.Name, p.GroupName(g.Name), p)
 		if !s.Pinned {
-			s.Number = accounts.GroupGID(g.ID, p.Range)
+			s.UnixID = accounts.GroupGID(g.ID, p.Range)
 		}
 		all = append(all, s)
 	}
@@ -143,10 +143,10 @@ func groupsOf(d directory.Directory, p accounts.Policy) []succession.Principal {
 
 func principalOf(id, name, login string, p accounts.Policy) succession.Principal {
 	n, pinned := p.Pins[id]
-	return succession.Principal{ID: id, Name: name, Login: login, Number: n, Pinned: pinned, Known: []string{name, login}}
+	return succession.Principal{ID: id, Name: name, Login: login, UnixID: n, Pinned: pinned, Known: []string{name, login}}
 }
 
-// takenBy are the numbers that a pin must not name, with the ids or names that
+// takenBy are the uids and gids that a pin must not name, with the ids or names that
 // have them.
 func takenBy(d directory.Directory, p accounts.Policy) map[uint32]string {
 	taken := map[uint32]string{}

@@ -28,7 +28,7 @@ func importCommand(o *options) *cobra.Command {
 			"of the users which that tool made. Nothing is changed; all commands of the plan are comments. A rule that FILE " +
 			"decides in a way that is not understood, or that has no equivalent, is a comment, too, and the " +
 			"exit status is 1.\n\n" +
-			"With --from-iam, print the pins with which people keep their numbers: that configuration serves them " +
+			"With --from-iam, print the pins with which people keep their uids and gids: that configuration serves them " +
 			"from IAM, and the one " +
 			"of --config from Identity Center. Somebody is matched by name or e-mail address, and only " +
 			"where nobody else is like them; who is not matched is a comment, and the exit status is 1.",

@@ -1,5 +1,5 @@
 // Package succession finds out who of one directory is who of another,
-// so that people and groups keep their numbers when a fleet changes its
+// so that people and groups keep their uids and gids when a fleet changes its
 // directory. It is a pure function over two answers. A match that is not the only
 // one, or that rests on part of a name, is never made: it is listed for a person.
 package succession
@@ -15,14 +15,14 @@ type Principal struct {
 	ID     string
 	Name   string // the directory name, for people to read; not to be trusted
 	Login  string // the Unix name under which it is served
-	Number uint32 // uid or gid by its pin or its id
+	UnixID uint32 // uid or gid: by its pin, or made from the id
 	Pinned bool   // the configuration pins it already
 	// Known are all names by which the same person may be known in the other
 	// directory: directory name, login name, e-mail addresses.
 	Known []string
 }
 
-// A Match is somebody who goes on, with the number that is kept.
+// A Match is somebody who goes on, with the uid or gid that is kept.
 type Match struct {
 	Before, After Principal
 }
@@ -41,8 +41,8 @@ type Plan struct {
 	New     []Principal // of the directory after: nobody before was like them
 }
 
-// Compare compares two directories' users, or their groups. taken are numbers of
-// the directory after that a pin must not name, with what has them: a number that
+// Compare compares two directories' users, or their groups. taken are the uids or gids of
+// the directory after that a pin must not name, with what has them: an id that
 // follows from an id beats a pin.
 func Compare(before, after []Principal, taken map[uint32]string) Plan {
 	candidates := make([][]int, len(before))
@@ -87,14 +87,14 @@ func doubtOf(b Principal, candidates, claims []int, after []Principal, taken map
 		return "more than one has a name of theirs: " + list(after, candidates)
 	}
 	a := after[candidates[0]]
-	holder, held := taken[b.Number]
+	holder, held := taken[b.UnixID]
 	switch {
 	case claims[candidates[0]] > 1:
 		return fmt.Sprintf("others have a name of %s too", a)
-	case a.Pinned && a.Number != b.Number:
-		return fmt.Sprintf("the new configuration pins %s to %d already", a, a.Number)
+	case a.Pinned && a.UnixID != b.UnixID:
+		return fmt.Sprintf("the new configuration pins %s to %d already", a, a.UnixID)
 	case held && holder != a.ID:
-		return fmt.Sprintf("the number %d is that of %.80q already", b.Number, holder)
+		return fmt.Sprintf("the id %d already belongs to %.80q", b.UnixID, holder)
 	}
 	return ""
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/nss-iam/nss-iam/internal/config"
 )
 
-// p makes a principal: the id, the number, and the names, of which the first is
+// p makes a principal: the id, the uid or gid, and the names, of which the first is
 // the directory name and the last the login name.
-func p(id string, number uint32, names ...string) Principal {
-	return Principal{ID: id, Number: number, Name: names[0], Login: names[len(names)-1], Known: names}
+func p(id string, unixID uint32, names ...string) Principal {
+	return Principal{ID: id, UnixID: unixID, Name: names[0], Login: names[len(names)-1], Known: names}
 }
 
 func pinned(p Principal) Principal { p.Pinned = true; return p }
@@ -23,7 +23,7 @@ func TestWhoGoesOnAsWhom(t *testing.T) {
 		name          string
 		before, after []Principal
 		taken         map[uint32]string
-		matches       string // "AIDA→UUID=number", with commas
+		matches       string // "AIDA→UUID=uid", with commas
 		doubt         string // in the reason of the one doubt
 		absent, fresh int
 	}{
@@ -55,11 +55,11 @@ func TestWhoGoesOnAsWhom(t *testing.T) {
 			doubt: "the name alone is like", fresh: 0,
 		},
 		{
-			name: "the number is another's by its id", before: []Principal{p("AIDAA", 7, "alice")},
-			after: []Principal{p(one, 9, "alice")}, taken: map[uint32]string{7: two}, doubt: "the number 7 is that of",
+			name: "the uid is another's by its id", before: []Principal{p("AIDAA", 7, "alice")},
+			after: []Principal{p(one, 9, "alice")}, taken: map[uint32]string{7: two}, doubt: "the id 7 already belongs to",
 		},
 		{
-			name: "the number is the same person's already", before: []Principal{p("AIDAA", 7, "alice")},
+			name: "the uid is the same person's already", before: []Principal{p("AIDAA", 7, "alice")},
 			after: []Principal{p(one, 7, "alice")}, taken: map[uint32]string{7: one}, matches: "AIDAA→" + one + "=7",
 		},
 		{
@@ -87,7 +87,7 @@ func TestWhoGoesOnAsWhom(t *testing.T) {
 			plan := Compare(c.before, c.after, c.taken)
 			var matches []string
 			for _, m := range plan.Matches {
-				matches = append(matches, fmt.Sprintf("%s→%s=%d", m.Before.ID, m.After.ID, m.Before.Number))
+				matches = append(matches, fmt.Sprintf("%s→%s=%d", m.Before.ID, m.After.ID, m.Before.UnixID))
 			}
 			if got := strings.Join(matches, ","); got != c.matches {
 				t.Errorf("matches %q, want %q", got, c.matches)
@@ -107,7 +107,7 @@ func TestWhoGoesOnAsWhom(t *testing.T) {
 	}
 }
 
-// Whatever two directories hold, nobody is matched twice, no number is given
+// Whatever two directories hold, nobody is matched twice, no id is given
 // twice, and everybody before is in exactly one list.
 func TestNobodyIsMatchedTwice(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -131,8 +131,8 @@ func TestNobodyIsMatchedTwice(t *testing.T) {
 		for _, m := range plan.Matches {
 			seen[m.Before.ID]++
 			seen[m.After.ID]++
-			if m.Before.Number == 103 && m.After.ID != "U1" {
-				t.Fatalf("the number of another is pinned: %+v", m)
+			if m.Before.UnixID == 103 && m.After.ID != "U1" {
+				t.Fatalf("the id of another is pinned: %+v", m)
 			}
 		}
 		for _, d := range plan.Doubts {
@@ -173,7 +173,7 @@ func TestTheTextIsAConfigurationWhateverNamesAreInIt(t *testing.T) {
 	if len(c.IDs.Pin) != 3 || c.IDs.Pin["AIDAX"] != 2001000001 || c.IDs.Pin["AGPAX"] != 2001000005 || len(c.Shared) != 0 {
 		t.Errorf("pins %v, shared %v, of\n%s", c.IDs.Pin, c.Shared, text)
 	}
-	for _, want := range []string{"2 users and 1 groups keep their numbers, 1 are left to you", `the Unix name was`,
+	for _, want := range []string{"2 users and 1 groups keep their uids and gids, 1 are left to you", `the Unix name was`,
 		"# 2001000003 was ", "# 2001000004 is "} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)

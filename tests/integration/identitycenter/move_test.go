@@ -137,8 +137,8 @@ func TestAFleetMovesToIdentityCenterAndNoFileChangesItsOwner(t *testing.T) {
 	if r.Code != 1 || !strings.Contains(r.Stderr, "1 are not pinned, because it is doubtful who they are") {
 		t.Errorf("want one doubt, eve: %v", r)
 	}
-	for _, want := range []string{"7 users and 2 groups keep their numbers, 1 are left to you",
-		`was "eve"`, `the name alone is like that of "eve@other.example"`, `is "zoe"`, "were nobody before"} {
+	for _, want := range []string{"7 users and 2 groups keep their uids and gids, 1 are left to you",
+		`was "eve"`, `the name alone is like that of "eve@other.example"`, `is "zoe"`, "have no match in IAM"} {
 		if !strings.Contains(r.Stdout, want) {
 			t.Errorf("no %q in\n%s", want, r.Stdout)
 		}
