@@ -54,10 +54,8 @@ func keySteps(x refresh.Explanation) (steps []accounts.Step, opens bool) {
 	}
 	switch {
 	case x.Keyless:
-		return append(steps, accounts.Step{Rule: "keys", OK: true,
-				Detail: x.Directory +
-					" holds none: Session Manager, Instance Connect, a certificate or keys.chain opens the login"}), !x.Denied &&
-				x.KeysRefused == ""
+		steps = append(steps, accounts.Step{Rule: "keys", OK: true, Detail: x.Directory + " holds none: " + keylessWays})
+		return steps, !x.Denied && x.KeysRefused == ""
 	case x.KeysListed.IsZero():
 		no("keys", "iam-cachefill refresh, or wait: the daemon reads the keys of new people after a refresh",
 			"the directory was not asked for them yet")

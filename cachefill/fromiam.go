@@ -22,11 +22,12 @@ type crossing struct {
 // crossingOf asks the directories of two configurations, and finds out who of the
 // one is who of the other. Nothing is changed.
 func crossingOf(ctx context.Context, before, after config.Config) (crossing, error) {
-	if before.Source.Kind == "identity-center" {
+	if before.Source.Kind == config.KindIdentityCenter {
 		return crossing{}, errors.New("the configuration before reads Identity Center already: give the one that reads IAM")
 	}
-	if after.Source.Kind != "identity-center" {
-		return crossing{}, fmt.Errorf(`the new configuration has source.kind %q: give, by --config, the one with "identity-center"`, after.Source.Kind)
+	if after.Source.Kind != config.KindIdentityCenter {
+		return crossing{}, fmt.Errorf("the new configuration has source.kind %q: give, by --config, the one with %q",
+			after.Source.Kind, config.KindIdentityCenter)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()

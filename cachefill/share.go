@@ -26,7 +26,7 @@ func shareOf(c config.Config, people int) (s share, ok bool) {
 	if s.assumed {
 		s.people = unknownPeople
 	}
-	return s, c.Source.Kind == "identity-center"
+	return s, c.Source.Kind == config.KindIdentityCenter
 }
 
 // hosts is how many hosts like this one use up a part of the rate.

@@ -20,15 +20,20 @@ import (
 // They ask nobody yet. A further directory is a package of its own and a line
 // here.
 var openers = map[string]func(openOptions) (sources, error){
-	"iam":             openIAM,
-	"identity-center": openIdentityCenter,
-	"s3":              openSnapshot,
-	"file":            openSnapshot,
+	config.KindIAM:            openIAM,
+	config.KindIdentityCenter: openIdentityCenter,
+	config.KindS3:             openSnapshot,
+	config.KindFile:           openSnapshot,
 }
 
 // keyRemedies has, for each source.kind, what a user without a key is to do. The
 // words are the source's; a snapshot is of IAM.
-var keyRemedies = map[string]string{"iam": iam.KeyRemedy, "s3": iam.KeyRemedy, "file": iam.KeyRemedy}
+var keyRemedies = map[string]string{
+	config.KindIAM: iam.KeyRemedy, config.KindS3: iam.KeyRemedy, config.KindFile: iam.KeyRemedy,
+}
+
+// keylessWays is what lets people in where the directory holds no key of anybody.
+const keylessWays = identitycenter.WaysIn
 
 type openOptions struct {
 	config config.Config
@@ -103,7 +108,7 @@ func openSnapshot(o openOptions) (sources, error) {
 	if err != nil {
 		return sources{}, err
 	}
-	if c.Source.Kind == "s3" {
+	if c.Source.Kind == config.KindS3 {
 		o.config.Source.Endpoint = "" // it is S3's
 	}
 	s, err := openIAM(o)

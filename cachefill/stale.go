@@ -24,7 +24,7 @@ type tooStale struct {
 // cached keys open nothing or never grow too old.
 func staleKeys(c config.Config, people int) *tooStale {
 	k := c.Keys
-	if c.Source.Kind != "iam" || k.Online == "require" || k.MaxStale == 0 || people == 0 {
+	if c.Source.Kind != config.KindIAM || k.Online == "require" || k.MaxStale == 0 || people == 0 {
 		return nil
 	}
 	f := tooStale{maxStale: k.MaxStale, rate: c.Source.Rate, sweep: schedule.Sweep{

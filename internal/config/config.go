@@ -36,7 +36,7 @@ type Config struct {
 
 // A Source says where the directory comes from.
 type Source struct {
-	Kind        string        // "iam", "identity-center", "s3" or "file"
+	Kind        string        // one of Kinds
 	Refresh     time.Duration // between refreshes, before jitter
 	Rate        float64       // calls a second to the directory at most
 	Bulk        bool          // read everything by GetAccountAuthorizationDetails; tags come with it
@@ -45,14 +45,14 @@ type Source struct {
 	AssumeRole  string        // the ARN of a role, or ""
 	ExternalID  string        // for AssumeRole, or ""
 	PathPrefix  string        // begins and ends with a slash; "" is every path
-	URL         string        // s3://bucket/key or file:///path; set if and only if Kind is "s3" or "file"
+	URL         string        // s3://bucket/key or file:///path; set if and only if Snapshot
 	TrustedKeys []string      // as package snapshot reads them; set if and only if URL is
 
-	IdentityStore string // d-…, of "identity-center"; "": the one that is found
+	IdentityStore string // d-…, of KindIdentityCenter; "": the one that is found
 }
 
 // Snapshot reports whether the directory is read from a snapshot.
-func (s Source) Snapshot() bool { return s.Kind == "s3" || s.Kind == "file" }
+func (s Source) Snapshot() bool { return sourceKind(s.Kind).address != "" }
 
 // Publish says where the daemon writes a signed snapshot of what it read.
 type Publish struct {
@@ -87,7 +87,7 @@ type Accounts struct {
 	Home  string // with %u for the login name, %U for the uid, %% for a percent sign
 	// "pam": made by pam_mkhomedir; "create": made by the daemon; "none": they are there, or nobody makes them
 	Homes                 string
-	NameFrom              string // of "identity-center": "user-name", "nick-name" or "email" becomes the directory name
+	NameFrom              string // of KindIdentityCenter: "user-name", "nick-name" or "email" becomes the directory name
 	StripDomains          []string
 	Reserve               []string // further names that nobody is served under
 	Lowercase             bool
@@ -169,7 +169,7 @@ var KeyOptions = []string{
 // Default returns what an empty file means. It has no login rule.
 func Default() Config {
 	return Config{
-		Source:   Source{Kind: "iam", Refresh: refreshIAM, Rate: 5},
+		Source:   Source{Kind: KindIAM, Refresh: sourceKind(KindIAM).refresh, Rate: 5},
 		Publish:  Publish{Expires: day},
 		Accounts: Accounts{Shell: "/bin/bash", Home: "/home/%u", Homes: "pam", NameFrom: "user-name"},
 		IDs:      IDs{Low: 2001000000, High: 2146999999},
@@ -183,15 +183,7 @@ func Default() Config {
 }
 
 const (
-	day = 24 * time.Hour
-	// refreshIAM and its like are the defaults of source.refresh. A snapshot is
-	// polled by one conditional request, a directory walk is not. The Identity
-	// Store allows 20 calls a second for a whole organization: at ten minutes, ten
-	// hosts that read 5,000 people whole each time (106 calls) take 1.8 of them.
-	refreshIAM      = 5 * time.Minute
-	refreshStore    = 10 * time.Minute
-	refreshSnapshot = 45 * time.Second
-
+	day                = 24 * time.Hour
 	minRefreshIAM      = 30 * time.Second
 	minRefreshSnapshot = time.Second
 )

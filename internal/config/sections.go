@@ -20,7 +20,7 @@ var sections map[string]map[string]func(*reader, value)
 func init() {
 	sections = map[string]map[string]func(*reader, value){
 		"source": {
-			"kind": func(r *reader, v value) { put(&r.config.Source.Kind)(v.oneOf("iam", "identity-center", "s3", "file")) },
+			"kind": func(r *reader, v value) { put(&r.config.Source.Kind)(v.oneOf(Kinds()...)) },
 			"refresh": func(r *reader, v value) {
 				put(&r.config.Source.Refresh)(v.duration(minRefreshSnapshot, 7*day, "", `"5m"`))
 			},

@@ -43,7 +43,7 @@ func (r *reader) validate() {
 	r.checkSource()
 	r.checkPublish()
 	r.checkIDs()
-	if r.config.Accounts.ExpiresTag != "" && r.config.Source.Kind == "iam" && !r.config.Source.Bulk {
+	if r.config.Accounts.ExpiresTag != "" && r.config.Source.Kind == KindIAM && !r.config.Source.Bulk {
 		r.fault("needs tags, which are read in bulk only", "add bulk = true to [source]", "accounts", "expires_tag")
 	}
 }
@@ -51,13 +51,14 @@ func (r *reader) validate() {
 func (r *reader) checkSource() {
 	source := &r.config.Source
 	r.checkKind()
+	kind := sourceKind(source.Kind)
+	if !r.given["source.refresh"] {
+		source.Refresh = kind.refresh
+	}
 	if source.Snapshot() {
-		if !r.given["source.refresh"] {
-			source.Refresh = refreshSnapshot
-		}
 		if !r.given["source.url"] {
 			r.fault(fmt.Sprintf("%q needs the address of a snapshot", source.Kind),
-				`add url = "`+map[string]string{"s3": "s3://bucket/key", "file": "file:///path"}[source.Kind]+`"`, "source", "kind")
+				"add url = "+quote(kind.address), "source", "kind")
 		} else if source.URL != "" && !strings.HasPrefix(source.URL, source.Kind+"://") {
 			r.fault(quote(source.URL)+" does not fit kind = "+quote(source.Kind), "change one of the two", "source", "url")
 		}
@@ -67,12 +68,9 @@ func (r *reader) checkSource() {
 		}
 		return
 	}
-	if source.Kind == "identity-center" && !r.given["source.refresh"] {
-		source.Refresh = refreshStore
-	}
 	if source.Refresh < minRefreshIAM && !r.faulty("source.refresh") {
 		r.fault(fmt.Sprintf("%q would ask %s more often than it answers", FormatDuration(source.Refresh),
-			directoryTitles[source.Kind]),
+			kind.asked),
 			`write "30s" or more; logins are asked about each time anyway`, "source", "refresh")
 	}
 	if source.ExternalID != "" && !r.given["source.assume_role"] {
@@ -80,7 +78,10 @@ func (r *reader) checkSource() {
 	}
 }
 
-var directoryTitles = map[string]string{"iam": "IAM", "identity-center": "the Identity Store"}
+var (
+	snapshots    = []string{KindS3, KindFile}
+	allButCenter = []string{KindIAM, KindS3, KindFile}
+)
 
 // kindKeys are keys that have an effect with some kinds of source alone.
 var kindKeys = []struct {
@@ -88,15 +89,15 @@ var kindKeys = []struct {
 	kinds        []string
 	remedy       string
 }{
-	{"source", "url", []string{"s3", "file"}, `remove it, or set kind to "s3" or "file"`},
-	{"source", "trusted_keys", []string{"s3", "file"}, `remove it, or set kind to "s3" or "file"`},
-	{"source", "bulk", []string{"iam", "s3", "file"}, "remove it: Identity Center has no bulk read"},
-	{"source", "path_prefix", []string{"iam", "s3", "file"}, "remove it: Identity Center knows no paths"},
-	{"source", "identity_store", []string{"identity-center"}, `remove it, or set kind to "identity-center"`},
-	{"accounts", "name_from", []string{"identity-center"}, "remove it; where a snapshot is read, its publisher decides " +
+	{"source", "url", snapshots, `remove it, or set kind to "s3" or "file"`},
+	{"source", "trusted_keys", snapshots, `remove it, or set kind to "s3" or "file"`},
+	{"source", "bulk", allButCenter, "remove it: Identity Center has no bulk read"},
+	{"source", "path_prefix", allButCenter, "remove it: Identity Center knows no paths"},
+	{"source", "identity_store", []string{KindIdentityCenter}, `remove it, or set kind to "identity-center"`},
+	{"accounts", "name_from", []string{KindIdentityCenter}, "remove it; where a snapshot is read, its publisher decides " +
 		"which attribute is the name"},
-	{"accounts", "expires_tag", []string{"iam", "s3", "file"}, "remove it: people of Identity Center have no tags"},
-	{"keys", "tag_prefix", []string{"iam", "s3", "file"}, "remove it: people of Identity Center have no tags"},
+	{"accounts", "expires_tag", allButCenter, "remove it: people of Identity Center have no tags"},
+	{"keys", "tag_prefix", allButCenter, "remove it: people of Identity Center have no tags"},
 }
 
 // checkKind finds keys that the kind of the source leaves without effect.
@@ -109,7 +110,7 @@ func (r *reader) checkKind() {
 			r.fault("has no effect with kind = "+quote(r.config.Source.Kind), k.remedy, k.section, k.key)
 		}
 	}
-	if r.config.Source.Kind != "iam" {
+	if r.config.Source.Kind != KindIAM {
 		return
 	}
 	for _, list := range []struct {

@@ -22,6 +22,9 @@ type Source struct {
 	book    book
 }
 
+// WaysIn is what lets people in, since Identity Center holds no key of theirs.
+const WaysIn = "Session Manager, Instance Connect, a certificate or keys.chain opens the login"
+
 // NewSource returns a source that has asked nobody yet.
 func NewSource(o Options) *Source {
 	if o.Now == nil {
