@@ -5,7 +5,7 @@
 //
 // It owns the decision whether keys are given for a name at all. It talks to
 // nothing but the daemon's socket, the other helper of keys.chain and the
-// system log, honours no environment, and prints its lines in one write or not
+// system log, honors no environment, and prints its lines in one write or not
 // at all.
 package main
 

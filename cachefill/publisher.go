@@ -155,7 +155,7 @@ func (d *daemon) publish(ctx context.Context, r *refresh.Refresher, writer *publ
 	report.Unwritten = err.Error()
 }
 
-// publishNews is publish for what was learnt between refreshes.
+// publishNews is publish for what was learned between refreshes.
 func (d *daemon) publishNews(ctx context.Context, r *refresh.Refresher) {
 	d.mu.Lock()
 	writer := d.publisher
@@ -165,7 +165,7 @@ func (d *daemon) publishNews(ctx context.Context, r *refresh.Refresher) {
 	}
 	done, err := writer.write(ctx, r, false)
 	if err != nil {
-		d.log.Debug("publish what was learnt of keys; the next refresh tries again", "error", err)
+		d.log.Debug("publish what was learned of keys; the next refresh tries again", "error", err)
 		return
 	}
 	done.tell(d.log)

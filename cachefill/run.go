@@ -35,11 +35,11 @@ func runCommand(o *options) *cobra.Command {
 
 // How often the daemon looks whether there is something to do besides refreshing.
 const (
-	publishEvery = 2 * time.Second  // keys learnt at logins reach keys.db
+	publishEvery = 2 * time.Second  // keys learned at logins reach keys.db
 	hostEvery    = 5 * time.Second  // /etc/passwd and its like
 	sweepEvery   = 30 * time.Second // people whose keys are to be listed again
 	sweepAtOnce  = 50
-	newsEvery    = time.Minute // what is learnt of keys reaches the snapshot
+	newsEvery    = time.Minute // what is learned of keys reaches the snapshot
 )
 
 // readyPatience is how long a host that has no cache yet waits for its first

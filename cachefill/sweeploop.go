@@ -9,7 +9,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/refresh"
 )
 
-// sweepForEver lists keys a few people at a time, and publishes what logins learnt.
+// sweepForEver lists keys a few people at a time, and publishes what logins learned.
 func (d *daemon) sweepForEver(ctx context.Context) error {
 	publish, sweep := time.NewTicker(publishEvery), time.NewTicker(publishEvery)
 	defer publish.Stop()

@@ -1,6 +1,6 @@
 #!/bin/sh
 # make test: linters, unit tests with the race detector, the C tests under
-# sanitizers, and the built artefacts against the real glibc and sshd.
+# sanitizers, and the built artifacts against the real glibc and sshd.
 #
 # On a fresh machine it installs what it needs (as root on Debian or Ubuntu) or
 # says what is missing. With CI=true a test that cannot run has failed.

@@ -54,7 +54,7 @@ func benchmarkBuild(b *testing.B, users, groups int) {
 			b.Fatal(err)
 		}
 	}
-	// On a busy machine the clock on the wall tells of the neighbours.
+	// On a busy machine the clock on the wall tells of the neighbors.
 	b.ReportMetric(float64((processorTime(b)-before).Milliseconds())/float64(b.N), "cpu-ms/op")
 }
 

@@ -132,7 +132,7 @@ func (l *Logins) PublishKeys() error {
 	return l.keysDB.publish(l.last(), denied)
 }
 
-// News grows with whatever is learnt of anybody's keys, except that they were
+// News grows with whatever is learned of anybody's keys, except that they were
 // looked at.
 func (l *Logins) News() int {
 	l.listings.mu.Lock()

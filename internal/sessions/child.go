@@ -66,7 +66,7 @@ func child(text string) error {
 	}
 	for end := time.Now().Add(childPatience); ; time.Sleep(pause / 5) {
 		// ESRCH: nobody else is there at all. Other errors say nothing of those
-		// who were signalled.
+		// who were signaled.
 		_ = unix.Kill(-1, unix.SIGKILL)
 		if !exists(uid) || time.Now().After(end) {
 			return nil

@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh - fuzz the reader: all targets at once, on from what was learnt before
+# run.sh - fuzz the reader: all targets at once, on from what was learned before
 #
 # usage: run.sh BUILD SECONDS
 #

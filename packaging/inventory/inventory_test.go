@@ -38,7 +38,7 @@ func TestTheCopyrightFilesSayWhatIsCompiledIn(t *testing.T) {
 	}
 }
 
-func TestTheRPMNamesEveryLicence(t *testing.T) {
+func TestTheRPMNamesEveryLicense(t *testing.T) {
 	t.Parallel()
 	spec, err := os.ReadFile(filepath.Join(top, "packaging/rpm/nss-iam.spec"))
 	if err != nil {
@@ -68,7 +68,7 @@ func TestNothingIsInTheProgramsThatTheInventoryLacks(t *testing.T) {
 	}
 }
 
-func TestLicencesAreKnownByTheirSentences(t *testing.T) {
+func TestLicensesAreKnownByTheirSentences(t *testing.T) {
 	t.Parallel()
 	const redistribution = "Redistribution and use in source and binary forms, with or without\nmodification, are " +
 		"permitted\n"
@@ -82,16 +82,16 @@ func TestLicencesAreKnownByTheirSentences(t *testing.T) {
 		"BSD with two clauses":      {[]string{redistribution}, "BSD-2-Clause"},
 		"a grant of patents beside": {[]string{redistribution, patents + "\n"}, "BSD-2-Clause"},
 		"a grant of patents alone":  {[]string{patents + "\n"}, ""},
-		"two licences in two files": {[]string{redistribution, "Apache License Version 2.0, January 2004"},
+		"two licenses in two files": {[]string{redistribution, "Apache License Version 2.0, January 2004"},
 			"Apache-2.0 BSD-2-Clause"},
 		"one that nobody has read": {[]string{redistribution, "GNU GENERAL PUBLIC LICENSE"}, ""},
 		"none":                     {nil, ""},
 	} {
 		m := module{path: "example.com/m"}
 		for _, content := range c.texts {
-			m.licences = append(m.licences, text{"LICENSE", content})
+			m.licenses = append(m.licenses, text{"LICENSE", content})
 		}
-		ids, err := licenceIDs(m)
+		ids, err := licenseIDs(m)
 		if got := strings.Join(ids, " "); (err != nil) != (c.want == "") || err == nil && got != c.want {
 			t.Errorf("%s: %q, %v, want %q", name, got, err, c.want)
 		}

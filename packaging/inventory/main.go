@@ -1,13 +1,13 @@
 // Command inventory says what other people's software is compiled into the
-// programs: the modules, their licences, copyright lines and notices, read from
+// programs: the modules, their licenses, copyright lines and notices, read from
 // the module graph and the modules' own files.
 //
-// usage: inventory [-update] | -bundled | -modules | -licence | -sbom FILE…
+// usage: inventory [-update] | -bundled | -modules | -license | -sbom FILE…
 //
 // Without flags it compares packaging/deb/debian/copyright and
 // packaging/third-party.txt with what they should be; -update writes them.
-// -bundled prints the rpm's Provides, -modules the modules' paths, -licence the
-// licence expression of all, and -sbom writes FILE.spdx.json beside each package
+// -bundled prints the rpm's Provides, -modules the modules' paths, -license the
+// license expression of all, and -sbom writes FILE.spdx.json beside each package
 // file, in SPDX 2.3.
 package main
 
@@ -30,7 +30,7 @@ func run() error {
 	update := flag.Bool("update", false, "write the generated files")
 	bundled := flag.Bool("bundled", false, "print the rpm's Provides")
 	paths := flag.Bool("modules", false, "print the paths of the modules")
-	licence := flag.Bool("licence", false, "print the licence expression of all that is compiled in")
+	license := flag.Bool("license", false, "print the license expression of all that is compiled in")
 	sbom := flag.Bool("sbom", false, "write FILE.spdx.json beside each package file")
 	flag.Parse()
 	modules, err := compiledIn(".")
@@ -48,7 +48,7 @@ func run() error {
 			}
 		}
 		return nil
-	case *licence:
+	case *license:
 		fmt.Println(expression(modules))
 		return nil
 	case *sbom:

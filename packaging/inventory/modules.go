@@ -20,10 +20,10 @@ import (
 // ours, or Go's standard library.
 type module struct {
 	path, version string
-	licences      []text   // of the module and of the packages compiled in
+	licenses      []text   // of the module and of the packages compiled in
 	notices       []text   // what Apache-2.0, section 4(d), asks to hand on
 	copyrights    []string // "2013, Ben Johnson", sorted
-	ids           []string // SPDX's names of the licences, sorted
+	ids           []string // SPDX's names of the licenses, sorted
 }
 
 // A text is a file that a module brings.
@@ -35,7 +35,7 @@ const standard = "std"
 var (
 	programs      = []string{"./cachefill", "./authkeys", "./authkeys/account"}
 	architectures = []string{"amd64", "arm64"}
-	licenceFile   = regexp.MustCompile(`(?i)^(licen[sc]e|copying|patents)(\.(txt|md))?$`)
+	licenseFile   = regexp.MustCompile(`(?i)^(licen[sc]e|copying|patents)(\.(txt|md))?$`)
 	noticeFile    = regexp.MustCompile(`(?i)^notice(\.(txt|md))?$`)
 	copyrightLine = regexp.MustCompile(`(?i)^[\s/*#]*(?:portions )?copyright (?:\(c\)|©)?\s*((?:[0-9]{4}[-, ]*(?:present)?)+)\W*(?:by )?(.+)$`)
 )
@@ -74,7 +74,7 @@ func compiledIn(folder string) ([]module, error) {
 				continue
 			}
 			if p.Module.Dir == "" {
-				return nil, fmt.Errorf("module %q is in a vendor folder: its licences are read from the module itself",
+				return nil, fmt.Errorf("module %q is in a vendor folder: its licenses are read from the module itself",
 					p.Module.Path)
 			}
 			if found[p.Module.Path] == nil {
@@ -105,7 +105,7 @@ func standardLibrary(folder string) (*reader, error) {
 	return r, r.folder(said[0], nil)
 }
 
-// finish gives each module the names of its licences. A module without any
+// finish gives each module the names of its licenses. A module without any
 // copyright line of its own is a part of the one whose path begins its own.
 func finish(found map[string]*reader) (all []module, err error) {
 	for _, path := range slices.Sorted(maps.Keys(found)) {
@@ -124,7 +124,7 @@ func finish(found map[string]*reader) (all []module, err error) {
 			}
 		}
 		m.copyrights = found[whole].copyrights()
-		if m.ids, err = licenceIDs(m); err != nil {
+		if m.ids, err = licenseIDs(m); err != nil {
 			return nil, err
 		}
 		all = append(all, m)
@@ -145,7 +145,7 @@ func newReader(path, version, top string) *reader {
 		holders: make(map[string][]string)}
 }
 
-// folder reads the licences of a package: those of its folder and of each folder
+// folder reads the licenses of a package: those of its folder and of each folder
 // above it, up to the module's; and the copyright lines at the beginning of its files.
 func (r *reader) folder(dir string, files []string) error {
 	for at := dir; !r.seen[at]; at = filepath.Dir(at) {
@@ -155,7 +155,7 @@ func (r *reader) folder(dir string, files []string) error {
 			return err
 		}
 		for _, e := range entries {
-			if !e.Type().IsRegular() || !licenceFile.MatchString(e.Name()) && !noticeFile.MatchString(e.Name()) {
+			if !e.Type().IsRegular() || !licenseFile.MatchString(e.Name()) && !noticeFile.MatchString(e.Name()) {
 				continue
 			}
 			if err := r.text(filepath.Join(at, e.Name())); err != nil {
@@ -187,7 +187,7 @@ func (r *reader) text(file string) error {
 	if noticeFile.MatchString(filepath.Base(file)) {
 		r.notices = append(r.notices, t)
 	} else {
-		r.licences = append(r.licences, t)
+		r.licenses = append(r.licenses, t)
 	}
 	for line := range strings.Lines(t.content) {
 		r.copyright(line)

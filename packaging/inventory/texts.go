@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// debian are Debian's names of licences, where they are others than SPDX's.
+// debian are Debian's names of licenses, where they are others than SPDX's.
 var debian = map[string]string{"MIT": "Expat", "BSD-2-Clause": "BSD-2-clause", "BSD-3-Clause": "BSD-3-clause"}
 
 const head = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
@@ -15,7 +15,7 @@ Upstream-Name: nss-iam
 Source: https://github.com/nss-iam/nss-iam
 Comment: Written by packaging/inventory from the module graph. The source package
  has the modules in the folder vendor. The programs are linked statically, so
- that what is in them is under these licences, too, and under that of Go's
+ that what is in them is under these licenses, too, and under that of Go's
  standard library:
  .
 `
@@ -28,7 +28,7 @@ License: Apache-2.0
 
 const apache = `
 License: Apache-2.0
- On Debian systems the text of this licence is in
+ On Debian systems the text of this license is in
  /usr/share/common-licenses/Apache-2.0.
 `
 
@@ -39,13 +39,13 @@ var apacheTerms = regexp.MustCompile(`(?s)[ \t]*Apache License\n.*?END OF TERMS 
 const elsewhere = "[the terms of the Apache License 2.0: /usr/share/common-licenses/Apache-2.0]\n"
 
 // copyright is debian/copyright: a paragraph for the modules that have the same
-// holders, licences and notices, with each text that Debian's own files have not.
+// holders, licenses and notices, with each text that Debian's own files have not.
 func copyright(modules []module) string {
 	var b strings.Builder
 	b.WriteString(head)
 	modules = slices.Clone(modules)
 	if i := slices.IndexFunc(modules, func(m module) bool { return m.path == standard }); i >= 0 {
-		for _, t := range modules[i].licences {
+		for _, t := range modules[i].licenses {
 			b.WriteString(paragraph(t.content))
 		}
 		modules = slices.Delete(modules, i, i+1)
@@ -65,7 +65,7 @@ func copyright(modules []module) string {
 		}
 		fmt.Fprintf(&b, "\nFiles: %s\nCopyright: %s\nLicense: %s\n", strings.Join(files, "\n       "),
 			strings.Join(m.copyrights, "\n           "), strings.Join(names, " and "))
-		for _, t := range m.licences {
+		for _, t := range m.licenses {
 			if !onlyApache(t) {
 				b.WriteString(paragraph(apacheTerms.ReplaceAllString(t.content, elsewhere)))
 			}
@@ -108,7 +108,7 @@ func paragraph(content string) string {
 func grouped(modules []module) (groups [][]module) {
 	index := make(map[string]int)
 	for _, m := range modules {
-		key := fmt.Sprintf("%q %q %q", m.copyrights, m.licences, m.notices)
+		key := fmt.Sprintf("%q %q %q", m.copyrights, m.licenses, m.notices)
 		if _, ok := index[key]; !ok {
 			index[key] = len(groups)
 			groups = append(groups, nil)
@@ -118,12 +118,12 @@ func grouped(modules []module) (groups [][]module) {
 	return groups
 }
 
-// thirdParty is the text that goes with the rpm: every licence and notice once,
+// thirdParty is the text that goes with the rpm: every license and notice once,
 // with the modules that bring it.
 func thirdParty(modules []module) string {
 	var b strings.Builder
 	b.WriteString("What other people wrote and is compiled into the programs of nss-iam, under which\n" +
-		"licences, and the notices that come with it. Written by packaging/inventory.\n\n")
+		"licenses, and the notices that come with it. Written by packaging/inventory.\n\n")
 	var order []string
 	holders := make(map[string][]string)
 	for _, m := range modules {
@@ -135,7 +135,7 @@ func thirdParty(modules []module) string {
 		for _, line := range m.copyrights {
 			fmt.Fprintf(&b, "    Copyright %s\n", line)
 		}
-		for _, t := range slices.Concat(m.notices, m.licences) {
+		for _, t := range slices.Concat(m.notices, m.licenses) {
 			if holders[t.content] == nil {
 				order = append(order, t.content)
 			}

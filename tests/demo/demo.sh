@@ -8,7 +8,7 @@
 #
 # usage: demo.sh [--build COMMAND [ARG…]]
 #
-# COMMAND makes the artefacts, while the missing packages are installed. What it
+# COMMAND makes the artifacts, while the missing packages are installed. What it
 # says is shown where it fails.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -37,9 +37,9 @@ else
 	packages
 fi
 
-for artefact in libnss_iam.so.2 iam-cachefill authkeys account iam-emulator; do
-	[ -e "$build/$artefact" ] || {
-		echo "demo: no $build/$artefact; the command that makes it: make build" >&2
+for artifact in libnss_iam.so.2 iam-cachefill authkeys account iam-emulator; do
+	[ -e "$build/$artifact" ] || {
+		echo "demo: no $build/$artifact; the command that makes it: make build" >&2
 		exit 1
 	}
 done

@@ -2,7 +2,7 @@
 # show.sh - what the demo's two tours share: captions, commands shown as they are typed, a
 # host, an emulator, a real sshd
 #
-# It is sourced with $build set, the folder of the artefacts. A command that does not end
+# It is sourced with $build set, the folder of the artifacts. A command that does not end
 # as it should ends the tour, with the logs.
 : "${build:?}"
 

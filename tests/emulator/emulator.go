@@ -45,7 +45,7 @@ type Options struct {
 	Log      *slog.Logger     // one line a call; nil for none
 }
 
-// Settings are how the account behaves towards all calls.
+// Settings are how the account behaves toward all calls.
 type Settings struct {
 	PageSize   int      `json:"page_size,omitempty"`   // pages hold at most so many items, whatever MaxItems says
 	RaggedPage bool     `json:"ragged_page,omitempty"` // pages hold fewer items than they could, by the seed

@@ -18,7 +18,7 @@ const (
 	letters                  = `font-family="sans-serif" font-size="12"`
 )
 
-var colours = map[string]string{
+var colors = map[string]string{
 	"classic scripts": "#b22222", "iam": "#d98200", "iam, bulk": "#8a6d00", "identity center": "#7b1fa2",
 	"snapshot": "#00695c", "snapshot, push": "#1f5fbf",
 }
@@ -54,10 +54,10 @@ func chart(w World, results map[string][]Result) string {
 		for i, r := range rs {
 			points[i] = fmt.Sprintf("%.1f,%.1f", x(float64(r.Hosts)), y(r.PerSecond))
 		}
-		put(`<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`, strings.Join(points, " "), colours[mode])
+		put(`<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`, strings.Join(points, " "), colors[mode])
 		label := max(y(last(mode))+4, above+15)
 		above = label
-		put(`<text x="%g" y="%.1f" %s fill="%s">%s</text>`, right+8, label, letters, colours[mode], mode)
+		put(`<text x="%g" y="%.1f" %s fill="%s">%s</text>`, right+8, label, letters, colors[mode], mode)
 	}
 	put(`</svg>`)
 	return b.String()

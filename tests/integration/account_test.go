@@ -15,7 +15,7 @@ func TestTheAccountPhaseOfPAMDecidesAboutPeopleOfOursOnly(t *testing.T) {
 	for _, release := range testbed.Releases {
 		t.Run(release, func(t *testing.T) {
 			t.Parallel()
-			testbed.RequireArtefacts(t, "debootstrap")
+			testbed.RequireArtifacts(t, "debootstrap")
 			host := testbed.NewDebianHost(t, release)
 			log := host.Syslog()
 			iam := serving(t, host)
@@ -76,7 +76,7 @@ func TestSSHDIgnoresTheOwnKeysOfServedUsersOnly(t *testing.T) {
 		for _, config := range []string{"", "UsePAM yes\nX11Forwarding no",
 			"UsePAM yes\nMatch User git\n\tX11Forwarding yes\n"} {
 			t.Run(release+" "+config, func(t *testing.T) {
-				testbed.RequireArtefacts(t, "debootstrap")
+				testbed.RequireArtifacts(t, "debootstrap")
 				host := testbed.NewDebianHost(t, release)
 				serving(t, host)
 				host.Run("mkdir", "-p", "/run/sshd")
@@ -125,7 +125,7 @@ func TestSudoFollowsTheGroupDatabaseInAnOpenSession(t *testing.T) {
 	for _, release := range testbed.Releases {
 		t.Run(release, func(t *testing.T) {
 			t.Parallel()
-			testbed.RequireArtefacts(t, "debootstrap")
+			testbed.RequireArtifacts(t, "debootstrap")
 			host := testbed.NewDebianHost(t, release)
 			iam := serving(t, host)
 			host.Run("mkdir", "-p", "/run/sshd")
@@ -153,7 +153,7 @@ func TestSudoFollowsTheGroupDatabaseInAnOpenSession(t *testing.T) {
 }
 
 func TestJobsOfManyPeopleCostIAMNothing(t *testing.T) {
-	testbed.RequireArtefacts(t)
+	testbed.RequireArtifacts(t)
 	host := testbed.NewHost(t)
 	iam := serving(t, host)
 	host.StartDaemon()

@@ -13,14 +13,14 @@ func everywhere(t *testing.T, test func(t *testing.T, host *testbed.Host)) {
 		for _, way := range ways {
 			t.Run("this machine "+way.name, func(t *testing.T) {
 				t.Parallel()
-				testbed.RequireArtefacts(t)
+				testbed.RequireArtifacts(t)
 				test(t, testbed.NewHost(t, way.options...))
 			})
 		}
 		for _, release := range testbed.Releases {
 			t.Run(release, func(t *testing.T) {
 				t.Parallel()
-				testbed.RequireArtefacts(t, "debootstrap")
+				testbed.RequireArtifacts(t, "debootstrap")
 				test(t, testbed.NewDebianHost(t, release))
 			})
 		}

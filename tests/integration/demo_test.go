@@ -9,10 +9,10 @@ import (
 )
 
 // checkout is a host with a copy of the repository's working files and of the
-// artefacts in it, readable by everybody: what the demo needs.
+// artifacts in it, readable by everybody: what the demo needs.
 func checkout(t *testing.T) *testbed.Host {
 	t.Helper()
-	testbed.RequireArtefacts(t, "ssh-keygen", "sudo")
+	testbed.RequireArtifacts(t, "ssh-keygen", "sudo")
 	host := testbed.NewHost(t)
 	build, err := filepath.Abs(testbed.Build())
 	if err != nil {

@@ -21,7 +21,7 @@ func published(t *testing.T, host *testbed.Host) string {
 }
 
 func TestARefreshThatFindsNothingNewPublishesNothing(t *testing.T) {
-	testbed.RequireArtefacts(t)
+	testbed.RequireArtifacts(t)
 	host := testbed.NewHost(t)
 	iam := serving(t, host)
 	// The first refresh may leave keys to look at; from the second on all is known.
@@ -65,7 +65,7 @@ func TestAFailedRefreshSaysWhyAndChangesNothing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			testbed.RequireArtefacts(t)
+			testbed.RequireArtifacts(t)
 			host := testbed.NewHost(t)
 			iam := serving(t, host)
 			before, said := published(t, host), answers(t, host)
@@ -99,7 +99,7 @@ func TestAFailedRefreshSaysWhyAndChangesNothing(t *testing.T) {
 }
 
 func TestARefreshWithoutCredentialsSaysSo(t *testing.T) {
-	testbed.RequireArtefacts(t)
+	testbed.RequireArtifacts(t)
 	host := testbed.NewHost(t)
 	serving(t, host)
 	before := published(t, host)
@@ -114,7 +114,7 @@ func TestARefreshWithoutCredentialsSaysSo(t *testing.T) {
 }
 
 func TestABadConfigIsRefusedWithItsLine(t *testing.T) {
-	testbed.RequireArtefacts(t)
+	testbed.RequireArtifacts(t)
 	host := testbed.NewHost(t)
 	host.Install()
 	for _, c := range []struct {
@@ -160,7 +160,7 @@ func TestABadConfigIsRefusedWithItsLine(t *testing.T) {
 }
 
 func TestTheDaemonOfAHostThatIsNotConfiguredServesNothingAndSaysSo(t *testing.T) {
-	testbed.RequireArtefacts(t)
+	testbed.RequireArtifacts(t)
 	host := testbed.NewHost(t)
 	host.Install() // with the config.toml of the package
 	daemon := host.StartDaemon()
@@ -180,7 +180,7 @@ func TestTheDaemonOfAHostThatIsNotConfiguredServesNothingAndSaysSo(t *testing.T)
 }
 
 func TestWhereKeysMayNotBeReadPeopleAreServedWithoutThem(t *testing.T) {
-	testbed.RequireArtefacts(t)
+	testbed.RequireArtifacts(t)
 	host := testbed.NewHost(t)
 	host.Install()
 	iam := host.StartIAM(company(t))
@@ -202,7 +202,7 @@ func TestWhereKeysMayNotBeReadPeopleAreServedWithoutThem(t *testing.T) {
 // module, a look-up goes on to the files only where the module has a good file
 // and no such entry.
 func TestADamagedFileIsNotServedAndReplaced(t *testing.T) {
-	testbed.RequireArtefacts(t)
+	testbed.RequireArtifacts(t)
 	const nss = testbed.CacheDir + "/nss.db"
 	for _, c := range []struct{ name, damage string }{
 		{"it is absent", "rm " + nss},

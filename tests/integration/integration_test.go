@@ -1,4 +1,4 @@
-// Package integration tests the built artefacts where they will run: under
+// Package integration tests the built artifacts where they will run: under
 // the real glibc, getent, id, sudo and sshd, on hosts that package testbed
 // makes. It imports no internal package.
 package integration

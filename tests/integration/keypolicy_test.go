@@ -14,7 +14,7 @@ import (
 // [shared] through the daemon and keys.db: the helper reads no configuration.
 func TestWhatTheConfigurationSaysOfKeysReachesTheHelper(t *testing.T) {
 	t.Parallel()
-	testbed.RequireArtefacts(t)
+	testbed.RequireArtifacts(t)
 	host := testbed.NewHost(t)
 	host.Install()
 	iam := host.StartIAM(staff(t))

@@ -9,7 +9,7 @@ import (
 )
 
 func TestTheKeyHelperGivesAUsersKeysForTheUsersNumberOnly(t *testing.T) {
-	testbed.RequireArtefacts(t)
+	testbed.RequireArtifacts(t)
 	host := testbed.NewHost(t)
 	serving(t, host)
 	alice, bob := id(t, host, "alice"), id(t, host, "bob")
@@ -96,7 +96,7 @@ func TestSudoIsForTheAdmins(t *testing.T) {
 const soon = 30 * time.Second
 
 func TestWhatIsTakenAwayInIAMOpensNothing(t *testing.T) {
-	testbed.RequireArtefacts(t, "sshd")
+	testbed.RequireArtifacts(t, "sshd")
 	for _, c := range []struct {
 		name string
 		take func(*testbed.IAM)

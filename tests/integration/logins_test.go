@@ -141,7 +141,7 @@ func TestWhoGetsInWithWhat(t *testing.T) {
 	for _, release := range testbed.Releases {
 		t.Run(release, func(t *testing.T) {
 			t.Parallel()
-			testbed.RequireArtefacts(t, "debootstrap")
+			testbed.RequireArtifacts(t, "debootstrap")
 			begin := time.Now()
 			l := newLogins(t, testbed.NewDebianHost(t, release))
 			ready := time.Since(begin)
@@ -333,7 +333,7 @@ func TestWithIAMDownTheCacheDecidesByKeysOnline(t *testing.T) {
 	for _, release := range testbed.Releases {
 		t.Run(release, func(t *testing.T) {
 			t.Parallel()
-			testbed.RequireArtefacts(t, "debootstrap")
+			testbed.RequireArtifacts(t, "debootstrap")
 			withIAMDown(t, testbed.NewDebianHost(t, release))
 		})
 	}

@@ -172,7 +172,7 @@ func count(list []string, s string) (n int) {
 }
 
 func TestARenamedUserKeepsTheNumber(t *testing.T) {
-	testbed.RequireArtefacts(t)
+	testbed.RequireArtifacts(t)
 	host := testbed.NewHost(t)
 	iam := serving(t, host)
 	before := id(t, host, "bob")
@@ -191,7 +191,7 @@ func TestARenamedUserKeepsTheNumber(t *testing.T) {
 }
 
 func TestUsersOfTheHostItselfWin(t *testing.T) {
-	testbed.RequireArtefacts(t, "sshd")
+	testbed.RequireArtifacts(t, "sshd")
 	host := testbed.NewHost(t)
 	host.Run("useradd", "-m", "-s", "/bin/sh", "-p", "*", "alice")
 	local := host.Run("getent", "passwd", "alice")

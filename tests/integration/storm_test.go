@@ -50,7 +50,7 @@ wait`
 // by the cache, and IAM sees no listing of a user twice within the time that an
 // answer is reused for.
 func TestTwoHundredLoginsAtOnceAllComeIn(t *testing.T) {
-	testbed.RequireArtefacts(t, "sshd")
+	testbed.RequireArtifacts(t, "sshd")
 	host := testbed.NewHost(t)
 	host.Install()
 	key := testbed.NewKey(t, "rsa", "everybody")

@@ -61,7 +61,7 @@ type IAM struct {
 // arguments of iam-emulator.
 func (h *Host) StartIAM(company Company, args ...string) *IAM {
 	h.t.Helper()
-	RequireArtefacts(h.t)
+	RequireArtifacts(h.t)
 	seed, err := json.Marshal(company)
 	if err != nil {
 		h.t.Fatal(err)

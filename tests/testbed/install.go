@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Paths that the artefacts have on a host.
+// Paths that the artifacts have on a host.
 const (
 	Config   = "/etc/nss-iam/config.toml"
 	CacheDir = "/var/lib/nss-iam"
@@ -20,7 +20,7 @@ const (
 // user nss-iam, and adds the module to nsswitch.conf, after what is there.
 func (h *Host) Install() {
 	h.t.Helper()
-	RequireArtefacts(h.t)
+	RequireArtifacts(h.t)
 	archive, err := staged()
 	if err != nil {
 		h.t.Fatal(err)

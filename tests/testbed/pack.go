@@ -13,7 +13,7 @@ import (
 // "deb" or "rpm". The files go with the test; the first has the programs.
 func Pack(t testing.TB, format, version string) []string {
 	t.Helper()
-	RequireArtefacts(t, map[string]string{"deb": "dh", "rpm": "rpmbuild"}[format])
+	RequireArtifacts(t, map[string]string{"deb": "dh", "rpm": "rpmbuild"}[format])
 	arch := map[string]string{"deb": "amd64", "rpm": "x86_64"}[format]
 	out := t.TempDir()
 	pack(t, version, filepath.Join(Root(), "packaging", format, "build"), arch, out)
@@ -30,7 +30,7 @@ func Pack(t testing.TB, format, version string) []string {
 // module, too. The scripts in it are those of 0.1.0.
 func PackOld(t testing.TB, version string) string {
 	t.Helper()
-	RequireArtefacts(t, "dpkg-deb")
+	RequireArtifacts(t, "dpkg-deb")
 	out := t.TempDir()
 	pack(t, version, filepath.Join(Root(), "tests", "testbed", "testdata", "deb-0.1", "build"), out)
 	return filepath.Join(out, "nss-iam_"+version+"_amd64.deb")

@@ -1,7 +1,7 @@
 // Package testbed makes real hosts on one machine: private copies of the
-// machine itself, and of Debian releases, with the built artefacts installed,
+// machine itself, and of Debian releases, with the built artifacts installed,
 // an AWS account and an sshd beside them. Tests drive it; it knows the
-// artefacts only by their files and command lines, and imports no package of
+// artifacts only by their files and command lines, and imports no package of
 // the project.
 //
 // A host is made by tests/private-host: mounts, processes and network of its
@@ -37,7 +37,7 @@ var Root = sync.OnceValue(func() string {
 	}
 })
 
-// Build is the folder of the built artefacts: $NSS_IAM_BUILD, or build/ in the
+// Build is the folder of the built artifacts: $NSS_IAM_BUILD, or build/ in the
 // repository.
 func Build() string {
 	if dir := os.Getenv("NSS_IAM_BUILD"); dir != "" {
@@ -46,8 +46,8 @@ func Build() string {
 	return filepath.Join(Root(), "build")
 }
 
-// Artefacts are the files of Build that hosts need.
-var Artefacts = []string{"libnss_iam.so.2", "iam-cachefill", "authkeys", "account", "iam-emulator"}
+// Artifacts are the files of Build that hosts need.
+var Artifacts = []string{"libnss_iam.so.2", "iam-cachefill", "authkeys", "account", "iam-emulator"}
 
 // Require ends a test that cannot run here. In CI (CI=true) that is a failure;
 // elsewhere the test is skipped, and says which command supplies what it
@@ -62,11 +62,11 @@ func Require(t testing.TB, tools ...string) {
 	}
 }
 
-// RequireArtefacts is Require, and the artefacts must have been built.
-func RequireArtefacts(t testing.TB, tools ...string) {
+// RequireArtifacts is Require, and the artifacts must have been built.
+func RequireArtifacts(t testing.TB, tools ...string) {
 	t.Helper()
 	Require(t, tools...)
-	for _, name := range Artefacts {
+	for _, name := range Artifacts {
 		if _, err := os.Stat(filepath.Join(Build(), name)); err != nil {
 			unmet.Skip(t, "%v; the command that supplies it: make build", err)
 		}

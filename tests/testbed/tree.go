@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Releases are the Debian releases that the artefacts are tested on: glibc
+// Releases are the Debian releases that the artifacts are tested on: glibc
 // 2.31, 2.36 and 2.41; OpenSSH 8.4, 9.2 and 10.0.
 var Releases = []string{"bullseye", "bookworm", "trixie"}
 

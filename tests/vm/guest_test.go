@@ -27,7 +27,7 @@ type tree string
 func release(t *testing.T, name string) tree {
 	t.Helper()
 	unmet.Long(t, "it boots machines")
-	testbed.RequireArtefacts(t, "qemu-system-x86_64", "mke2fs", "debootstrap", "python3")
+	testbed.RequireArtifacts(t, "qemu-system-x86_64", "mke2fs", "debootstrap", "python3")
 	cmd := exec.Command(filepath.Join(testbed.Root(), "tests/vm/tree"), name)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

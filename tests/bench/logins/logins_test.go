@@ -83,7 +83,7 @@ func number(b *testing.B, text string) uint32 {
 // BenchmarkLogins compares, and writes its table into the file named by
 // NSS_IAM_BENCHMARKS. Run it with -benchtime 1x.
 func BenchmarkLogins(b *testing.B) {
-	testbed.RequireArtefacts(b, "sshd", "ssh")
+	testbed.RequireArtifacts(b, "sshd", "ssh")
 	load := loadOf()
 	host := testbed.NewHost(b)
 	host.Install()

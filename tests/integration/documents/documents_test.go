@@ -44,7 +44,7 @@ import (
 
 func TestEveryCommandInTheDocumentsWorks(t *testing.T) {
 	t.Parallel()
-	testbed.RequireArtefacts(t, "dh", "ssh-keygen")
+	testbed.RequireArtifacts(t, "dh", "ssh-keygen")
 	blocks, err := allBlocks()
 	if err != nil {
 		t.Fatal(err)

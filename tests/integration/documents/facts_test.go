@@ -113,7 +113,7 @@ func subcommands(t *testing.T) map[string][]string {
 
 // Commands in running text are not run, but they are commands.
 func TestCommandsInRunningTextExist(t *testing.T) {
-	testbed.RequireArtefacts(t)
+	testbed.RequireArtifacts(t)
 	known := subcommands(t)
 	texts, names, err := readAll()
 	if err != nil {
@@ -147,7 +147,7 @@ func TestCommandsInRunningTextExist(t *testing.T) {
 }
 
 func TestTheManualKnowsEveryCommandAndOption(t *testing.T) {
-	testbed.RequireArtefacts(t)
+	testbed.RequireArtifacts(t)
 	page := readFile(t, "docs/man/iam-cachefill.8")
 	for name, options := range subcommands(t) {
 		if !regexp.MustCompile(`(?m)^\.It Cm ` + name + `\b`).MatchString(page) {

@@ -77,7 +77,7 @@ func (f *fleet) each(name string, step func(site)) {
 
 // newFleet boots the hosts.
 func newFleet(t *testing.T) *fleet {
-	testbed.RequireArtefacts(t, "debootstrap", "systemd-nspawn", "dpkg-deb")
+	testbed.RequireArtifacts(t, "debootstrap", "systemd-nspawn", "dpkg-deb")
 	start := time.Now()
 	f := &fleet{t: t, net: testbed.NewNet(t)}
 	f.iam = f.net.Place.StartIAM(company(t), "-listen", testbed.PlaceAddress+":"+iamPort)

@@ -37,7 +37,7 @@ textfile = "` + figures + `"
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	testbed.RequireArtefacts(t)
+	testbed.RequireArtifacts(t)
 	s := &site{Host: testbed.NewHost(t), t: t, rules: plain}
 	s.Install()
 	s.Run("mkdir", "-p", filepath.Dir(figures))

@@ -83,7 +83,7 @@ func (f *fleet) each(name string, step func(site)) {
 
 // newFleet boots the hosts, and meanwhile packs the packages.
 func newFleet(t *testing.T) *fleet {
-	testbed.RequireArtefacts(t, "debootstrap", "systemd-nspawn", "dpkg-deb")
+	testbed.RequireArtifacts(t, "debootstrap", "systemd-nspawn", "dpkg-deb")
 	start := time.Now()
 	f := &fleet{t: t, net: testbed.NewNet(t), keys: map[string]testbed.Key{}, ids: map[string]string{}}
 	f.company()

@@ -27,7 +27,7 @@ online = "off"
 // TestBothDirectoriesAreInOneFleet has one publisher of each, and one host for each. alice
 // is in both.
 func TestBothDirectoriesAreInOneFleet(t *testing.T) {
-	testbed.RequireArtefacts(t, "debootstrap")
+	testbed.RequireArtifacts(t, "debootstrap")
 	names := []string{"alice", "bob", "carol", "dave", "erin"}
 	company := testbed.Company{Groups: []testbed.Group{{Name: "developers"}, {Name: "admins"}}}
 	store := testbed.IdentityStore{Groups: []testbed.PeopleGroup{{Name: "developers"}, {Name: "admins"}}}

@@ -60,7 +60,7 @@ type site struct {
 }
 
 func TestPeopleWithoutAKeyInTheDirectoryLogIn(t *testing.T) {
-	testbed.RequireArtefacts(t, "debootstrap")
+	testbed.RequireArtifacts(t, "debootstrap")
 	buildStandIn(t)
 	for _, release := range testbed.Releases {
 		t.Run(release, func(t *testing.T) {

@@ -65,7 +65,7 @@ online = "off"
 // TestAFleetMovesToIdentityCenterAndNoFileChangesItsOwner moves a publisher, which
 // reads the directory itself, and a host that reads its snapshot.
 func TestAFleetMovesToIdentityCenterAndNoFileChangesItsOwner(t *testing.T) {
-	testbed.RequireArtefacts(t, "debootstrap")
+	testbed.RequireArtifacts(t, "debootstrap")
 	publisher, host := testbed.NewDebianHost(t, "bookworm"), testbed.NewDebianHost(t, "trixie")
 	for _, h := range []*testbed.Host{publisher, host} {
 		h.Install()

@@ -13,7 +13,7 @@ import (
 // release with the packages installed by apt, from a source tree that was built.
 func TestTheSourcePackagesOwnTests(t *testing.T) {
 	t.Parallel()
-	testbed.RequireArtefacts(t, "autopkgtest", "dh")
+	testbed.RequireArtifacts(t, "autopkgtest", "dh")
 	debs := testbed.Pack(t, "deb", newer)
 	host := testbed.NewHost(t)
 	root := host.Scratch("bookworm")

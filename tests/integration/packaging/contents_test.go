@@ -67,7 +67,7 @@ func packed(t *testing.T, files []string, list func(file string) *exec.Cmd) (all
 
 func TestBothPackagesHoldWhatMakeInstallInstalls(t *testing.T) {
 	t.Parallel()
-	testbed.RequireArtefacts(t, "dh", "rpmbuild")
+	testbed.RequireArtifacts(t, "dh", "rpmbuild")
 	debs := packed(t, testbed.Pack(t, "deb", newer), func(file string) *exec.Cmd {
 		return exec.Command("sh", "-c", `dpkg-deb --fsys-tarfile "$0" | tar -tf - | grep -v '/$' | sed 's,^[.],,'`, file)
 	})
@@ -99,7 +99,7 @@ func TestBothPackagesHoldWhatMakeInstallInstalls(t *testing.T) {
 
 func TestDebsForTheOtherArchitectureNeedNoMoreThanOurs(t *testing.T) {
 	t.Parallel()
-	testbed.RequireArtefacts(t, "dh", "aarch64-linux-gnu-gcc")
+	testbed.RequireArtifacts(t, "dh", "aarch64-linux-gnu-gcc")
 	// The programs are not run, and the smallest stands for all of them.
 	built, out := t.TempDir(), t.TempDir()
 	sh(t, testbed.Root(), "make -s GOARCH=arm64 CC=aarch64-linux-gnu-gcc BUILD="+built+" "+built+"/libnss_iam.so.2")

@@ -28,7 +28,7 @@ const (
 // and with it that the programs are Go's.
 func TestTheDebsAreCleanAndSmall(t *testing.T) {
 	t.Parallel()
-	testbed.RequireArtefacts(t, "lintian", "dh")
+	testbed.RequireArtifacts(t, "lintian", "dh")
 	out := t.TempDir()
 	built, err := filepath.Abs(testbed.Build())
 	if err != nil {
@@ -79,7 +79,7 @@ var noFaults = []struct{ says, reason string }{
 
 func TestTheRPMsAreCleanAndSmall(t *testing.T) {
 	t.Parallel()
-	testbed.RequireArtefacts(t, "rpmbuild", "rpmlint", "bzip2")
+	testbed.RequireArtifacts(t, "rpmbuild", "rpmlint", "bzip2")
 	files := testbed.Pack(t, "rpm", newer)
 	if len(files) != 2 {
 		t.Errorf("packages: %q", files)

@@ -16,7 +16,7 @@ import (
 
 func TestTheYumRepositoryIsSignedAndATamperedPackageIsRefused(t *testing.T) {
 	t.Parallel()
-	testbed.RequireArtefacts(t, "rpmbuild", "rpmkeys", "gpgv", "createrepo_c")
+	testbed.RequireArtifacts(t, "rpmbuild", "rpmkeys", "gpgv", "createrepo_c")
 	r := testbed.NewSigningKey(t).Repository(t, "https://packages.example.com", testbed.Pack(t, "rpm", newer)...)
 	dir := t.TempDir()
 	sh(t, dir, "gpg --homedir . --batch --quiet --no-autostart --dearmor <"+r.Folder+"/nss-iam.asc >key.gpg")

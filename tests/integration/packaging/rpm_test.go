@@ -17,7 +17,7 @@ type scratch struct {
 }
 
 func newScratch(t *testing.T) scratch {
-	testbed.RequireArtefacts(t, "rpm", "rpmbuild")
+	testbed.RequireArtifacts(t, "rpm", "rpmbuild")
 	s := scratch{Host: testbed.NewHost(t), t: t}
 	s.root = s.Scratch("bookworm")
 	s.Run("mount", "--rbind", "/dev", s.root+"/dev")

@@ -107,7 +107,7 @@ func TestSELinuxPermitsWhatLoginsNeedAndNoMore(t *testing.T) {
 
 func TestTheSELinuxPackageBringsTheCompiledModule(t *testing.T) {
 	t.Parallel()
-	testbed.RequireArtefacts(t, "rpmbuild", "semodule", "bzip2", "cpio")
+	testbed.RequireArtifacts(t, "rpmbuild", "semodule", "bzip2", "cpio")
 	packages := testbed.Pack(t, "rpm", newer)
 	if len(packages) != 2 {
 		t.Fatalf("packages: %q", packages)

@@ -113,7 +113,7 @@ func (h host) boot() {
 func credentials() string { return strings.Join(testbed.Credentials(), "\n") + "\n" }
 
 func TestPlatformTeamsInstall(t *testing.T) {
-	testbed.RequireArtefacts(t, "debootstrap", "systemd-nspawn", "dh")
+	testbed.RequireArtifacts(t, "debootstrap", "systemd-nspawn", "dh")
 	debs := testbed.Pack(t, "deb", "0.2.0~1")
 	t.Run("by the Ansible role", func(t *testing.T) { byAnsible(t, debs) })
 	t.Run("by the Image Builder component", func(t *testing.T) { byImageBuilder(t, debs) })

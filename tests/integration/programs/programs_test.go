@@ -21,7 +21,7 @@ type site struct {
 
 func newSite(t *testing.T) site {
 	t.Helper()
-	testbed.RequireArtefacts(t, "cpio", "tar", "newuidmap", "systemd-sysusers", "lastlog")
+	testbed.RequireArtifacts(t, "cpio", "tar", "newuidmap", "systemd-sysusers", "lastlog")
 	s := site{Host: testbed.NewHost(t)}
 	s.Install()
 	iam := s.StartIAM(testbed.Company{

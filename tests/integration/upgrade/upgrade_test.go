@@ -193,7 +193,7 @@ func (s *site) hire(witnesses ...*testbed.Process) {
 }
 
 func TestANewVersionOfTheFilesCostsNobodyALogin(t *testing.T) {
-	testbed.RequireArtefacts(t, "perl", "make", "ssh")
+	testbed.RequireArtifacts(t, "perl", "make", "ssh")
 	now := release(testbed.Build())
 	reads, writes := later(t, "reads", false), later(t, "writes", true)
 

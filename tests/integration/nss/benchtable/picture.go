@@ -20,14 +20,14 @@ func picture(r results) string {
 				continue
 			}
 			drawn = true
-			colour := [2]string{"#8aa4c8", "#c3d0e2"}[i]
+			color := [2]string{"#8aa4c8", "#c3d0e2"}[i]
 			if s.name == "iam" {
-				colour = [2]string{"#c8553d", "#e3a99d"}[i]
+				color = [2]string{"#c8553d", "#e3a99d"}[i]
 			}
 			w := max(3, (math.Log10(ns)-1)*perDecade)
 			top := y + i*(bar+1)
 			fmt.Fprintf(&bars, `<rect x="%d" y="%d" width="%.0f" height="%d" fill="%s"/><text x="%.0f" y="%d" font-size="11">%s ns</text>`+"\n",
-				left, top, w, bar, colour, left+w+6, top+12, thousands(ns))
+				left, top, w, bar, color, left+w+6, top+12, thousands(ns))
 		}
 		if drawn {
 			fmt.Fprintf(&bars, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", left-8, y+20, strings.Trim(s.title, "*"))

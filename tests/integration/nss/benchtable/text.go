@@ -59,10 +59,10 @@ func text(r results, machine string) string {
 	b.WriteString(`Through glibc, in nanoseconds a lookup: medians of rounds in which the services took turns (` +
 		"`make nss-bench`" + `).
 "Empty module" answers without looking, and "array in memory" with one read of an array of as many records: nothing
-that holds its users in memory can do with less. SSSD learnt the users beforehand, the groups of fifty of them, and that
-fifty names are missing; libnss-cache has its index files. In random order over 100,000 users the processor's caches do
-not help, and a lookup waits for the memory once, as the array's does; a thousand of the same users stay in them. A dash
-is what was not timed, or what a service does not do.
+that holds its users in memory can do with less. SSSD learned the users beforehand, the groups of fifty of them, and
+that fifty names are missing; libnss-cache has its index files. In random order over 100,000 users the processor's
+caches do not help, and a lookup waits for the memory once, as the array's does; a thousand of the same users stay in
+them. A dash is what was not timed, or what a service does not do.
 
 ![lookups](lookups.svg)
 

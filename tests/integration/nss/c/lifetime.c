@@ -1,6 +1,6 @@
 /*
  * lifetime.c - how long a process keeps a file: readers that never leave, forks,
- * cancelled threads, and what is left of it all
+ * canceled threads, and what is left of it all
  *
  * usage: lifetime FOLDER GOOD VARIANT
  *
@@ -96,7 +96,7 @@ static void generations(void)
 
 static atomic_int looked;
 
-static void *cancelled(void *argument)
+static void *canceled(void *argument)
 {
 	int old;
 
@@ -121,7 +121,7 @@ static void cancellation(void)
 		pthread_t t;
 
 		atomic_store(&looked, 0);
-		pthread_create(&t, NULL, cancelled, NULL);
+		pthread_create(&t, NULL, canceled, NULL);
 		while (atomic_load(&looked) < 1 + i % 7)
 			sched_yield();
 		pthread_cancel(t);

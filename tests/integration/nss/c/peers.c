@@ -3,7 +3,7 @@
  *
  * usage: peers PASSWD
  *
- * The behaviours are those of systemd's test-nss-users, glibc's tst-nss-getpwent,
+ * The behaviors are those of systemd's test-nss-users, glibc's tst-nss-getpwent,
  * tst-cancel-getpwuid_r and tst-getpw, and libnss-cache's last_pw_errno_test; the
  * code is ours. PASSWD has the users that the module serves. That nss-pam-ldapd's
  * comparisons of getent hold is what dump.c is for.
@@ -109,8 +109,8 @@ static void *look_for_ever(void *argument)
 	return NULL;
 }
 
-/* glibc: a thread that is cancelled in lookups ends, and leaves nothing behind that others would wait for. */
-static void cancelled(void)
+/* glibc: a thread that is canceled in lookups ends, and leaves nothing behind that others would wait for. */
+static void canceled(void)
 {
 	for (int i = 0; i < 20; i++) {
 		pthread_t thread;
@@ -123,7 +123,7 @@ static void cancelled(void)
 		sem_wait(&looking);
 		usleep((useconds_t)i * 50);
 		check(pthread_cancel(thread) == 0, "pthread_cancel");
-		check(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED, "the thread is not cancelled");
+		check(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED, "the thread is not canceled");
 		check(getpwuid_r(uids[0], &pw, b, sizeof(b), &found) == 0 && found != NULL, "a lookup after the thread");
 	}
 }
@@ -160,7 +160,7 @@ int main(int argc, char **argv)
 	every_buffer("0", 1000, 0);
 	every_buffer("65534", 65535, 0);
 	everybody_twice();
-	cancelled();
+	canceled();
 	as_a_line();
 	return verdict("peers");
 }

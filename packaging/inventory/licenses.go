@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Licences are known by a sentence of theirs, in SPDX's names. A licence that is
+// Licenses are known by a sentence of theirs, in SPDX's names. A license that is
 // none of these stops the build of a package until somebody has read it.
 var sentences = []struct{ id, sentence, without string }{
 	{"Apache-2.0", "Apache License Version 2.0, January 2004", ""},
@@ -16,12 +16,12 @@ var sentences = []struct{ id, sentence, without string }{
 		"endorse or promote products"},
 }
 
-// patents is Google's grant beside Go's licence: it takes nothing away, so that
+// patents is Google's grant beside Go's license: it takes nothing away, so that
 // it has no name of its own.
 const patents = "Additional IP Rights Grant (Patents)"
 
-func licenceIDs(m module) (ids []string, err error) {
-	for _, t := range m.licences {
+func licenseIDs(m module) (ids []string, err error) {
+	for _, t := range m.licenses {
 		plain := strings.Join(strings.Fields(t.content), " ")
 		known := strings.HasPrefix(plain, patents)
 		for _, s := range sentences {
@@ -30,11 +30,11 @@ func licenceIDs(m module) (ids []string, err error) {
 			}
 		}
 		if !known {
-			return nil, fmt.Errorf("module %q: file %q is under a licence that is not known here", m.path, t.name)
+			return nil, fmt.Errorf("module %q: file %q is under a license that is not known here", m.path, t.name)
 		}
 	}
 	if len(ids) == 0 {
-		return nil, fmt.Errorf("module %q has no licence", m.path)
+		return nil, fmt.Errorf("module %q has no license", m.path)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
