@@ -88,7 +88,7 @@ func expel(cmd *cobra.Command, o *options, name string, anyway bool) error {
 	}
 	unasked := err
 	if err != nil && anyway {
-		log.Warn("the directory cannot be asked; what is known counts", "error", err)
+		log.Warn("the directory cannot be asked; the last answer counts", "error", err)
 		all, err = explain(cmd, o, name)
 	}
 	if err != nil {
@@ -161,7 +161,7 @@ func whoIsExpelled(name string, all []refresh.Explanation, anyway bool) ([]refre
 		}
 	}
 	if len(people) == 0 {
-		return nil, fmt.Errorf("%.200q: nobody of this name is served here, and nobody of this name is remembered", name)
+		return nil, fmt.Errorf("%.200q: no user of this name is active, pending removal or former here", name)
 	}
 	return people, nil
 }

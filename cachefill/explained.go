@@ -100,8 +100,8 @@ func cacheStep(c *refresh.KeysCache) (steps []accounts.Step, useful bool) {
 func (e explanation) print(w io.Writer, name string) error {
 	s := terminal.On(w)
 	if len(e.Found) == 0 {
-		s.Text(fmt.Sprintf("%.200q: nobody of this name was in the directory's last answer, and nobody of this name is "+
-			"remembered", name))
+		s.Text(fmt.Sprintf("%.200q: no user or group of this name was in the directory's last answer, and none is "+
+			"former", name))
 	}
 	for i, x := range e.Found {
 		if i > 0 {

@@ -55,7 +55,7 @@ func openState(dir string, log *slog.Logger) (*state.Store, error) {
 	}
 	if err == nil {
 		if err := cache.Tidy(dir); err != nil {
-			log.Warn("a killed publisher's files stay", "error", err)
+			log.Warn("cannot remove the temporary files of a publisher that was killed", "error", err)
 		}
 	}
 	if !errors.Is(err, state.ErrDamaged) {
@@ -74,7 +74,7 @@ func openState(dir string, log *slog.Logger) (*state.Store, error) {
 func readState(dir string, log *slog.Logger) (*state.Store, error) {
 	s, err := state.Read(dir)
 	if errors.Is(err, state.ErrDamaged) {
-		log.Warn("the state file is damaged; what it remembered is left out of account", "error", err)
+		log.Warn("the state file is damaged and is ignored", "error", err)
 		return &state.Store{}, nil
 	}
 	return s, err
@@ -183,7 +183,7 @@ func (d *daemon) watchHost(ctx context.Context) error {
 		seen = now
 		outcome, err := d.current().Rebuild()
 		if err != nil {
-			d.log.Error("the host's own accounts changed and cannot be taken into account", "error", err)
+			d.log.Error("the host's own accounts changed and cannot be read", "error", err)
 			continue
 		}
 		d.tell(outcome, nil, 0)

@@ -49,7 +49,7 @@ func (d *daemon) retell() {
 	}
 	r.live = d.live()
 	if err := tellReport(r, c); err != nil {
-		d.log.Debug("tell the status", "error", err)
+		d.log.Debug("cannot report the status", "error", err)
 	}
 }
 
@@ -73,7 +73,7 @@ func (d *daemon) reportStart() {
 	r := lastReport(d.state, c)
 	r.Version, r.Refresh, r.live = version, c.Source.Refresh, live{}
 	if err := tellReport(r, c); err != nil {
-		d.log.Warn("tell the status", "error", err)
+		d.log.Warn("cannot report the status", "error", err)
 	}
 }
 
@@ -84,6 +84,6 @@ func (d *daemon) saveSuccess() {
 		err = saveSuccess(d.state, r.Success, 0)
 	}
 	if err != nil {
-		d.log.Debug("when the last refresh was good is not kept", "error", err)
+		d.log.Debug("cannot save the time of the last good refresh", "error", err)
 	}
 }

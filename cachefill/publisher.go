@@ -165,7 +165,7 @@ func (d *daemon) publishNews(ctx context.Context, r *refresh.Refresher) {
 	}
 	done, err := writer.write(ctx, r, false)
 	if err != nil {
-		d.log.Debug("publish what was learned of keys; the next refresh tries again", "error", err)
+		d.log.Debug("cannot publish new key listings; the next refresh tries again", "error", err)
 		return
 	}
 	done.tell(d.log)

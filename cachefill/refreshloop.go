@@ -90,7 +90,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	if err != nil && !errors.Is(err, refresh.ErrStopped) {
 		// Time goes by without the directory too: accounts end, numbers are forgotten.
 		if _, err := r.Rebuild(); err != nil {
-			d.log.Warn("what is known cannot be published again", "error", err)
+			d.log.Warn("the last answer cannot be published again", "error", err)
 		}
 	}
 	d.reporting.Lock()
@@ -100,7 +100,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 		d.publish(ctx, r, writer, &report)
 	}
 	if err := tellReport(report, c); err != nil {
-		d.log.Warn("tell the status", "error", err)
+		d.log.Warn("cannot report the status", "error", err)
 	}
 	d.reporting.Unlock()
 	d.after.Lock()

@@ -82,7 +82,7 @@ func (d *daemon) restore() {
 		_, err = r.Rebuild()
 	}
 	if err != nil {
-		d.log.Warn("what the last run knew cannot be used; waiting for the directory", "error", err)
+		d.log.Warn("the last answer of the previous run cannot be used; waiting for the directory", "error", err)
 	}
 }
 

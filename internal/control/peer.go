@@ -106,7 +106,7 @@ func (d *door) Accept() (net.Conn, error) {
 			}
 		}
 		_ = conn.Close()
-		d.quiet.Do(func() { d.log.Warn("control socket: peer turned away", "reason", err) })
+		d.quiet.Do(func() { d.log.Warn("control socket: peer refused", "reason", err) })
 	}
 }
 

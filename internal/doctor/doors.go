@@ -63,7 +63,7 @@ func (e *examination) entrance(s hostsetup.Entrance) {
 			setUp+"; or set keys.own_file = \"allow\"")
 	case own && !s.UsePAM:
 		e.add(Broken, "own keys", fmt.Sprintf("sshd reads %q of served users and does not ask PAM", s.KeysFile),
-			"nobody is asked whether the person may come in", "UsePAM yes; or set keys.own_file = \"ignore\", then "+setUp)
+			"nothing checks whether the person may log in", "UsePAM yes; or set keys.own_file = \"ignore\", then "+setUp)
 	}
 	if len(e.OwnKeys) > 0 {
 		state, why := Warning, "sshd ignores them; the person who put them there may think otherwise"
@@ -84,11 +84,10 @@ func (e *examination) entrance(s hostsetup.Entrance) {
 			"each user decides who else may enter", "AuthorizedPrincipalsFile none; or a path outside homes")
 	}
 	if !s.UsePAM {
-		e.add(Warning, "sshd", "sshd does not use PAM", "nobody is asked about ways in besides keys in the directory, as "+
-			"GSSAPI", "UsePAM yes")
+		e.add(Warning, "sshd", "sshd does not use PAM", "other ways in than keys, such as GSSAPI, are not checked", "UsePAM yes")
 	}
 	if len(e.findings) == before {
-		e.good("own keys", "no key or certificate opens a served user's login unasked")
+		e.good("own keys", "no key or certificate opens a served user's login without a question to the key helper or PAM")
 	}
 }
 

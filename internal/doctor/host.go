@@ -52,7 +52,7 @@ func (e *examination) library(ctx context.Context) {
 	e.good("library", "the module answers")
 	if got, err := e.Host.Run(ctx, "getent", "passwd", name); err != nil || !strings.HasPrefix(got, want) {
 		e.add(Broken, glibc, fmt.Sprintf("programs do not see %q: %s", name, answered(got, err)),
-			"users exist for the module, but glibc does not ask it", setUp+"; then restart nscd, if it runs")
+			"the module knows users, but glibc does not ask it", setUp+"; then restart nscd, if it runs")
 	}
 }
 
@@ -78,7 +78,7 @@ func errorText(err error) string {
 func (e *examination) host(ctx context.Context) {
 	s := e.Host.Look(ctx)
 	if s.Interrupted {
-		e.add(Broken, "setup", "a setup was interrupted", "the host is between before and after", setUp)
+		e.add(Broken, "setup", "a setup was interrupted", "the host is set up in part", setUp)
 	}
 	switch {
 	case s.NsswitchError != nil:
@@ -102,7 +102,7 @@ func (e *examination) homes(s hostsetup.Sight) {
 	switch {
 	case e.HomesFolder != "" && !e.Host.MayMakeHomes(e.HomesFolder):
 		e.add(Broken, "homes", fmt.Sprintf("the daemon may make no homes in %q", e.HomesFolder),
-			"its unit is shut in; new people have no home", setUp)
+			"its unit has no write access there; new people have no home", setUp)
 	case e.HomesFolder != "" && len(e.Homeless) > 0:
 		e.add(Warning, "homes", fmt.Sprintf("%d users have no home, %q among them", len(e.Homeless), e.Homeless[0]),
 			"the daemon makes homes after each refresh; its log says what hinders it",
@@ -110,7 +110,7 @@ func (e *examination) homes(s hostsetup.Sight) {
 	case e.HomesFolder != "":
 		e.good("homes", "the daemon makes homes")
 	case !e.HomesByPAM:
-		e.good("homes", "nothing is to make homes")
+		e.good("homes", "nothing makes homes, as configured")
 	case s.MakesHomes && (!s.SSHD || s.UsePAM || s.SSHDError != nil):
 		e.good("homes", "PAM makes homes at a login")
 	default:
@@ -194,14 +194,14 @@ func (e *examination) clock(ctx context.Context) {
 // them.
 func (e *examination) foreignHomes() {
 	for _, f := range e.ForeignHomes {
-		e.add(Warning, "homes", f.What, "what lies in another's folder would run as this user", f.Remedy)
+		e.add(Warning, "homes", f.What, "start-up files in another user's folder would run as this user", f.Remedy)
 	}
 }
 
 // directory names what keeps people out, or in, because of the directory's last answer.
 func (e *examination) directory() {
 	for _, f := range e.Directory {
-		e.add(Warning, "directory", f.What, "the last answer is not served as it stands there", f.Remedy)
+		e.add(Warning, "directory", f.What, "the last answer is served in part", f.Remedy)
 	}
 }
 

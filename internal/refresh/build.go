@@ -55,7 +55,7 @@ func (s *Setup) grants(result accounts.Result) []accounts.Grant {
 	}
 	grants, err := s.Grants(names)
 	if err != nil {
-		s.Log.Warn("local files that may grant something to names that changed hands cannot all be read", "error", err)
+		s.Log.Warn("cannot read all local files that may grant rights to names that changed hands", "error", err)
 	}
 	return grants
 }

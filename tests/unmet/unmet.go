@@ -6,6 +6,7 @@ package unmet
 
 import (
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -28,11 +29,12 @@ func Root(t testing.TB, reason string) {
 }
 
 // Long leaves a test out of -short, which make check uses, and says why the
-// test takes long. make test never runs with -short, so that in CI nothing is
+// test takes long and what runs it. make test never runs with -short, so that in CI nothing is
 // left out.
 func Long(t testing.TB, reason string) {
 	t.Helper()
 	if testing.Short() {
-		t.Skipf("left out by -short: %s", reason)
+		name, _, _ := strings.Cut(t.Name(), "/")
+		t.Skipf("left out by -short: %s; the command that runs this: go test -run '^%s$'", reason, name)
 	}
 }

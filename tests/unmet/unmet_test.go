@@ -17,6 +17,7 @@ type recorder struct {
 }
 
 func (r *recorder) Helper()               {}
+func (r *recorder) Name() string          { return "TestOfIt/case" }
 func (r *recorder) Fatalf(string, ...any) { r.ended = "failed" }
 func (r *recorder) Skipf(string, ...any)  { r.ended += "skipped" }
 

@@ -99,7 +99,7 @@ var hostFaults = []fault{
 		make: func(s *site) { s.Run("rm", "-rf", filepath.Dir(figures)); s.refresh() }, code: 0, later: 30 * time.Minute,
 		status: quiet("nobody logs in by figures"), explain: quiet("nobody logs in by figures"),
 		doctor: quiet("nobody logs in by figures"), alert: says("NSSIAMGone"),
-		journal: says(`<4>tell the status.*write metrics`)},
+		journal: says(`<4>cannot report the status.*write metrics`)},
 	{name: "nsswitch.conf does not name iam", make: func(s *site) {
 		s.Write("/etc/nsswitch.conf", "passwd: files\n"+
 			"group: files\n", 0o644)
