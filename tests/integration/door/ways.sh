@@ -6,8 +6,8 @@
 #        ways.sh host NAME UID                 su, sudo in an open session
 #        ways.sh jobs NAME UID SINCE           did cron and at run the person's jobs since then, and do the
 #                                              person's systemd units start?
-#        ways.sh due NAME UID                  the person's jobs of at are due now
-#        ways.sh wake                          atd runs what is due
+#        ways.sh ran NAME UID SINCE            have cron and at run jobs of the person since then?
+#        ways.sh at UID...                     atd runs these people's jobs, a job of each person at a time
 #        ways.sh odd NAME UID PAM              the key of an active person, at other names
 #        ways.sh become NAME UID OTHER         what an active person may not do to others or to the person's own entry
 #
@@ -69,7 +69,7 @@ prepare() {
 	# children itself, and sometimes the one that pam_exec waits for, which then says no
 	# although the helper said yes, and that job does not run.
 	local job
-	for job in 1 2 3 4 5 6; do
+	for job in $(seq "$waves"); do
 		echo "id -u >>$place/at/$name" | as_person at 'now + 5 hours' 2>/dev/null || exit
 	done
 	touch "/var/lib/systemd/linger/$name" && systemctl start "user@$uid.service" || exit
@@ -85,6 +85,7 @@ prepare() {
 	# Somebody keeps the pipe open: the session ends with its input.
 	setsid sleep 7200 <>"$mine/in" >/dev/null 2>&1 &
 	setsid ssh "${client[@]}" -i "$(identity iam)" -p 22 "$name@127.0.0.1" sh <"$mine/in" >"$mine/out" 2>&1 &
+	echo $! >"$mine/session"
 	in_session
 }
 
@@ -93,7 +94,7 @@ in_session() {
 	local token=end-$BASHPID-$RANDOM
 	# Nobody reads where the session has ended.
 	echo "sudo -n id -u; echo $token" | timeout 10 tee "$mine/in" >/dev/null
-	timeout 30 sh -c 'until grep -q "^$0" "$1"; do sleep 0.1; done' "$token" "$mine/out"
+	timeout 120 sh -c 'until grep -q "^$0" "$1" || ! kill -0 "$2"; do sleep 0.1; done' "$token" "$mine/out" "$(cat "$mine/session")"
 	sed "/^$token/,\$d" "$mine/out" | tail -n 1 >"$mine/said"
 	verdict session-sudo "$(cat "$mine/said")" "$mine/said"
 	echo >>"$mine/out"
@@ -151,44 +152,51 @@ host() {
 	in_session
 }
 
+# by_cron is the number as which cron has run the person's job since then.
+by_cron() {
+	awk -v since="$since" '$1 >= since { as = $2 } END { print as }' "$place/cron/$name" 2>/dev/null
+}
+
+ran() {
+	[ -n "$(by_cron)" ] && [ -s "$place/at/$name" ]
+}
+
 jobs() {
 	local log=$mine/log-jobs
 	journalctl -q -n 1000 -o cat -u cron -u atd | grep -w "$name" >"$log"
-	verdict cron "$(awk -v since="$since" '$1 >= since { as = $2 } END { print as }' "$place/cron/$name" 2>/dev/null)" "$log"
+	verdict cron "$(by_cron)" "$log"
 	verdict at "$(tail -n 1 "$place/at/$name" 2>/dev/null)" "$log"
 	rm -f "$place/units/$name"
 	systemctl stop "user@$uid.service" >/dev/null 2>&1
 	systemctl start "user@$uid.service" >"$mine/log-units" 2>&1
 	# The manager is ready before its units have run.
 	systemctl is-active --quiet "user@$uid.service" &&
-		timeout 20 sh -c 'until [ -s "$0" ]; do sleep 0.1; done' "$place/units/$name"
+		timeout 90 sh -c 'until [ -s "$0" ]; do sleep 0.1; done' "$place/units/$name"
 	verdict units "$(tail -n 1 "$place/units/$name" 2>/dev/null)" "$mine/log-units"
 }
 
-# due renames the person's waiting jobs: "a", five hexadecimal digits of a job's
-# number and eight of the minute in which it is due.
-due() {
-	local job now
-	now=$(printf %08x $(($(date +%s) / 60)))
+# at makes one waiting job of each of these people due and has atd run it, then the next:
+# "a", five hexadecimal digits of a job's number and eight of the minute in which it is
+# due. A wave keeps the machine busy for a moment, and the busier it is, the more often
+# atd takes the end of a helper from pam_exec. atd loses a signal that comes between its
+# look at the folder and its sleep, and then sleeps for as long as an hour: so it is
+# signaled again and again.
+at() {
+	local now owner job
 	cd /var/spool/cron/atjobs || exit
-	for job in a*; do
-		[ "$(stat -c %u "$job")" != "$uid" ] || mv "$job" "${job%????????}$now"
-	done
-}
-
-# wake has atd run what is due. atd loses a signal that comes between its look at
-# the folder and its sleep, and then sleeps for as long as an hour: so it is told
-# again and again. The job of somebody who is refused may stay where it is.
-wake() {
-	local job due
-	for _ in $(seq 15); do
-		kill -HUP "$(cat /run/atd.pid)"
-		sleep 1
-		due=
-		for job in /var/spool/cron/atjobs/a*; do
-			[ ! -e "$job" ] || [ $((16#${job: -8})) -gt $(($(date +%s) / 60)) ] || due=yes
+	for _ in $(seq "$waves"); do
+		now=$(($(date +%s) / 60))
+		for owner in "$@"; do
+			for job in $(find . -name 'a*' -uid "$owner" -printf '%f\n' | sort); do
+				[ $((16#${job: -8})) -gt $now ] || continue
+				mv "$job" "${job%????????}$(printf %08x "$now")"
+				break
+			done
 		done
-		[ -n "$due" ] || return 0
+		for _ in 1 2 3 4; do
+			kill -HUP "$(cat /run/atd.pid)"
+			sleep 1
+		done
 	done
 }
 
@@ -223,7 +231,9 @@ become() {
 	[ "$before" = "$(cat /etc/passwd /etc/shadow /etc/group | sha256sum)" ] || say "the host's own files" changed "$mine/log"
 }
 
+waves=6 # of jobs of at
 verb=$1 name=${2-} uid=${3-} since=${4-} pam=${4-} other=${4-} mine=$place/people/${2-}
 case $verb in
-prepare | sshd | host | jobs | due | wake | odd | become) "$verb" ;;
+at) shift && at "$@" ;;
+prepare | sshd | host | ran | jobs | odd | become) "$verb" ;;
 esac
