@@ -35,6 +35,7 @@ type book struct {
 	groups     map[string]directory.Group
 	groupsRead time.Time
 	groupPages int
+	doubted    map[string]bool // people who are otherwise than the last answer has them
 
 	// Of the refresh alone.
 	people      map[string]person // by id
@@ -181,6 +182,7 @@ func (c *client) membersOf(ctx context.Context, groups []directory.Group) ([][]s
 // set, else the members, none of them older than attributesAge.
 func (b *book) readPeople(ctx context.Context, c *client, members [][]string, all bool, spare int,
 	now time.Time) error {
+	b.forgetDoubted()
 	needed := map[string]bool{}
 	for _, ids := range members {
 		for _, id := range ids {
@@ -198,6 +200,31 @@ func (b *book) readPeople(ctx context.Context, c *client, members [][]string, al
 		due = b.due(needed, false, now) // who came during the walk, or is gone
 	}
 	return b.describe(ctx, c, due, now)
+}
+
+// doubt has the next refresh read a person.
+func (b *book) doubt(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.doubted == nil {
+		b.doubted = map[string]bool{}
+	}
+	b.doubted[id] = true
+}
+
+// forgetDoubted makes what the book knows of such people too old, until they are
+// read.
+func (b *book) forgetDoubted() {
+	b.mu.Lock()
+	doubted := b.doubted
+	b.doubted = nil
+	b.mu.Unlock()
+	for id := range doubted {
+		if p, known := b.people[id]; known {
+			p.read = time.Time{}
+			b.people[id] = p
+		}
+	}
 }
 
 // due are the members that the book does not know enough about, ascending: all

@@ -48,7 +48,7 @@ type Options struct {
 	awsapi.Options // whose Service and Title are set by open
 
 	Store    string // d-…; "": the one that ListIdentityStores finds
-	NameFrom string // "user-name", "nick-name" or "email"; "" is "user-name"
+	NameFrom string // "user-name", "nick-name" or "email"; "" is "user-name", and any of them at a login
 
 	Now func() time.Time // the clock by which what is known grows old; nil is time.Now
 }

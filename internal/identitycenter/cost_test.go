@@ -1,6 +1,7 @@
 package identitycenter_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -114,6 +115,37 @@ func TestAChangeOfNameOrStateIsSeenWithinTheHour(t *testing.T) {
 	}
 	if g, _ := d.GroupNamed("group 1"); g.ID != changed.Groups[299].ID || len(g.Members) != 0 {
 		t.Errorf("the group is not the one that has the name now: %s with %d members", g.ID, len(g.Members))
+	}
+}
+
+func TestWhatALoginFoundOutIsInTheNextAnswerOfALargeStore(t *testing.T) {
+	store, q := large()
+	e := start(t, emulator.Options{Store: store})
+	now := day
+	o := quick(e)
+	o.Now, o.NameFrom = func() time.Time { return now }, "user-name"
+	s := identitycenter.NewSource(o)
+	before := read(t, s, q)
+	changed := e.IdentityStore()
+	changed.People[7].Status, changed.People[8].UserName = "DISABLED", "alicia"
+	if err := e.SetIdentityStore(changed); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		u, _ := before.User(changed.People[7+i].ID)
+		if err := s.Exists(t.Context(), u, false); !errors.Is(err, directory.ErrNoSuchUser) {
+			t.Errorf("person %d at a login: %v", i, err)
+		}
+	}
+	now = now.Add(5 * time.Minute)
+	calls := total(e)
+	d := read(t, s, q)
+	if calls = total(e) - calls; calls > 54+4 {
+		t.Errorf("%d calls for two people more", calls)
+	}
+	disabled, _ := d.User(changed.People[7].ID)
+	if renamed, _ := d.User(changed.People[8].ID); !disabled.Disabled || renamed.Name != "alicia" {
+		t.Errorf("the next answer has %+v and %+v", disabled, renamed)
 	}
 }
 

@@ -219,3 +219,41 @@ func TestALoginIsAskedWithTwoCalls(t *testing.T) {
 		t.Errorf("the store's key: got %v, want an outage", err)
 	}
 }
+
+// Another may have the name by now: what is opened under it would be the first
+// one's.
+func TestAPersonWhoWasRenamedIsNotThereUnderTheOldName(t *testing.T) {
+	for _, test := range []struct {
+		nameFrom, had string
+		change        func(*emulator.Person)
+		there         bool
+	}{
+		{"user-name", "alice@example.com", func(p *emulator.Person) { p.UserName = "alicia@example.com" }, false},
+		{"user-name", "alice@example.com", func(p *emulator.Person) { p.UserName = "ALICE@example.com" }, false},
+		{"user-name", "alice@example.com", func(p *emulator.Person) { p.NickName = "alicia" }, true},
+		{"nick-name", "alice", func(p *emulator.Person) { p.NickName = "" }, false},
+		{"nick-name", "alice", func(p *emulator.Person) { p.UserName = "alicia@example.com" }, true},
+		{"email", "alice.a@example.com", func(p *emulator.Person) { p.Emails = p.Emails[1:] }, false},
+		// A host with a snapshot does not know which attribute its publisher takes.
+		{"", "alice.a@example.com", func(p *emulator.Person) { p.UserName = "alicia@example.com" }, true},
+		{"", "alice", func(p *emulator.Person) { p.NickName = "alicia" }, false},
+	} {
+		e := start(t, emulator.Options{Store: company()})
+		o := quick(e)
+		o.NameFrom = test.nameFrom
+		s := identitycenter.NewSource(o)
+		u := read(t, s, directory.Query{Groups: []string{"Platform Admins"}}).Users[0]
+		u.Name = test.had
+		if err := s.Exists(t.Context(), u, false); err != nil {
+			t.Errorf("before: %v", err)
+		}
+		store := e.IdentityStore()
+		test.change(&store.People[0])
+		if err := e.SetIdentityStore(store); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Exists(t.Context(), u, false); errors.Is(err, directory.ErrNoSuchUser) == test.there {
+			t.Errorf("name_from %q: %q is asked about, the person is %+v now: %v", test.nameFrom, test.had, store.People[0], err)
+		}
+	}
+}

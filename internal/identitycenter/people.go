@@ -1,6 +1,7 @@
 package identitycenter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,6 +51,13 @@ func (c *client) listPeople(ctx context.Context, now time.Time) (people map[stri
 
 // describe reads one person. It reports false if nobody has the id.
 func (c *client) describe(ctx context.Context, id string, now time.Time) (p person, there bool, err error) {
+	p, _, there, err = c.describeWithNames(ctx, id, now)
+	return p, there, err
+}
+
+// describeWithNames is describe, with what the person may be called in an answer.
+func (c *client) describeWithNames(ctx context.Context, id string, now time.Time) (p person, names []string, there bool,
+	err error) {
 	op := fmt.Sprintf("read user %q", id)
 	err = c.Call(ctx, op, func(ctx context.Context) error {
 		out, err := c.api.DescribeUser(ctx, &identitystore.DescribeUserInput{IdentityStoreId: &c.store.ID, UserId: &id})
@@ -59,17 +67,19 @@ func (c *client) describe(ctx context.Context, id string, now time.Time) (p pers
 		if err != nil {
 			return err
 		}
-		p, err = c.personOf(op, &types.User{
+		u := types.User{
 			IdentityStoreId: out.IdentityStoreId, UserId: out.UserId, UserName: out.UserName, NickName: out.NickName,
 			Emails: out.Emails, UserStatus: out.UserStatus, CreatedAt: out.CreatedAt,
-		}, now)
+		}
+		p, err = c.personOf(op, &u, now)
+		names = namesOf(&u, c.options.NameFrom)
 		if err == nil && p.ID != id {
 			return awsapi.Incomplete(op, "the answer is about user %q", p.ID)
 		}
 		there = true
 		return err
 	})
-	return p, there, c.explain(err)
+	return p, names, there, c.explain(err)
 }
 
 // personOf takes the fields that matter. A user without an id is no user but a
@@ -93,19 +103,32 @@ func createdAt(t *time.Time) time.Time { return aws.ToTime(t).UTC() }
 
 // nameOf is the attribute that becomes the directory name, and why there is none.
 func nameOf(u *types.User, from string) (name, missing string) {
-	switch from {
-	case "nick-name":
-		name = aws.ToString(u.NickName)
-	case "email":
-		name = emailOf(u.Emails)
-	default:
-		from, name = "user-name", aws.ToString(u.UserName)
-	}
+	from = cmp.Or(from, "user-name")
+	name = attribute(u, from)
 	if name == "" {
 		return "", fmt.Sprintf("%s has no %s, from which accounts.name_from takes the name", about(u),
 			strings.ReplaceAll(from, "-", " "))
 	}
 	return strings.Clone(name), ""
+}
+
+func attribute(u *types.User, from string) string {
+	switch from {
+	case "nick-name":
+		return aws.ToString(u.NickName)
+	case "email":
+		return emailOf(u.Emails)
+	}
+	return aws.ToString(u.UserName)
+}
+
+// namesOf are what a user may be called in an answer of somebody who takes the
+// name from this attribute, or, where it is "", from one that is not known here.
+func namesOf(u *types.User, from string) []string {
+	if from != "" {
+		return []string{attribute(u, from)}
+	}
+	return []string{attribute(u, "user-name"), attribute(u, "nick-name"), attribute(u, "email")}
 }
 
 // about names a user by what is left where the name is not there.

@@ -79,13 +79,18 @@ func (s *Source) Keys(ctx context.Context, u directory.User, _ directory.KeyQuer
 }
 
 // Exists implements directory.UserSource. A person who is disabled is out as one
-// who is not there.
+// who is not there, and so is one who was renamed: another may have the name by
+// now. The next refresh reads such a person again, however young the last look is.
 func (s *Source) Exists(ctx context.Context, u directory.User, _ bool) error {
 	c, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
-	p, there, err := c.describe(ctx, u.ID, s.options.Now())
+	p, names, there, err := c.describeWithNames(ctx, u.ID, s.options.Now())
+	renamed := there && !slices.Contains(names, u.Name)
+	if err == nil && (!there || p.Disabled || renamed) {
+		s.book.doubt(u.ID)
+	}
 	switch {
 	case errors.Is(err, awsapi.ErrAccessDenied), errors.Is(err, awsapi.ErrRefused):
 		return fmt.Errorf("%w: %w", directory.ErrUserRefused, err)
@@ -96,6 +101,9 @@ func (s *Source) Exists(ctx context.Context, u directory.User, _ bool) error {
 	case p.Disabled:
 		return fmt.Errorf("user %.200q (%s): %w: the person is disabled in Identity Center", u.Name, u.ID,
 			directory.ErrNoSuchUser)
+	case renamed:
+		return fmt.Errorf("user %.200q (%s): %w: the person has another name now, %s", u.Name, u.ID,
+			directory.ErrNoSuchUser, quoted(p.Name))
 	}
 	return nil
 }
