@@ -35,12 +35,13 @@ func (e *examination) selinux(ctx context.Context) {
 		return
 	}
 	before := len(e.findings)
-	for path, want := range map[string]string{e.CacheDir: "nss_iam_cache_t",
-		hostsetup.AccountHelper: "nss_iam_account_exec_t"} {
-		if label, err := e.Host.Run(ctx, "stat", "-L", "-c", "%C", path); err != nil ||
-			typeOf(strings.TrimSpace(label)) != want {
-			e.add(Broken, "selinux", fmt.Sprintf("%q has the SELinux label %.100q, and needs the type %s%s", path,
-				strings.TrimSpace(label), want, errorText(err)),
+	for _, file := range []struct{ path, want string }{
+		{e.CacheDir, "nss_iam_cache_t"}, {hostsetup.AccountHelper, "nss_iam_account_exec_t"},
+	} {
+		if label, err := e.Host.Run(ctx, "stat", "-L", "-c", "%C", file.path); err != nil ||
+			typeOf(strings.TrimSpace(label)) != file.want {
+			e.add(Broken, "selinux", fmt.Sprintf("%q has the SELinux label %.100q, and needs the type %s%s", file.path,
+				strings.TrimSpace(label), file.want, errorText(err)),
 				"SELinux enforces, and keeps confined programs from the users and their keys", e.policyModule())
 		}
 	}

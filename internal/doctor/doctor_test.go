@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -231,6 +232,20 @@ func enforce(root string) {
 func labeled(answers map[string]string) {
 	answers["stat -L -c %C /var/lib/nss-iam"] = "system_u:object_r:nss_iam_cache_t:s0\n"
 	answers["stat -L -c %C "+hostsetup.AccountHelper] = "system_u:object_r:nss_iam_account_exec_t:s0\n"
+}
+
+func TestFindingsAreInTheSameOrderEachTime(t *testing.T) {
+	p, answers := healthy(t)
+	enforce(p.Host.Root)
+	answers["stat -L"] = "system_u:object_r:var_lib_t:s0\n"
+	_ = os.Chmod(p.Host.Root+"/var/lib/nss-iam/nss.db", 0o600)
+	delete(answers, "sudo --version")
+	first := Examine(context.Background(), p)
+	for range 20 { // maps begin anywhere
+		if again := Examine(context.Background(), p); !slices.Equal(again, first) {
+			t.Fatalf("%+v\nand then\n%+v", first, again)
+		}
+	}
 }
 
 func TestAHostWhoseSELinuxEnforcesIsWellWithOurModuleAndHomesThatMayBeMade(t *testing.T) {
