@@ -79,7 +79,11 @@ enum nss_status lookup_rewind(lookup_cursor *cursor)
 	return NSS_STATUS_SUCCESS;
 }
 
-/* from answers with the first record whose id is at least at, and says which id that is. */
+/*
+ * from answers with the first record whose id is at least at, and says which id
+ * that is. It passes over records that are refused: "absent" would be the end of
+ * the enumeration to glibc, and hide everybody behind them.
+ */
 static struct answer from(const struct lookup_database *db, const struct file *file, uint64_t at,
 			  const struct space *space, uint32_t *ret_id)
 {
@@ -87,21 +91,27 @@ static struct answer from(const struct lookup_database *db, const struct file *f
 
 	if (at < file->low)
 		at = file->low;
-	if (at > file->high)
-		return answer_end;
+	for (; at <= file->high; at = (uint64_t)*ret_id + 1) {
+		uint32_t first = htonl((uint32_t)at);
+		enum bolt_status status = bolt_seek(&file->db, &file->bucket[db->by_id], &first, sizeof(first), &key, &record);
 
-	uint32_t first = htonl((uint32_t)at);
-	enum bolt_status status = bolt_seek(&file->db, &file->bucket[db->by_id], &first, sizeof(first), &key, &record);
-	if (status == BOLT_ABSENT)
-		return answer_end;
-	if (status != BOLT_FOUND || key.len != sizeof(uint32_t))
-		return answer_damaged;
+		if (status == BOLT_ABSENT)
+			return answer_end;
+		if (status != BOLT_FOUND || key.len != sizeof(uint32_t))
+			return answer_damaged;
 
-	struct record_want want = { .id = ntohl(load32(key.data)) };
-	if (want.id > file->high)
-		return answer_end;
-	*ret_id = want.id;
-	return pack(db, file, &record, &want, space);
+		struct record_want want = { .id = ntohl(load32(key.data)) };
+		if (want.id < at)
+			return answer_damaged;
+		if (want.id > file->high)
+			return answer_end;
+		*ret_id = want.id;
+
+		struct answer answer = pack(db, file, &record, &want, space);
+		if (answer.status != NSS_STATUS_NOTFOUND)
+			return answer;
+	}
+	return answer_end;
 }
 
 enum nss_status lookup_next(const struct lookup_database *db, lookup_cursor *cursor,

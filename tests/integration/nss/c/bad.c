@@ -194,6 +194,45 @@ static void unreadable(const void *argument)
 }
 
 /*
+ * A record with a gid that may not be served is refused, and those behind it in an
+ * enumeration are answered. No writer of ours makes such a file.
+ */
+static void one_refused(const void *argument)
+{
+	struct passwd pw;
+	char b[2048], third[64] = "";
+	int error, all = 0, rest = 0, patched = 0;
+	uint32_t ids[2] = { 0, 0 };
+
+	(void)argument;
+	nss.setpwent(0);
+	while (nss.getpwent(&pw, b, sizeof(b), &error) == NSS_STATUS_SUCCESS)
+		if (++all == 3) {
+			snprintf(third, sizeof(third), "%s", pw.pw_name);
+			ids[0] = ids[1] = pw.pw_uid;
+		}
+
+	FILE *f = fopen(path, "r+");
+	static char content[64 << 20];
+	size_t len = fread(content, 1, sizeof(content), f);
+	for (char *at = content; (at = memmem(at, len - (size_t)(at - content), ids, sizeof(ids))) != NULL; at++) {
+		fseek(f, at - content + 4, SEEK_SET);
+		fwrite("\0\0\0", 1, 4, f); /* the gid of root */
+		patched++;
+	}
+	fclose(f);
+	next_check();
+	nss.setpwent(0);
+	while (nss.getpwent(&pw, b, sizeof(b), &error) == NSS_STATUS_SUCCESS) {
+		check(strcmp(pw.pw_name, third) != 0, "a refused record is answered");
+		rest++;
+	}
+	check(patched > 0 && all > 3 && rest == all - 1, "%d of %d records are answered after %d were patched", rest, all,
+		patched);
+	check(nss.getpwnam(third, &pw, b, sizeof(b), &error) == NSS_STATUS_NOTFOUND, "the refused record is found by name");
+}
+
+/*
  * single_user tells whether this is the user namespace that an ordinary user can make:
  * it has one user, so files of others, devices and other users cannot be made in it.
  */
@@ -277,6 +316,10 @@ int main(int argc, char **argv)
 		in_child(held, &afterwards[i]);
 		gone();
 	}
+	current = "one refused record";
+	is_good();
+	in_child(one_refused, NULL);
+	gone();
 	if (!single) {
 		current = "a file that may not be read";
 		is_good();
