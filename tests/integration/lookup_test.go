@@ -190,6 +190,54 @@ func TestARenamedUserKeepsTheNumber(t *testing.T) {
 	}
 }
 
+// nss_compat asks for a user of a line "+name" with the name in the buffer for the answer.
+func TestALineOfNSSCompatBringsItsUserAndHidesNoLocalOne(t *testing.T) {
+	host := testbed.NewHost(t)
+	serving(t, host)
+	host.Write("/etc/passwd", host.Read("/etc/passwd")+"+alice::::::\n+mallory::::::\nlast:x:4242:4242::/:/bin/sh\n", 0o644)
+	switched := regexp.MustCompile(`(?m)^passwd:.*`).ReplaceAllString(host.Read("/etc/nsswitch.conf"),
+		"passwd: compat\npasswd_compat: iam")
+	host.Write("/etc/nsswitch.conf", switched, 0o644)
+	var names []string
+	for line := range strings.Lines(host.Run("getent", "passwd")) {
+		name, _, _ := strings.Cut(line, ":")
+		names = append(names, name)
+	}
+	for name, want := range map[string]int{"root": 1, "alice": 1, "last": 1, "bob": 0, "mallory": 0} {
+		if n := count(names, name); n != want {
+			t.Errorf("getent passwd names %q %d times, want %d: %q", name, n, want, names)
+		}
+		if r := host.Try("getent", "passwd", name); (r.Code == 0) != (want == 1) {
+			t.Errorf("want found %v: %v", want == 1, r)
+		}
+	}
+}
+
+// With a line of its own, initgroups asks only the services of that line, and stops at the
+// first that has a group of the person.
+func TestAnInitgroupsLineOfSetupKeepsAllGroups(t *testing.T) {
+	host := testbed.NewHost(t)
+	serving(t, host)
+	host.Run("groupadd", "-g", "4242", "builders")
+	host.Write("/etc/group", strings.Replace(host.Read("/etc/group"), "builders:x:4242:", "builders:x:4242:alice", 1),
+		0o644)
+	file := host.Read("/etc/nsswitch.conf")
+	for line, want := range map[string]string{
+		"initgroups: files iam\n":                    "alice builders", // what a person would write
+		"initgroups: files [SUCCESS=continue] iam\n": "alice builders developers iam-users team-web",
+	} {
+		host.Write("/etc/nsswitch.conf", file+line, 0o644)
+		if got := words(host.Run("id", "-nG", "alice")); !slices.Equal(got, words(want)) {
+			t.Errorf("%q: got %q, want %q", line, got, want)
+		}
+	}
+	host.Write("/etc/nsswitch.conf", file+"initgroups: files\n", 0o644)
+	host.Run("iam-cachefill", "setup", "--offline")
+	if got := words(host.Run("id", "-nG", "alice")); !slices.Equal(got, words("alice builders developers iam-users team-web")) {
+		t.Errorf("after setup: got %q\n%s", got, host.Read("/etc/nsswitch.conf"))
+	}
+}
+
 func TestUsersOfTheHostItselfWin(t *testing.T) {
 	testbed.RequireArtifacts(t, "sshd")
 	host := testbed.NewHost(t)

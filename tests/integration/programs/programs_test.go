@@ -21,7 +21,7 @@ type site struct {
 
 func newSite(t *testing.T) site {
 	t.Helper()
-	testbed.RequireArtifacts(t, "cpio", "tar", "newuidmap", "systemd-sysusers", "lastlog")
+	testbed.RequireArtifacts(t, "cpio", "tar", "python3", "rsync", "newuidmap", "systemd-sysusers", "lastlog")
 	s := site{Host: testbed.NewHost(t)}
 	s.Install()
 	iam := s.StartIAM(testbed.Company{
@@ -51,6 +51,7 @@ func TestWhatLargeUidsDoToOtherPrograms(t *testing.T) {
 		try  func(*testing.T, site)
 	}{
 		{"tar's ustar and v7 refuse the file, and gnu and pax keep its owner", tars},
+		{"Python's tarfile refuses ustar, and keeps the owner by default", tarfiles},
 		{"cpio's old formats store another owner and say nothing", cpios},
 		{"lastlog grows to half a terabyte of holes", lastlogs},
 		{"a user namespace of further ids, as rootless podman makes it, needs a line in subuid", namespaces},
@@ -76,10 +77,31 @@ func tars(t *testing.T, s site) {
 	}
 }
 
+// pack is a program of Python that packs a file and prints whose it is in the archive.
+const pack = `import sys, tarfile
+with tarfile.open("/tmp/p.tar", "w", **({"format": getattr(tarfile, sys.argv[1])} if sys.argv[1] else {})) as t: t.add("/srv/f", "f")
+print(*((m.uid, m.uname) for m in tarfile.open("/tmp/p.tar")))`
+
+func tarfiles(t *testing.T, s site) {
+	if r := s.Try("python3", "-c", pack, "USTAR_FORMAT"); r.Code == 0 || !strings.Contains(r.Stderr, "overflow in number field") {
+		t.Errorf("ustar: %v", r)
+	}
+	for _, format := range []string{"", "PAX_FORMAT", "GNU_FORMAT"} {
+		if got, want := s.Run("python3", "-c", pack, format), fmt.Sprintf("(%d, 'alice')", s.uid); got != want {
+			t.Errorf("%q: %s, want %s", format, got, want)
+		}
+	}
+	// Who extracts as root gets the owner by name, as tar does.
+	s.Run("python3", "-c", `import tarfile; tarfile.open("/tmp/p.tar").extractall("/tmp/out")`)
+	if got := s.Run("stat", "-c", "%U", "/tmp/out/f"); got != "alice" {
+		t.Errorf("extracted, the file is %s's", got)
+	}
+}
+
 func cpios(t *testing.T, s site) {
-	for format, want := range map[string]uint64{"newc": s.uid, "crc": s.uid, "bin": s.uid & 0xFFFF,
-		"odc": s.uid & 0o777777} {
-		r := s.Try("sh", "-c", "cd /srv && echo f | cpio -o -H "+format+" >/tmp/a.cpio")
+	for format, want := range map[string]uint64{"-H newc": s.uid, "-H crc": s.uid, "-H bin": s.uid & 0xFFFF,
+		"": s.uid & 0xFFFF, "-H odc": s.uid & 0o777777} {
+		r := s.Try("sh", "-c", "cd /srv && echo f | cpio -o "+format+" >/tmp/a.cpio")
 		if r.Code != 0 || strings.Contains(r.Stderr, "range") {
 			t.Errorf("%s: %v", format, r)
 		}
@@ -116,6 +138,12 @@ func lastlogs(t *testing.T, s site) {
 	s.Run("tar", "-C", "/var/log", "-S", "-cf", "/tmp/log.tar", "lastlog")
 	if _, archive := size(t, s, "/tmp/log.tar"); archive > 1<<20 {
 		t.Errorf("tar -S made %d bytes of it", archive)
+	}
+	// rsync reads the holes: that takes an hour of half a terabyte, so a smaller one is copied.
+	s.Run("truncate", "-s", "1G", "/tmp/holes")
+	s.Run("rsync", "-S", "/tmp/holes", "/tmp/copied")
+	if apparent, copied := size(t, s, "/tmp/copied"); apparent != 1<<30 || copied > 1<<20 {
+		t.Errorf("rsync -S made %d bytes of a hole of %d", copied, apparent)
 	}
 	// sshd writes it, too, at a login with a terminal, whatever login.defs says.
 	s.Write(file, "", 0o664)
