@@ -3,8 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 )
@@ -15,6 +19,7 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 	defer publish.Stop()
 	defer sweep.Stop()
 	news, written := 0, time.Now()
+	told := d.files()
 	note := func(what, message string, err error) {
 		if what == "sweep" && ctx.Err() == nil && !errors.Is(err, refresh.ErrStopped) {
 			d.noteSweep(err)
@@ -30,6 +35,10 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 		case <-publish.C:
 			if r := d.current(); r != nil {
 				note("publish", "what was learned since the last refresh is not published", r.PublishChanges())
+			}
+			if now := d.files(); now != told { // written by a login, damaged, or in order again
+				told = now
+				d.retell()
 			}
 		case <-d.newcomers:
 			sweep.Reset(time.Millisecond)
@@ -49,4 +58,14 @@ func (d *daemon) sweepForEver(ctx context.Context) error {
 			sweep.Reset(next)
 		}
 	}
+}
+
+// files says which published files are in place: whether they are others than before.
+func (d *daemon) files() (seen [2]string) {
+	for i, name := range []string{cache.NSSFile, cache.KeysFile} {
+		if info, err := os.Lstat(filepath.Join(d.settings().Cache.Dir, name)); err == nil {
+			seen[i] = fmt.Sprintf("%v %d %d", info.Mode(), info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return seen
 }
