@@ -69,6 +69,7 @@ type daemon struct {
 	started   time.Time
 	served    chan struct{} // closed once people are served
 	serveOnce sync.Once
+	refused   atomic.Bool     // the directory did not answer about the person of a login; that may be everybody's matter
 	since     atomic.Int64    // when the refresh of the schedule that is under way began, Unix nanoseconds; 0: none
 	reporting sync.Mutex      // held while a refresh is reported: each report goes on from the one before
 	after     sync.Mutex      // held for what follows a refresh: homes, removed users' processes; guards:

@@ -131,7 +131,9 @@ func (d *daemon) noteLogin(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	if !errors.Is(err, directory.ErrUserRefused) { // that is one user's matter
+	if errors.Is(err, directory.ErrUserRefused) { // it is one user's matter, until a trial has another end
+		d.refused.Store(true)
+	} else {
 		d.learn(func(l *live) { l.LoginError = textOf(err) })
 	}
 	if d.faults.note("login", err, loginQuiet) {

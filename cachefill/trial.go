@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
+	"github.com/nss-iam/nss-iam/internal/awsapi"
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/directory"
@@ -76,9 +77,13 @@ func trySources(ctx context.Context, c config.Config) []health.Trial {
 }
 
 // A trial collects what came of questions.
-type trial struct{ tried []health.Trial }
+type trial struct {
+	tried     []health.Trial
+	throttled bool // a question had no turn
+}
 
 func (t *trial) try(what string, err error) (ok bool) {
+	t.throttled = t.throttled || errors.Is(err, awsapi.ErrThrottled)
 	t.tried = append(t.tried, health.Trial{What: what, Error: textOf(err)})
 	return err == nil
 }
@@ -92,9 +97,7 @@ func (t *trial) login(ctx context.Context, c config.Config, users directory.User
 		}
 		return err
 	}
-	_, err := users.Keys(ctx, u, directory.KeyQuery{
-		Body: body, TagPrefix: c.Keys.TagPrefix, AllUsers: c.Login.AllUsers,
-	})
+	_, err := users.Keys(ctx, u, directory.KeyQuery{Body: body, TagPrefix: c.Keys.TagPrefix, AllUsers: c.Login.AllUsers})
 	t.try("one user's keys", answered(err))
 	if !c.Login.AllUsers || len(c.Shared) > 0 {
 		_, err = users.Groups(ctx, u, c.Login.Groups)
@@ -102,28 +105,47 @@ func (t *trial) login(ctx context.Context, c config.Config, users directory.User
 	}
 }
 
-// trialEvery is how often the daemon tries what logins need, while it is answered.
-const trialEvery = time.Hour
+// trialEvery is how often the daemon tries what logins need while nothing hints at
+// a fault. Each trial costs three calls, so that a permission which is taken away
+// shows after one refresh. Hosts that read a snapshot are too many for this, and
+// those of an Identity Store share one rate: they try once an hour.
+func trialEvery(c config.Config) time.Duration {
+	if c.Source.Kind == "iam" {
+		return 0
+	}
+	return time.Hour
+}
+
+// trialAgain is the least time between two trials of such a host where logins are
+// refused: it may be one person's matter, and stay so.
+const trialAgain = 5 * time.Minute
 
 // tryLogins asks what a login asks, so that a permission that is missing is known
-// before somebody cannot log in: at the daemon's start, once an hour, and after
-// each refresh while it is not answered.
+// before somebody cannot log in: after refreshes as often as trialEvery says, after
+// each while it is not answered, and after one before which a login was refused.
 func (d *daemon) tryLogins(ctx context.Context) {
 	d.mu.Lock()
 	r, a, c := d.refresher, d.sources, d.config
 	d.mu.Unlock()
-	if r == nil {
+	if r == nil || c.Keys.Online == "off" {
 		return
 	}
 	before := d.live()
-	failing := !health.Answered(before.Trials) || before.LoginError != ""
+	age := trialEvery(c)
+	if d.refused.Load() {
+		age = min(age, trialAgain)
+	}
+	if !health.Answered(before.Trials) || before.LoginError != "" {
+		age = 0
+	}
 	u, ok := r.Logins.Anybody()
-	if !ok || c.Keys.Online == "off" || !failing && time.Since(before.Tried) < trialEvery {
+	if !ok || time.Since(before.Tried) < age {
 		return
 	}
+	d.refused.Store(false)
 	var t trial
 	t.login(directory.Background(ctx), c, a.users, u, r.State.Body)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || t.throttled { // throttled calls are told of by their number
 		return
 	}
 	d.learn(func(l *live) {

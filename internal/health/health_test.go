@@ -136,7 +136,7 @@ func TestEachFaultIsSaid(t *testing.T) {
 func TestKeysThatAreDatedAheadAreSaidToBe(t *testing.T) {
 	f := well()
 	aged("prefer", 24*time.Hour, -2*time.Hour, -2*time.Hour)(&f)
-	if got, want := f.Checked(), "keys are dated 2h ahead: the clock was set back"; got != want {
+	if got, want := f.Checked(), "keys are dated 2h ahead: the clock was set back, or is behind"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -191,6 +191,21 @@ func TestSpansAreShort(t *testing.T) {
 	} {
 		if got := Span(d); got != want {
 			t.Errorf("%v: got %q, want %q", d, got, want)
+		}
+	}
+}
+
+// With a wrong clock a refresh helps only where the directory answers.
+func TestKeysThatAreDatedAheadNeedTheClock(t *testing.T) {
+	for want, old := range map[string]time.Duration{
+		"put the clock right": -2 * time.Hour, "iam-cachefill refresh": 25 * time.Hour,
+	} {
+		f := well()
+		aged("prefer", 24*time.Hour, old)(&f)
+		for _, x := range Examine(f) {
+			if x.Check == "keys" && !strings.HasPrefix(x.Fix, want) {
+				t.Errorf("checked %s ago: got %q, want %q", old, x.Fix, want)
+			}
 		}
 	}
 }

@@ -70,9 +70,15 @@ func (e *examination) keys() {
 	const (
 		why = "cached keys are all that opens logins while the directory cannot be asked"
 		fix = "iam-cachefill refresh; then iam-cachefill doctor, which tries what the sweep over keys needs"
+		// The daemon asks again whatever the date, where it can.
+		set = "put the clock right (timedatectl), which needs no directory; or iam-cachefill refresh, where it answers"
 	)
 	switch n := len(a.Useless); {
 	case n > 0:
+		fix := fix
+		if a.Oldest.After(e.Now) {
+			fix = set
+		}
 		e.add(Broken, "keys", fmt.Sprintf("the cached keys of %d of %d people who may log in open nothing (%s): %s", n,
 			a.People, quoted(a.Useless), a.why), why, fix)
 	case p.MaxStale > 0 && e.Now.Sub(a.Median) > p.MaxStale/2:
@@ -90,7 +96,7 @@ func (f Facts) Checked() string {
 		return "nobody's keys are cached"
 	}
 	if ahead := a.Oldest.Sub(f.Now); ahead > time.Minute {
-		return fmt.Sprintf("keys are dated %s ahead: the clock was set back", Span(ahead))
+		return fmt.Sprintf("keys are dated %s ahead: the clock was set back, or is behind", Span(ahead))
 	}
 	text := fmt.Sprintf("keys checked %s ago at most, half of them within %s", Span(f.Now.Sub(a.Oldest)),
 		Span(f.Now.Sub(a.Median)))

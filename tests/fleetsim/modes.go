@@ -38,6 +38,10 @@ var Modes = []string{"classic scripts", "iam", "iam, bulk", "identity center", "
 // pages is how many answers a list of n has at IAM's 1,000 a page.
 func pages(n int) int { return max(1, (n+999)/1000) }
 
+// trial is how many calls a daemon adds to each refresh of IAM, to see whether logins
+// would be answered: a person's keys, whose the name is, and the groups.
+const trial = 3
+
 // Simulate runs one mode's day.
 func Simulate(w World, mode string) Result {
 	logins := w.Logins * float64(w.Users) / (24 * time.Hour).Seconds()
@@ -51,9 +55,9 @@ func Simulate(w World, mode string) Result {
 		return direct(w, mode, classic(w.Users), 6*logins, a)
 	case "iam":
 		// A login group of everybody, a sudo group, ten published groups.
-		return direct(w, mode, daemon(pages(w.Users)+11, refreshIAM), hosts*sweep+logins, a)
+		return direct(w, mode, daemon(pages(w.Users)+11+trial, refreshIAM), hosts*sweep+logins, a)
 	case "iam, bulk":
-		return direct(w, mode, daemon(pages(w.Users+300), refreshIAM), hosts*sweep+logins, a)
+		return direct(w, mode, daemon(pages(w.Users+300)+trial, refreshIAM), hosts*sweep+logins, a)
 	case "identity center":
 		// Memberships of one group of everybody; names and states once an hour.
 		// Nobody has keys to sweep; a login asks twice.

@@ -98,9 +98,10 @@ func page(w World, results map[string][]Result) string {
 		"throttled call")
 	line("  costs no token. A change counts from the moment IAM shows it: IAM is eventually consistent.")
 	line("- *iam*: a login group of all users, a sudo group and ten published groups, %d calls each %s; *bulk*:",
-		pages(w.Users)+11, short(refreshIAM))
-	line("  GetAccountAuthorizationDetails for users and 300 groups, %d calls. Both list every user's keys once in %s",
-		pages(w.Users+300), short(sweepAge))
+		pages(w.Users)+11+trial, short(refreshIAM))
+	line("  GetAccountAuthorizationDetails for users and 300 groups, %d calls. %d of them try what a login asks.",
+		pages(w.Users+300)+trial, trial)
+	line("  Both list every user's keys once in %s", short(sweepAge))
 	line("  and once at each of %s logins a day, by a rate of 5 calls a second of their own that is halved by throttling.", thousands(int(w.Logins)*w.Users))
 	line("- *identity center*: one group of all users, about %.0f calls each %s on average, and two at each login. The "+
 		"Identity", identitycenter.RefreshCalls(w.Users, schedule.Jittered(refreshStore, 0.5)), short(refreshStore))

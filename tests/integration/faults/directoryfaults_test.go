@@ -55,7 +55,17 @@ var directoryFaults = []fault{
 		status: says(`broken +logins .*iam:ListGroupsForUser`), explain: quiet(openStill),
 		doctor: says(`broken +source .*iam:ListGroupsForUser`), alert: says("NSSIAMBroken"),
 		journal: says(`does not answer what logins ask.*iam:ListGroupsForUser`)},
-	{name: "the same with keys.online = \"require\"", make: func(s *site) {
+	{name: "iam:ListSSHPublicKeys is taken away under the daemon",
+		make: func(s *site) { s.iam.Deny("iam:ListSSHPublicKeys"); s.refresh() }, code: 1,
+		status: says(`broken +logins .*iam:ListSSHPublicKeys`), explain: quiet(openStill),
+		doctor: says(`broken +source .*iam:ListSSHPublicKeys`), alert: says("NSSIAMBroken"),
+		journal: says(`does not answer what logins ask.*iam:ListSSHPublicKeys`)},
+	{name: "iam:ListGroupsForUser is taken away under the daemon",
+		make: func(s *site) { s.iam.Deny("iam:ListGroupsForUser"); s.refresh() }, code: 1,
+		status: says(`broken +logins .*iam:ListGroupsForUser`), explain: quiet(openStill),
+		doctor: says(`broken +source .*iam:ListGroupsForUser`), alert: says("NSSIAMBroken"),
+		journal: says(`does not answer what logins ask.*iam:ListGroupsForUser`)},
+	{name: "iam:ListGroupsForUser is not granted, and keys.online = \"require\"", make: func(s *site) {
 		s.configure(plain + "[keys]\nonline = \"require\"\n")
 		s.iam.Deny("iam:ListGroupsForUser")
 		s.start()

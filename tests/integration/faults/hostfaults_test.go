@@ -20,6 +20,26 @@ var hostFaults = []fault{
 		doctor: says(`broken +keys .*ahead`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
 	{name: "the same under the daemon", heals: true, make: func(s *site) { s.redate(2 * time.Hour); time.Sleep(5 * time.Second) },
 		status: quiet(healed), explain: quiet(healed), doctor: quiet(healed), alert: quiet(healed), journal: quiet(healed)},
+	{name: "the clock is 12 minutes behind at a boot, and IAM is down", make: func(s *site) {
+		s.daemon.Stop()
+		s.redate(12 * time.Minute)
+		s.recall(12 * time.Minute)
+		s.Run("rm", "-rf", "/run/nss-iam")
+		s.iam.Stop()
+		s.start()
+		s.Eventually("the daemon has tried", time.Minute,
+			func() bool { return strings.Contains(s.daemon.Output(), "refresh failed") })
+		s.refresh()
+	}, code: 1,
+		status: says(`broken +keys .*1[12]m.* ahead`), explain: says(`NO +cached keys: cached keys are dated 1[12]m\S* ahead`),
+		doctor: says(`broken +keys .*1[12]m.* ahead`), alert: says("NSSIAMBroken"), journal: says(`refresh failed.*unreachable`)},
+	{name: "the clock is two hours behind at a boot", heals: true, make: func(s *site) {
+		s.daemon.Stop()
+		s.redate(2 * time.Hour)
+		s.recall(2 * time.Hour)
+		s.Run("rm", "-rf", "/run/nss-iam")
+		s.serve()
+	}, status: quiet(healed), explain: quiet(healed), doctor: quiet(healed), alert: quiet(healed), journal: quiet(healed)},
 	{name: "sshd_config has a mistake", make: func(s *site) {
 		s.Run(testbed.Refresh, "setup", "--offline")
 		s.Write("/etc/ssh/sshd_config.d/00-mistake.conf", "PasswordAuthentification no\n", 0o644)

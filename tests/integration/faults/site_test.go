@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/state"
 	"github.com/nss-iam/nss-iam/tests/testbed"
 )
 
@@ -108,27 +110,55 @@ func (s *site) smallDisk() {
 // redate has keys.db say that all keys were checked so much later than they were.
 func (s *site) redate(by time.Duration) {
 	s.t.Helper()
+	s.rewrite(cache.KeysFile, "root:nss-iam", 0o640, func(dir string) error {
+		known, _, err := cache.ReadKeys(dir)
+		for i := range known.Users {
+			known.Users[i].Checked = known.Users[i].Checked.Add(by)
+		}
+		if err == nil {
+			_, err = cache.PublishKeys(dir, known, -1, time.Now())
+		}
+		return err
+	})
+}
+
+// recall has the daemon's memory say so, too. It must not run.
+func (s *site) recall(by time.Duration) {
+	s.t.Helper()
+	s.rewrite(state.File, "root:root", 0o600, func(dir string) error {
+		store, err := state.Open(dir)
+		if err != nil {
+			return err
+		}
+		known, err := store.Listings()
+		for id, listing := range known {
+			listing.Checked = listing.Checked.Add(by)
+			known[id] = listing
+		}
+		if err == nil {
+			err = store.SaveListings(known)
+		}
+		return errors.Join(err, store.Close())
+	})
+}
+
+// rewrite changes a file of the cache folder.
+func (s *site) rewrite(file, owner string, mode os.FileMode, change func(dir string) error) {
+	s.t.Helper()
 	dir := s.t.TempDir()
-	at := filepath.Join(dir, cache.KeysFile)
-	if err := os.WriteFile(at, []byte(s.Read(testbed.CacheDir+"/"+cache.KeysFile)), 0o600); err != nil {
+	at := filepath.Join(dir, file)
+	if err := os.WriteFile(at, []byte(s.Read(testbed.CacheDir+"/"+file)), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	known, _, err := cache.ReadKeys(dir)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for i := range known.Users {
-		known.Users[i].Checked = known.Users[i].Checked.Add(by)
-	}
-	if _, err := cache.PublishKeys(dir, known, -1, time.Now()); err != nil {
+	if err := change(dir); err != nil {
 		s.t.Fatal(err)
 	}
 	body, err := os.ReadFile(at)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.Write(testbed.CacheDir+"/"+cache.KeysFile, string(body), 0o640)
-	s.Run("chown", "root:nss-iam", testbed.CacheDir+"/"+cache.KeysFile)
+	s.Write(testbed.CacheDir+"/"+file, string(body), mode)
+	s.Run("chown", owner, testbed.CacheDir+"/"+file)
 }
 
 // trial waits until the daemon has tried what logins need.
