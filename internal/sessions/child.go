@@ -18,10 +18,14 @@ import (
 // childName is the name under which a program that calls Child runs itself.
 const childName = "nss-iam-end-processes"
 
-// outsider is the number that the child has besides the one it takes: no
-// process that it hunts may signal it. It lies above every number that a host
-// has a use for (systemd's UIDS-GIDS: "unused").
-const outsider = 2147483646
+// outsider is the number that the child has besides the one it takes: no process
+// that it hunts may signal it, and no other child, as that of an expel beside the
+// daemon. Its range lies between systemd's foreign range and 2³¹, where a host has
+// a use for none (systemd's UIDS-GIDS).
+func outsider() int {
+	const first, count = 2147418112, 65535
+	return first + os.Getpid()%count
+}
 
 // childPatience bounds one child.
 const childPatience = 2 * time.Second
@@ -29,24 +33,31 @@ const childPatience = 2 * time.Second
 // Child makes a program able to run End: its main and its tests call it first.
 // In the process that End started it does not return.
 func Child() {
-	if len(os.Args) != 2 || os.Args[0] != childName {
+	if len(os.Args) != 3 || os.Args[0] != childName {
 		return
 	}
-	if err := child(os.Args[1]); err != nil {
+	if err := child(os.Args[1], os.Args[2] == endNow); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(0)
 }
 
-// killAs has a child take the number and send SIGKILL to all that it may, until
-// there is nothing. What forks faster than it is looked at does not escape
+// endNow has the child send SIGKILL until there is nothing, in place of one SIGTERM.
+const endNow = "now"
+
+// signalAs has a child take the number and signal all that it may: SIGTERM once, or
+// SIGKILL until there is nothing. What forks faster than it is looked at does not escape
 // that: kill(2) of -1 signals all processes in one step, during which none
 // forks.
-func killAs(ctx context.Context, uid uint32) error {
+func signalAs(ctx context.Context, uid uint32, s unix.Signal) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*childPatience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", strconv.FormatUint(uint64(uid), 10))
+	how := ""
+	if s == unix.SIGKILL {
+		how = endNow
+	}
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", strconv.FormatUint(uint64(uid), 10), how)
 	cmd.Args[0], cmd.Env = childName, []string{}
 	out, err := cmd.CombinedOutput()
 	if text := strings.TrimSpace(string(out)); err != nil && text != "" {
@@ -55,7 +66,7 @@ func killAs(ctx context.Context, uid uint32) error {
 	return err
 }
 
-func child(text string) error {
+func child(text string, now bool) error {
 	n, err := strconv.ParseUint(text, 10, 32)
 	uid := uint32(n)
 	if err != nil || uid < accounts.MinID || uid > accounts.MaxID {
@@ -63,6 +74,10 @@ func child(text string) error {
 	}
 	if err := become(uid); err != nil {
 		return err
+	}
+	if !now {
+		_ = unix.Kill(-1, unix.SIGTERM) // as for SIGKILL below
+		return nil
 	}
 	for end := time.Now().Add(childPatience); ; time.Sleep(pause / 5) {
 		// ESRCH: nobody else is there at all. Other errors say nothing of those
@@ -80,17 +95,18 @@ func child(text string) error {
 // As kill(2) has it, the real or effective uid of the sender must be the real
 // or saved one of the receiver. So uid is the effective one alone.
 func become(uid uint32) error {
+	outside := outsider()
 	const remedy = `run "iam-cachefill setup", which gives the daemon's unit CAP_SETUID and CAP_SETGID`
 	if err := unix.Setgroups(nil); err != nil {
 		return fmt.Errorf("drop all groups: %w; %s", err, remedy)
 	}
-	if err := unix.Setresgid(outsider, outsider, outsider); err != nil {
-		return fmt.Errorf("take the group %d: %w; %s", outsider, err, remedy)
+	if err := unix.Setresgid(outside, outside, outside); err != nil {
+		return fmt.Errorf("take the group %d: %w; %s", outside, err, remedy)
 	}
-	if err := unix.Setresuid(outsider, int(uid), outsider); err != nil {
+	if err := unix.Setresuid(outside, int(uid), outside); err != nil {
 		return fmt.Errorf("take the uid %d: %w; %s", uid, err, remedy)
 	}
-	if real, effective, saved := unix.Getresuid(); real != outsider || effective != int(uid) || saved != outsider {
+	if real, effective, saved := unix.Getresuid(); real != outside || effective != int(uid) || saved != outside {
 		return fmt.Errorf("the uids are %d, %d and %d after taking %d", real, effective, saved, uid)
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}

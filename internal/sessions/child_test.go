@@ -9,8 +9,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
@@ -46,7 +51,7 @@ func TestWhatRunsFromSignalsIsEndedAllTheSame(t *testing.T) {
 			shortGrace(t)
 			other := start(t, stays, "echo set up; exec sleep 600")
 			cmd := start(t, gone, script)
-			t.Cleanup(func() { _ = killAs(context.Background(), gone) })
+			t.Cleanup(func() { _ = signalAs(context.Background(), gone, unix.SIGKILL) })
 			go func() { _ = cmd.Wait() }()
 			if !exists(gone) {
 				t.Fatal("it does not run")
@@ -105,7 +110,7 @@ func TestTheUnitsCapabilitiesAreEnough(t *testing.T) {
 	}{"as the drop-in says": {bounds, true}, "without setuid": {"-all,+kill", false}} {
 		t.Run(name, func(t *testing.T) {
 			cmd := start(t, gone, runner)
-			t.Cleanup(func() { _ = killAs(context.Background(), gone) })
+			t.Cleanup(func() { _ = signalAs(context.Background(), gone, unix.SIGKILL) })
 			go func() { _ = cmd.Wait() }()
 			self, err := filepath.EvalSymlinks("/proc/self/exe")
 			if err != nil {
@@ -125,9 +130,96 @@ func TestTheUnitsCapabilitiesAreEnough(t *testing.T) {
 	}
 }
 
+// The daemon and an expel may end people at the same time.
+func TestTwoThatEndProcessesDoNotEndEachOther(t *testing.T) {
+	unmet.Root(t, "only root takes other numbers")
+	noBus(t)
+	shortGrace(t)
+	var both sync.WaitGroup
+	for _, uid := range []uint32{gone, gone2} {
+		cmd := start(t, uid, guard)
+		t.Cleanup(func() { _ = signalAs(context.Background(), uid, unix.SIGKILL) })
+		go func() { _ = cmd.Wait() }()
+		both.Go(func() {
+			if got, err := End(t.Context(), []uint32{uid}, limits); err != nil || len(got) != 1 || got[0].Err != nil {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
+	}
+	both.Wait()
+}
+
+// Linux before 5.3 has no pidfd_open(2). A filter plays it.
+func TestOnAKernelWithoutPidfdsProcessesEndToo(t *testing.T) {
+	unmet.Root(t, "only root takes other numbers")
+	if os.Getenv("NSS_IAM_TEST_OLD_KERNEL") == "" {
+		noBus(t)
+		self, err := filepath.EvalSymlinks("/proc/self/exe")
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := exec.Command(self, "-test.v", "-test.run=^TestOnAKernelWithoutPidfdsProcessesEndToo$")
+		again.Env = append(os.Environ(), "NSS_IAM_TEST_OLD_KERNEL=1")
+		if out, err := again.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	refuse(t, unix.SYS_PIDFD_OPEN, unix.ENOSYS)
+	if _, err := unix.PidfdOpen(os.Getpid(), 0); !errors.Is(err, unix.ENOSYS) {
+		t.Fatalf("the filter lets it through: %v", err)
+	}
+	for name, c := range map[string]struct {
+		script string
+		by     syscall.Signal
+	}{
+		"what obeys SIGTERM is given it": {"echo set up; exec sleep 600", syscall.SIGTERM},
+		"what ignores it is killed":      {`trap "" TERM; echo set up; while :; do sleep 1; done`, syscall.SIGKILL},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shortGrace(t)
+			other := start(t, stays, "echo set up; exec sleep 600")
+			cmd := start(t, gone, c.script)
+			by := make(chan syscall.Signal, 1)
+			go func() { by <- end(t, cmd) }()
+			got, err := End(t.Context(), []uint32{gone}, limits)
+			if err != nil || len(got) != 1 || got[0].Err != nil || got[0].Processes < 1 {
+				t.Fatalf("got %v, %v", got, err)
+			}
+			if s := <-by; s != c.by {
+				t.Errorf("it ended by %v, want %v", s, c.by)
+			}
+			if !exists(stays) {
+				t.Error("somebody else's process is gone")
+			}
+			_ = other.Process.Kill()
+			_ = other.Wait()
+		})
+	}
+}
+
+// refuse has the kernel answer a system call of this process with an error.
+//
+// Source: seccomp(2), linux/seccomp.h.
+func refuse(t *testing.T, call uint32, with syscall.Errno) {
+	t.Helper()
+	const allow, fail = 0x7fff0000, 0x00050000 // SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // the call's number is at 0
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: call, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: fail | uint32(with)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: allow},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	const setFilter, allThreads = 1, 1 // SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC
+	if _, _, err := unix.Syscall(unix.SYS_SECCOMP, setFilter, allThreads, uintptr(unsafe.Pointer(&program))); err != 0 {
+		t.Fatalf("seccomp: %v", err)
+	}
+}
+
 func TestTheChildTakesOnlyNumbersOfOurs(t *testing.T) {
 	for _, text := range []string{"0", "1000", "-1", "4294967295", "", "x", "2147352576"} {
-		if err := child(text); !errors.Is(err, ErrNotOurs) {
+		if err := child(text, true); !errors.Is(err, ErrNotOurs) {
 			t.Errorf("%q: got %v", text, err)
 		}
 	}

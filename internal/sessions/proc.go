@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +34,8 @@ func hidesProcesses(mountinfo string) bool {
 }
 
 // signal sends s to every process of the uids, and counts them. A number of a
-// process can go to another between a look and a signal: a pidfd cannot.
+// process can go to another between a look and a signal: a pidfd cannot. Linux
+// before 5.3 has none: there processes are counted only, and signalAs signals.
 func signal(uids []uint32, s unix.Signal) (count int, err error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -57,6 +59,10 @@ func signal(uids []uint32, s unix.Signal) (count int, err error) {
 
 func signalOne(pid int, uids []uint32, s unix.Signal) (found bool, err error) {
 	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ENOSYS) {
+		uid, alive, err := owner(pid)
+		return err == nil && alive && slices.Contains(uids, uid), err
+	}
 	if err != nil {
 		return false, nil // gone, or a thread
 	}
@@ -75,6 +81,15 @@ func signalOne(pid int, uids []uint32, s unix.Signal) (found bool, err error) {
 	}
 	return true, nil
 }
+
+// hasPidfds reports whether this kernel has pidfd_open(2).
+var hasPidfds = sync.OnceValue(func() bool {
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return !errors.Is(err, unix.ENOSYS)
+})
 
 // owner returns the real uid of a process, and whether it lives.
 func owner(pid int) (uid uint32, alive bool, err error) {

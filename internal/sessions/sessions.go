@@ -145,6 +145,11 @@ func askPolitely(ctx context.Context, found []Ended) error {
 		if err != nil {
 			return err
 		}
+		if !hasPidfds() {
+			for _, uid := range left {
+				_ = signalAs(ctx, uid, unix.SIGTERM) // where it fails, kill says why
+			}
+		}
 		if living == 0 || time.Now().After(end) {
 			return nil
 		}
@@ -160,7 +165,7 @@ func kill(ctx context.Context, uid uint32) error {
 		if !exists(uid) && !sliceOf(uid).populated() {
 			return nil
 		}
-		err := errors.Join(sliceOf(uid).kill(), killAs(ctx, uid))
+		err := errors.Join(sliceOf(uid).kill(), signalAs(ctx, uid, unix.SIGKILL))
 		living, scanned := signal([]uint32{uid}, unix.SIGKILL)
 		err = errors.Join(err, scanned)
 		if err == nil && living == 0 && !sliceOf(uid).populated() {
