@@ -118,14 +118,25 @@ func expel(cmd *cobra.Command, o *options, name string, anyway bool) error {
 // answer means for a name.
 func refreshAndExplain(cmd *cobra.Command, o *options, c config.Config, name string,
 	log *slog.Logger) ([]refresh.Explanation, error) {
-	if !cmd.Flags().Changed("config") {
-		if _, err := askDaemon(cmd.Context(), refresh.Options{}); !noDaemon(err) {
-			if err != nil {
-				return nil, err
-			}
-			return explain(cmd, o, name)
-		}
+	if cmd.Flags().Changed("config") {
+		all, err := refreshAndExplainHere(cmd, c, name, log)
+		return all, lockedAlone(err, o.configFile)
 	}
+	var all []refresh.Explanation
+	err := inTurn(cmd.Context(), c.Cache.Dir, commandTurn, log, func() (err error) {
+		switch _, err = askDaemon(cmd.Context(), refresh.Options{}); {
+		case noDaemon(err):
+			all, err = refreshAndExplainHere(cmd, c, name, log)
+		case err == nil:
+			all, err = explain(cmd, o, name)
+		}
+		return err
+	})
+	return all, err
+}
+
+func refreshAndExplainHere(cmd *cobra.Command, c config.Config, name string, log *slog.Logger) ([]refresh.Explanation,
+	error) {
 	s, err := openState(c.Cache.Dir, log)
 	if err != nil {
 		return nil, err

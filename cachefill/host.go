@@ -50,9 +50,6 @@ func openState(dir string, log *slog.Logger) (*state.Store, error) {
 		return nil, fmt.Errorf("make the cache folder: %w", err)
 	}
 	s, err := state.Open(dir)
-	if errors.Is(err, state.ErrBusy) {
-		err = fmt.Errorf(`%w; if the daemon is running, drop --config and the command asks it`, err)
-	}
 	if err == nil {
 		if err := cache.Tidy(dir); err != nil {
 			log.Warn("cannot remove the temporary files of a publisher that was killed", "error", err)

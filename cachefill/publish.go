@@ -95,15 +95,22 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 	if err != nil {
 		return err
 	}
-	s, err := openState(c.Cache.Dir, log)
-	if errors.Is(err, state.ErrBusy) {
-		return p.askDaemon(cmd, o, c.Cache.Dir)
-	}
-	if err != nil {
+	var s *state.Store
+	asked := false // the daemon, which did it
+	err = inTurn(cmd.Context(), c.Cache.Dir, commandTurn, log, func() (err error) {
+		if s, err = openState(c.Cache.Dir, log); !errors.Is(err, state.ErrBusy) {
+			return err
+		}
+		if failed := p.askDaemon(cmd, o, c.Cache.Dir); !noDaemon(failed) {
+			asked, err = true, failed
+		}
+		return err
+	})
+	if err != nil || asked {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	r, asked, err := newRefresher(c, s, log)
+	r, source, err := newRefresher(c, s, log)
 	if err != nil {
 		return err
 	}
@@ -116,7 +123,7 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 	stop := sayWaiting(cmd, o)
 	outcome, err := r.Refresh(cmd.Context(), refresh.Options{AcceptRemovals: p.accept})
 	stop()
-	report := newReport(s, started, outcome, err, asked, c)
+	report := newReport(s, started, outcome, err, source, c)
 	var done publication
 	if err == nil {
 		if done, err = sweepAndWrite(cmd.Context(), r, writer, func(p publication) { p.tell(log) }); err == nil {

@@ -31,22 +31,16 @@ func refreshCommand(o *options) *cobra.Command {
 		Example: "  # iam-cachefill refresh --dry-run\n  # iam-cachefill refresh\n  # iam-cachefill refresh --accept-removals",
 		Args:    cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
-			if !cmd.Flags().Changed("config") {
-				stop := sayWaiting(cmd, o)
-				outcome, err := askDaemon(cmd.Context(), ask)
-				stop()
-				if !noDaemon(err) {
-					if err != nil {
-						return whyIdle(err, o.configFile)
-					}
-					if err = printOutcome(cmd.OutOrStdout(), o, ask, outcome); err == nil && len(outcome.Changes.Added) > 0 &&
-						!ask.DryRun && !o.json {
-						_, err = fmt.Fprintln(cmd.OutOrStdout(), "keys: the daemon reads those of new users now; logins work meanwhile")
-					}
+			if cmd.Flags().Changed("config") {
+				return lockedAlone(refreshHere(cmd, o, ask), o.configFile)
+			}
+			log := slog.New(newTextLog(cmd.ErrOrStderr()))
+			return inTurn(cmd.Context(), cacheDir, commandTurn, log, func() error {
+				if err := refreshThere(cmd, o, ask); !noDaemon(err) {
 					return err
 				}
-			}
-			return refreshHere(cmd, o, ask)
+				return refreshHere(cmd, o, ask)
+			})
 		}),
 	}
 	cmd.Flags().BoolVar(&o.verbose, "verbose", false, fmt.Sprintf("list every change, where more than %d are summed up",
@@ -68,6 +62,26 @@ func askDaemon(ctx context.Context, o refresh.Options) (refresh.Outcome, error) 
 		err = json.Unmarshal(body, &outcome)
 	}
 	return outcome, err
+}
+
+// refreshThere has the daemon refresh. noDaemon says of its error that none answers.
+func refreshThere(cmd *cobra.Command, o *options, ask refresh.Options) error {
+	stop := sayWaiting(cmd, o)
+	outcome, err := askDaemon(cmd.Context(), ask)
+	stop()
+	switch {
+	case noDaemon(err):
+		return err
+	case err != nil:
+		return whyIdle(err, o.configFile)
+	}
+	if err := printOutcome(cmd.OutOrStdout(), o, ask, outcome); err != nil {
+		return err
+	}
+	if len(outcome.Changes.Added) > 0 && !ask.DryRun && !o.json {
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "keys: the daemon reads those of new users now; logins work meanwhile")
+	}
+	return err
 }
 
 // whyIdle says in the words of the configuration why a daemon that idles could not answer.

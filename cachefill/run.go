@@ -85,7 +85,10 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 	if err != nil && !errors.Is(err, config.ErrNotConfigured) {
 		return err
 	}
-	if d.state, err = openState(c.Cache.Dir, log); err != nil {
+	hangup := make(chan os.Signal, 1) // one that comes while the state is waited for is answered after it
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	if d.state, err = d.takeState(ctx, c); err != nil {
 		return err
 	}
 	defer func() { _ = d.state.Close() }()
@@ -97,10 +100,6 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 	}
 	d.reportStart()
 	defer d.saveSuccess()
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
-
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var jobs sync.WaitGroup
@@ -157,6 +156,28 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 			}
 		}
 	}
+}
+
+// takeState opens the state, which a command may have locked for the moment. Where a
+// sound cache is there the daemon is ready meanwhile: the cache serves, and what
+// starts after nss-user-lookup.target need not wait for a command. Without one it is
+// ready after readyPatience, as ever.
+func (d *daemon) takeState(ctx context.Context, c config.Config) (s *state.Store, err error) {
+	ready, began := false, time.Now()
+	err = inTurn(ctx, c.Cache.Dir, daemonTurn, d.log, func() (err error) {
+		s, err = openState(c.Cache.Dir, d.log)
+		if errors.Is(err, state.ErrBusy) && !ready &&
+			(readServed(c.Cache.Dir).NSS != nil || time.Since(began) > readyPatience) {
+			ready = true
+			_, _ = systemd.SdNotify(false, systemd.SdNotifyReady+"\nSTATUS=Waiting for another iam-cachefill, which has state.db "+
+				"locked: "+state.Holder(c.Cache.Dir))
+		}
+		return err
+	})
+	if ready {
+		_, _ = systemd.SdNotify(false, "STATUS=")
+	}
+	return s, err
 }
 
 func (d *daemon) ready() {
