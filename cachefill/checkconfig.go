@@ -70,7 +70,7 @@ removal   after %d answers without the user, at most %g of all at once
 `, name, c.Source.Kind, c.Source.Refresh, strings.Join(who, "; "), sudo,
 		c.IDs.Low, c.IDs.High, len(c.IDs.Pin), c.Keys.Online, c.Keys.Timeout, stale,
 		c.Removal.Confirm, c.Removal.MaxFraction)
-	if share := rateShare(c, peopleWithKeys(c.Cache.Dir)); share != "" && err == nil {
+	if share := rateShare(c); share != "" && err == nil {
 		_, err = fmt.Fprintf(w, "rate      %s\n", share)
 	}
 	return err

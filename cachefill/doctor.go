@@ -14,6 +14,7 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/doctor"
 	"github.com/nss-iam/nss-iam/internal/health"
 	"github.com/nss-iam/nss-iam/internal/homes"
@@ -126,16 +127,16 @@ func input(ctx context.Context, configFile string) (doctor.Input, error) {
 // the users are of IAM, or nobody knows yet where they are from.
 func keylessOf(v hostView) *doctor.Keyless {
 	c := v.config
-	of, direct := shareOf(c, len(v.served.tables.Users))
+	direct := c.Source.Kind == config.KindIdentityCenter
 	fromStore := v.last != nil && v.last.Snapshot != nil && v.last.Snapshot.Store != ""
 	if !direct && !fromStore {
 		return nil
 	}
 	k := &doctor.Keyless{Home: c.Accounts.Home}
-	if direct {
-		k.Share = &doctor.Share{Hosts: of.hosts(tenth), Publishes: c.Publish.URL != ""}
-	}
 	t, _, err := cache.ReadNSS(c.Cache.Dir)
+	if direct {
+		k.Share = &doctor.Share{Hosts: shareOf(c, t).hosts(tenth), Publishes: c.Publish.URL != ""}
+	}
 	if err != nil {
 		return k // what is wrong with it is told elsewhere
 	}

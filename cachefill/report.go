@@ -119,7 +119,7 @@ func newReport(s *state.Store, started time.Time, o refresh.Outcome, err error, 
 	}
 	r.Skipped = accounts.Count(r.Findings)
 	r.Collisions = r.Skipped[accounts.IDTaken]
-	r.RateShare = rateShare(c, r.Users)
+	r.RateShare = rateShare(c)
 	return r
 }
 

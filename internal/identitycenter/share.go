@@ -3,18 +3,25 @@ package identitycenter
 import "time"
 
 // RefreshCalls is about how many calls a refresh takes on average, where so many
-// people are in one named group and refreshes are so far apart.
-func RefreshCalls(people int, between time.Duration) float64 {
-	pages := float64(max(people+largestPage-1, largestPage) / largestPage)
-	if pages <= 1 {
-		return pages + spareCalls
+// people are in named groups with so many members each, and refreshes are so far
+// apart.
+func RefreshCalls(people int, members []int, between time.Duration) float64 {
+	calls := float64(spareCalls)
+	for _, n := range members {
+		calls += pages(n)
+	}
+	if people <= largestPage {
+		return calls
 	}
 	again := min(1, between.Seconds()/attributesAge.Seconds()) // names and states
-	return pages + spareCalls + pages*again
+	return calls + pages(people)*again
 }
 
-// Hosts is how many hosts that read the store like this one use a share of what
-// the whole organization has.
-func Hosts(people int, between time.Duration, share float64) int {
-	return int(OrganizationRate * share * between.Seconds() / RefreshCalls(people, between))
+// pages is how many pages so many take: an empty list takes one.
+func pages(n int) float64 { return float64(max(n+largestPage-1, largestPage) / largestPage) }
+
+// Hosts is how many hosts use a share of what the whole organization has, if a
+// refresh takes so many calls.
+func Hosts(calls float64, between time.Duration, share float64) int {
+	return int(OrganizationRate * share * between.Seconds() / calls)
 }

@@ -61,7 +61,7 @@ func Simulate(w World, mode string) Result {
 	case "identity center":
 		// Memberships of one group of everybody; names and states once an hour.
 		// Nobody has keys to sweep; a login asks twice.
-		calls := int(identitycenter.RefreshCalls(w.Users, schedule.Jittered(refreshStore, 0.5)) + 0.5)
+		calls := int(identitycenter.RefreshCalls(w.Users, []int{w.Users}, schedule.Jittered(refreshStore, 0.5)) + 0.5)
 		return direct(w.ofStore(), mode, daemon(calls, refreshStore), 2*logins, a)
 	case "snapshot":
 		return distributed(w, mode, publishers*sweepAll, a, false)
