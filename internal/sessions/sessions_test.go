@@ -99,7 +99,7 @@ func TestAUsersProcessesEndAndNobodyElses(t *testing.T) {
 	unmet.Long(t, "one process ignores SIGTERM, and has the whole grace for it")
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+t.TempDir()+"/none")
 	polite := start(t, gone, "echo set up; exec sleep 600")
-	stubborn := start(t, gone, `trap "" TERM; echo set up; while :; do sleep 600; done`)
+	stubborn := start(t, gone, `trap "" TERM; sleep 600 & echo set up; wait; sleep 600`)
 	second := start(t, gone2, "echo set up; exec sleep 600")
 	other := start(t, stays, "echo set up; exec sleep 600")
 	var signals [3]syscall.Signal
