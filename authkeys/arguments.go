@@ -77,7 +77,8 @@ func parseArguments(args []string) (question, error) {
 		q.principals, args = true, args[1:]
 	}
 	if len(args) == 0 && q.principals {
-		return question{}, errors.New(`no login name given; in sshd_config write "AuthorizedPrincipalsCommand PATH --principals %u %U %k"`)
+		return question{}, errors.New(`no login name given; in sshd_config write "AuthorizedPrincipalsCommand PATH ` +
+			`--principals %u %U %k"`)
 	}
 	if len(args) == 0 {
 		return question{}, errors.New(`no login name given; in sshd_config write "AuthorizedKeysCommand PATH %u %U %f %k %t"`)

@@ -361,10 +361,13 @@ var rawDaemons = map[string]func(net.Conn){
 	},
 	"othername": answers(`{"version":1,"name":"bob","uid":2001000002,"login":true,"checked":1,"keys":[]}`),
 	"future":    answers(`{"version":2,"name":"alice","uid":2001000001,"login":true,"checked":1,"keys":[]}`),
-	"badkey":    answers(`{"version":1,"name":"alice","uid":2001000001,"login":true,"checked":1,"keys":[{"id":"A\nssh-rsa AAAA","blob":"AAAA"}]}`),
-	"halfkey":   answers(fmt.Sprintf(`{"version":1,"name":"alice","uid":2001000001,"login":true,"checked":1,"keys":[{"id":"APKAX","blob":%q}]}`, base64.StdEncoding.EncodeToString(key("", "x").Blob[:40]))),
-	"offcurve":  answers(fmt.Sprintf(`{"version":1,"name":"alice","uid":2001000001,"login":true,"checked":1,"keys":[{"id":"APKAX","blob":%q}]}`, base64.StdEncoding.EncodeToString(offCurve()))),
-	"rootuid":   answers(`{"version":1,"name":"alice","uid":0,"login":true,"checked":1,"keys":[]}`),
+	"badkey": answers(`{"version":1,"name":"alice","uid":2001000001,"login":true,"checked":1,` +
+		`"keys":[{"id":"A\nssh-rsa AAAA","blob":"AAAA"}]}`),
+	"halfkey": answers(fmt.Sprintf(`{"version":1,"name":"alice","uid":2001000001,"login":true,"checked":1,`+
+		`"keys":[{"id":"APKAX","blob":%q}]}`, base64.StdEncoding.EncodeToString(key("", "x").Blob[:40]))),
+	"offcurve": answers(fmt.Sprintf(`{"version":1,"name":"alice","uid":2001000001,"login":true,"checked":1,`+
+		`"keys":[{"id":"APKAX","blob":%q}]}`, base64.StdEncoding.EncodeToString(offCurve()))),
+	"rootuid": answers(`{"version":1,"name":"alice","uid":0,"login":true,"checked":1,"keys":[]}`),
 }
 
 func answers(body string) func(net.Conn) {

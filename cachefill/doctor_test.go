@@ -35,7 +35,8 @@ func TestTheDoctorTriesTheSnapshotAndNamesWhatIsMissing(t *testing.T) {
 		says      string
 	}{
 		{"no permission", "s3", "s3://fleet/a/snapshot", aBucket(t, 403, "AccessDenied"),
-			`403 "AccessDenied" to s3:GetObject; grant it by the policy statement {"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::fleet/a/snapshot"}`},
+			`403 "AccessDenied" to s3:GetObject; grant it by the policy statement {"Effect":"Allow","Action":"s3:GetObject",` +
+				`"Resource":"arn:aws:s3:::fleet/a/snapshot"}`},
 		{"no snapshot", "s3", "s3://fleet/a/snapshot", aBucket(t, 404, "NoSuchKey"), "no snapshot"},
 		{"no bucket", "s3", "s3://fleet/a/snapshot", aBucket(t, 404, "NoSuchBucket"), "see the bucket's name"},
 		{"no file", "file", "file://" + gone, "", gone},

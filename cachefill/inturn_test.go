@@ -124,7 +124,8 @@ func TestADaemonWaitsForTheCommandThatHasItsState(t *testing.T) {
 			if ready := strings.Contains(heard.String(), "READY=1"); ready != cached {
 				t.Errorf("ready while it waits: %v, want %v: %s", ready, cached, heard.String())
 			}
-			if cached && !strings.Contains(heard.String(), "STATUS=Waiting for another iam-cachefill, which has state.db locked: "+
+			if cached && !strings.Contains(heard.String(), "STATUS=Waiting for another iam-cachefill, which has state.db "+
+				"locked: "+
 				holder) {
 				t.Errorf("systemctl status does not say it: %s", heard.String())
 			}

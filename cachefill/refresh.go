@@ -28,8 +28,9 @@ func refreshCommand(o *options) *cobra.Command {
 		Short: "Refresh now, and say what changed",
 		Long: "Ask the directory now and publish what follows. A running daemon does it, unless --config is given; " +
 			"without one it is done here, and the keys of those who have none in the cache yet are read too.",
-		Example: "  # iam-cachefill refresh --dry-run\n  # iam-cachefill refresh\n  # iam-cachefill refresh --accept-removals",
-		Args:    cobra.NoArgs,
+		Example: "  # iam-cachefill refresh --dry-run\n  # iam-cachefill refresh\n" +
+			"  # iam-cachefill refresh --accept-removals",
+		Args: cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("config") {
 				return lockedAlone(refreshHere(cmd, o, ask), o.configFile)

@@ -55,7 +55,8 @@ func program() {
 //	daemon says PATTERN    waits until its log has such a line
 //	daemon notifies TEXT   waits until it told systemd so
 //	daemon hup, stop       sends a signal; stop wants an end with status 0, at once
-//	process start NAME     starts a process of a served user; process ended waits for its end, ! process ended says that it lives
+//	process start NAME     starts a process of a served user; process ended waits for its end,
+//	                       ! process ended says that it lives
 //	document NAME COMMAND… runs a command; its output is a document of that name by docs/json-schema.json
 //	config TEXT            writes config.toml: TEXT, with \n for ends of lines, and what every script needs
 func TestScripts(t *testing.T) {

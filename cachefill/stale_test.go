@@ -62,7 +62,8 @@ func TestAMaxStaleThatTheSweepCannotKeepIsNamed(t *testing.T) {
 				t.Errorf("the text has no figures: %v", f)
 			}
 			// What it advises is right.
-			m := regexp.MustCompile(`set keys.max_stale to "(\w+)"(?:, or source.rate to ([\d.]+))?$`).FindStringSubmatch(f.remedy())
+			form := regexp.MustCompile(`set keys.max_stale to "(\w+)"(?:, or source.rate to ([\d.]+))?$`)
+			m := form.FindStringSubmatch(f.remedy())
 			if m == nil {
 				t.Fatalf("the remedy is %q", f.remedy())
 			}

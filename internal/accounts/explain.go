@@ -217,7 +217,8 @@ func (e explainer) recalled(x *Explanation, r Entry) {
 			"put right", r.UnixName)
 		step.Remedy = ""
 	} else if e.plan.heldBack != nil {
-		step.Detail = fmt.Sprintf("served before as %q, missing in %d answers; the last answer's removals were held back: %s", r.UnixName, r.Missed, e.plan.heldBack.What())
+		step.Detail = fmt.Sprintf("served before as %q, missing in %d answers; "+
+			"the last answer's removals were held back: %s", r.UnixName, r.Missed, e.plan.heldBack.What())
 		step.Remedy = e.plan.heldBack.Remedy()
 	}
 	x.Steps = append(x.Steps, step)

@@ -75,7 +75,8 @@ func TestExplainFollowsAUserWhoIsRemoved(t *testing.T) {
 	}
 	s.answer(noAlice)
 	if got, detail := state(); got != StatePending ||
-		detail != `served before as "alice", missing in 1 of 2 answers; has no rights, and becomes former when it is confirmed` {
+		detail != `served before as "alice", missing in 1 of 2 answers; has no rights, `+
+			`and becomes former when it is confirmed` {
 		t.Errorf("got %s: %s", got, detail)
 	}
 	s.answer(noAlice)

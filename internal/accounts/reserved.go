@@ -18,7 +18,8 @@ var reservedNames = func() map[string]string {
 	// The first reason that holds is the one given.
 	for _, r := range []struct{ why, names string }{
 		{"a system account or group has it on common distributions", systemAccounts(systemAccountsText)},
-		{"machine images have an account of that name, often with sudo rights", `ec2-user ssm-user ubuntu debian admin centos fedora rocky almalinux
+		{"machine images have an account of that name, often with sudo rights",
+			`ec2-user ssm-user ubuntu debian admin centos fedora rocky almalinux
 			cloud-user cloud-init opc core bitnami arch alpine freebsd vagrant suse opensuse maintuser`},
 		{"the group is as good as root, or common sudoers rules name it", strings.Join(privilegedNames, " ")},
 		{"nss-iam serves a group of that name", UsersGroup + " " + SudoGroup},

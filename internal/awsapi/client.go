@@ -166,7 +166,8 @@ func Open(ctx context.Context, o Options) (*Caller, error) {
 		document, err := c.identityDocument(ctx)
 		if err != nil || document.Region == "" {
 			return nil, &Error{Op: "find the AWS region", Kind: ErrNoRegion, Cause: err,
-				Remedy: "set source.region in the configuration, or AWS_REGION, or enable this instance's metadata service (IMDSv2)"}
+				Remedy: "set source.region in the configuration, or AWS_REGION, or enable this instance's " +
+					"metadata service (IMDSv2)"}
 		}
 		c.region = document.Region
 	}

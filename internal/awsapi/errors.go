@@ -187,7 +187,8 @@ func kindOf(code string, err error) error {
 }
 
 // denial is AWS's sentence: who, what, on what.
-var denial = regexp.MustCompile(`(?:User|Principal): (\S+) is not authorized to perform: (\S+)(?: on resource: ((?:user|group|role) )?(\S+))?`)
+var denial = regexp.MustCompile(`(?:User|Principal): (\S+) is not authorized to perform: (\S+)` +
+	`(?: on resource: ((?:user|group|role) )?(\S+))?`)
 
 // denied takes AWS's sentence apart into who lacks what, and the statement
 // that grants it.

@@ -172,7 +172,8 @@ func TestAFileWithoutALoginRuleIsCompleteAndReported(t *testing.T) {
 	if !errors.Is(err, ErrNotConfigured) {
 		t.Fatalf("got error %v, want ErrNotConfigured", err)
 	}
-	if want := `f:3:2: key "login": nothing is served until one of groups, groups_tag and all_users is set; name the IAM groups whose members may log in, as in groups = ["developers"]`; err.Error() != want {
+	if want := `f:3:2: key "login": nothing is served until one of groups, groups_tag and all_users is set; name the ` +
+		`IAM groups whose members may log in, as in groups = ["developers"]`; err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}
 	if got.Accounts.Shell != "/bin/zsh" {
@@ -186,9 +187,11 @@ func TestEachFaultIsNamedWithItsPlace(t *testing.T) {
 		want       string // the whole error, or its beginning
 	}{
 		{"an unknown key with its likely meaning", "[source]\nrefesh = \"5m\"\n",
-			`f:2:1: key "source.refesh": no such key; [source] has assume_role, bulk, endpoint, external_id, identity_store, kind, path_prefix, rate, refresh, region, trusted_keys, url; perhaps refresh was meant`},
+			`f:2:1: key "source.refesh": no such key; [source] has assume_role, bulk, endpoint, external_id, identity_store, ` +
+				`kind, path_prefix, rate, refresh, region, trusted_keys, url; perhaps refresh was meant`},
 		{"an unknown section", "\n[logins]\ngroups = []\n",
-			`f:2:2: key "logins": no such section; known are accounts, cache, ids, keys, login, metrics, publish, removal, source, sudo, shared; perhaps login was meant`},
+			`f:2:2: key "logins": no such section; known are accounts, cache, ids, keys, login, metrics, publish, removal, ` +
+				`source, sudo, shared; perhaps login was meant`},
 		{"a key outside any section", "groups = [\"a\"]\n", `f:1:1: key "groups": no such section`},
 		{"a section that is a value", "login = true\n",
 			`f:1:1: key "login": is a true or false, not a section; write [login] on a line of its own and its keys below`},

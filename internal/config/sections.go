@@ -161,8 +161,9 @@ var (
 	instanceTagForm = newForm(`^[A-Za-z0-9+=.,_:@-]{1,128}$`)
 	// What shadow-utils accepts as a name of a local account or group.
 	localNameForm = newForm(`^[A-Za-z_][A-Za-z0-9_.-]{0,30}[A-Za-z0-9_.$-]?$`)
-	principalForm = newForm(`^(?:(?:AIDA|AGPA)[A-Z0-9]{1,124}|(?:[0-9a-f]{10}-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|iam-users|iam-sudo)$`)
-	patternForm   = newForm(`^[^\pC\p{Zl}\p{Zp}]{1,256}$`)
+	principalForm = newForm(`^(?:(?:AIDA|AGPA)[A-Z0-9]{1,124}|` +
+		`(?:[0-9a-f]{10}-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|iam-users|iam-sudo)$`)
+	patternForm = newForm(`^[^\pC\p{Zl}\p{Zp}]{1,256}$`)
 )
 
 func readInstanceTag(v value, example string) (string, bool) {
@@ -359,7 +360,8 @@ func readPins(r *reader, v value) {
 		entry := v.at(id, table[id])
 		if !principalForm.MatchString(id) {
 			entry.fault(quote(id)+" is not a UserId or GroupId",
-				`write the id that "iam-cachefill explain" shows (AIDA… or AGPA… of IAM, a UUID of Identity Center), or iam-users or iam-sudo`)
+				`write the id that "iam-cachefill explain" shows (AIDA… or AGPA… of IAM, a UUID of Identity Center), or `+
+					`iam-users or iam-sudo`)
 			continue
 		}
 		if n, ok := entry.number(0, math.MaxUint32, "pin = "+example); ok {

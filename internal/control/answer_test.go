@@ -84,7 +84,8 @@ func TestTheLongestAnswerFitsIntoWhatAClientReads(t *testing.T) {
 		a.User.Keys = append(a.User.Keys, keys.Key{ID: fmt.Sprint("APKA", i), Type: "t", Blob: blob})
 	}
 	c, _ := serve(t, Options{Lookup: func(context.Context, string) (Answer, error) { return a, nil }})
-	if got, err := c.Ask(within(t, 10*time.Second), Question{Name: "alice"}); err != nil || len(got.User.Keys) != keys.MaxKeys {
+	if got, err := c.Ask(within(t, 10*time.Second), Question{Name: "alice"}); err != nil ||
+		len(got.User.Keys) != keys.MaxKeys {
 		t.Errorf("%d keys, %v; want %d", len(got.User.Keys), err, keys.MaxKeys)
 	}
 }

@@ -136,11 +136,13 @@ func TestASlowLookupCostsOneWaitAndIsThereForTheNext(t *testing.T) {
 			<-release
 			return alice(t), nil
 		}})
-	if _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); err == nil || !strings.Contains(err.Error(), "no answer yet") {
+	if _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); err == nil ||
+		!strings.Contains(err.Error(), "no answer yet") {
 		t.Errorf("the first asker got %v, want to be told that there is no answer yet", err)
 	}
 	begin := time.Now()
-	if _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); err == nil || !strings.Contains(err.Error(), "no answer yet") ||
+	if _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); err == nil ||
+		!strings.Contains(err.Error(), "no answer yet") ||
 		time.Since(begin) > 900*time.Millisecond {
 		t.Errorf("the second asker got %v after %v, want the same at once", err, time.Since(begin))
 	}

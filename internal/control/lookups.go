@@ -18,7 +18,8 @@ var ErrBusy = errors.New("too many lookups are waiting")
 
 // errSlow is for those who ask when a lookup has already taken longer than
 // anybody waits at the door.
-var errSlow = errors.New("no answer yet, and a login waits no longer; the lookup goes on, and the next login uses its " +
+var errSlow = errors.New("no answer yet, and a login waits no longer; the lookup goes on, and the next login " +
+	"uses its " +
 	"answer")
 
 // maxNames bounds the names that lookups keep state of. A host has far fewer

@@ -276,12 +276,18 @@ func TestAHostWhoseSELinuxEnforcesIsWellWithOurModuleAndHomesThatMayBeMade(t *te
 
 func TestDenialsOfOtherPeoplesFilesAreNotOurs(t *testing.T) {
 	for name, line := range map[string]string{
-		"a name that begins as ours":   `avc:  denied  { unlink } for  pid=1 comm="rm" name="nss-iam.XX" dev="vda" ino=7 tcontext=u:object_r:tmp_t:s0 tclass=file`,
-		"our name on a file in /tmp":   `avc:  denied  { read } for  pid=1 comm="cat" name="nss.db" dev="vda" ino=7 tcontext=u:object_r:tmp_t:s0 tclass=file`,
-		"our name in a path elsewhere": `avc:  denied  { read } for  pid=1 comm="cat" path="/srv/nss-iam/nss.db" dev="vda" ino=7 tcontext=u:object_r:var_lib_t:s0 tclass=file`,
-		"our program on others' files": `avc:  denied  { read } for  pid=1 comm="nss-iam" name="shadow" dev="vda" ino=7 tcontext=u:object_r:shadow_t:s0 tclass=file`,
-		"AppArmor, and another folder": `audit: apparmor="DENIED" operation="open" name="/tmp/nss-iam/nss.db" comm="authkeys"`,
-		"what was granted":             `avc:  granted  { read } for  pid=1 path="/var/lib/nss-iam/nss.db" tcontext=u:object_r:nss_iam_cache_t:s0`,
+		"a name that begins as ours": `avc:  denied  { unlink } for  pid=1 comm="rm" name="nss-iam.XX" dev="vda" ino=7 ` +
+			`tcontext=u:object_r:tmp_t:s0 tclass=file`,
+		"our name on a file in /tmp": `avc:  denied  { read } for  pid=1 comm="cat" name="nss.db" dev="vda" ino=7 ` +
+			`tcontext=u:object_r:tmp_t:s0 tclass=file`,
+		"our name in a path elsewhere": `avc:  denied  { read } for  pid=1 comm="cat" path="/srv/nss-iam/nss.db" ` +
+			`dev="vda" ino=7 tcontext=u:object_r:var_lib_t:s0 tclass=file`,
+		"our program on others' files": `avc:  denied  { read } for  pid=1 comm="nss-iam" name="shadow" dev="vda" ino=7 ` +
+			`tcontext=u:object_r:shadow_t:s0 tclass=file`,
+		"AppArmor, and another folder": `audit: apparmor="DENIED" operation="open" name="/tmp/nss-iam/nss.db" ` +
+			`comm="authkeys"`,
+		"what was granted": `avc:  granted  { read } for  pid=1 path="/var/lib/nss-iam/nss.db" ` +
+			`tcontext=u:object_r:nss_iam_cache_t:s0`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, answers := healthy(t)

@@ -84,7 +84,8 @@ func (e *examination) entrance(s hostsetup.Entrance) {
 			"each user decides who else may enter", "AuthorizedPrincipalsFile none; or a path outside homes")
 	}
 	if !s.UsePAM {
-		e.add(Warning, "sshd", "sshd does not use PAM", "other ways in than keys, such as GSSAPI, are not checked", "UsePAM yes")
+		e.add(Warning, "sshd", "sshd does not use PAM", "other ways in than keys, such as GSSAPI, are not checked",
+			"UsePAM yes")
 	}
 	if len(e.findings) == before {
 		e.good("own keys", "no key or certificate opens a served user's login without a question to the key helper or PAM")

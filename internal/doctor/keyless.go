@@ -89,7 +89,8 @@ func (e *examination) agent(ctx context.Context) bool {
 		// Of several units one that is active is enough. Without systemd nothing is printed.
 		states, _ := e.Host.Run(ctx, argv...)
 		if fields := strings.Fields(states); len(fields) > 0 && !slices.Contains(fields, "active") {
-			e.add(Warning, "agent", "amazon-ssm-agent is installed and does not run", "no session of Session Manager begins here",
+			e.add(Warning, "agent", "amazon-ssm-agent is installed and does not run",
+				"no session of Session Manager begins here",
 				"systemctl enable --now amazon-ssm-agent; for the snap: snap start --enable amazon-ssm-agent")
 		}
 		return true
@@ -116,14 +117,16 @@ func (e *examination) ways(agent, chained bool) {
 		e.good("way in", "people come in by "+strings.Join(ways, ", "))
 		return
 	}
-	e.add(Broken, "way in", "nothing lets people in: there is no amazon-ssm-agent, no keys.chain, and no TrustedUserCAKeys",
+	e.add(Broken, "way in", "nothing lets people in: there is no amazon-ssm-agent, no keys.chain, "+
+		"and no TrustedUserCAKeys",
 		"Identity Center holds no SSH keys, so the key helper has none to give", "choose one of the ways of "+identityCenter)
 }
 
 // agentsHomes looks for homes where the agent wants them: it starts a shell in
 // /home/NAME, and makes no home.
 func (e *examination) agentsHomes() {
-	const why = "Session Manager's agent starts the shell in /home/NAME, asks no PAM and makes no home: the session does not " +
+	const why = "Session Manager's agent starts the shell in /home/NAME, asks no PAM and makes no home: " +
+		"the session does not " +
 		"begin"
 	if e.Keyless.Home != "/home/%u" {
 		e.add(Warning, "homes", fmt.Sprintf("accounts.home is %q", e.Keyless.Home), why,
@@ -146,10 +149,12 @@ func (e *examination) runAs() {
 			names[i] = fmt.Sprintf("%q is %.80q", r.Login, r.Directory)
 		}
 		e.add(Warning, "run as", "these login names are not the directory's: "+some(names),
-			"the tag SSMSessionRunAs has to be the login name, letter by letter, or Session Manager and Instance Connect refuse "+
+			"the tag SSMSessionRunAs has to be the login name, letter by letter, or Session Manager and "+
+				"Instance Connect refuse "+
 				"the person", `accounts.name_from, strip_domains, or other names in the directory: "Names" in `+identityCenter)
 	case k.Domains > 0:
-		e.good("run as", fmt.Sprintf("login names are the directory's, %d without the domain: the tag SSMSessionRunAs has to be "+
+		e.good("run as", fmt.Sprintf("login names are the directory's, %d without the domain: the tag SSMSessionRunAs "+
+			"has to be "+
 			"without it, too", k.Domains))
 	default:
 		e.good("run as", "the login names are the directory's")

@@ -150,7 +150,8 @@ func TestADeadDaemonAndTheRefreshThatItOwesAreOneFinding(t *testing.T) {
 			broken = append(broken, x.Check+": "+x.What)
 		}
 	}
-	if want := []string{"daemon: the daemon does not answer; the last good refresh was 1h ago"}; !slices.Equal(broken, want) {
+	want := []string{"daemon: the daemon does not answer; the last good refresh was 1h ago"}
+	if !slices.Equal(broken, want) {
 		t.Errorf("%q, want %q", broken, want)
 	}
 }

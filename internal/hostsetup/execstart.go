@@ -25,8 +25,9 @@ type commandLineOption struct {
 }
 
 var (
-	keysOption = regexp.MustCompile(`\s+-o\s*(?:"AuthorizedKeysCommand(?:User)?[ =][^"]*"|'AuthorizedKeysCommand(?:User)?[ =][^']*'|AuthorizedKeysCommand(?:User)?=\S+)`)
-	keysValue  = regexp.MustCompile(`AuthorizedKeysCommand[ =]+([^"'\n]*)`)
+	keysOption = regexp.MustCompile(`\s+-o\s*(?:"AuthorizedKeysCommand(?:User)?[ =][^"]*"|` +
+		`'AuthorizedKeysCommand(?:User)?[ =][^']*'|AuthorizedKeysCommand(?:User)?=\S+)`)
+	keysValue = regexp.MustCompile(`AuthorizedKeysCommand[ =]+([^"'\n]*)`)
 )
 
 // commandLineOptions looks for such options in the units that start sshd.

@@ -7,7 +7,8 @@ import (
 
 func TestOurServiceComesAfterAllOthersAndNothingElseChanges(t *testing.T) {
 	for _, c := range []struct{ name, before, after string }{
-		{"Debian's file", "# comment\n\npasswd:         files systemd\ngroup:          files systemd\nshadow:         files\n",
+		{"Debian's file", "# comment\n\npasswd:         files systemd\ngroup:          files systemd\n" +
+			"shadow:         files\n",
 			"# comment\n\npasswd:         files systemd iam\ngroup:          files systemd iam\nshadow:         files\n"},
 		{"tabs, trailing space and a comment stay", "passwd:\tfiles  # local first\ngroup: files \t\n",
 			"passwd:\tfiles iam  # local first\ngroup: files iam \t\n"},

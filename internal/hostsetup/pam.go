@@ -119,7 +119,8 @@ func (h *Host) planAccount(p *Plan) error {
 
 var (
 	sharedStacks  = []string{"system-auth", "password-auth", "common-account"}
-	sharedInclude = regexp.MustCompile(`(?m)^[ \t]*-?account[ \t]+(?:include|substack)[ \t]+(?:system-auth|password-auth)[ \t]*(?:#.*)?$`)
+	sharedInclude = regexp.MustCompile(`(?m)^[ \t]*-?account[ \t]+(?:include|substack)` +
+		`[ \t]+(?:system-auth|password-auth)[ \t]*(?:#.*)?$`)
 )
 
 // accountFiles returns the files to edit: those that the services share, or

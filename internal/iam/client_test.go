@@ -278,7 +278,8 @@ func TestEC2IsAskedAgainByTheServersClock(t *testing.T) {
 		w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
 		if now.Sub(at).Abs() > 5*time.Minute {
 			w.WriteHeader(http.StatusForbidden)
-			fmt.Fprint(w, `<Response><Errors><Error><Code>SignatureDoesNotMatch</Code><Message>Signature expired</Message></Error></Errors><RequestID>r-1</RequestID></Response>`)
+			fmt.Fprint(w, `<Response><Errors><Error><Code>SignatureDoesNotMatch</Code>`+
+				`<Message>Signature expired</Message></Error></Errors><RequestID>r-1</RequestID></Response>`)
 			return
 		}
 		fmt.Fprint(w, `<DescribeTagsResponse><tagSet/></DescribeTagsResponse>`)

@@ -47,7 +47,8 @@ func TestKeysAreListedForTheUserAndNotForTheName(t *testing.T) {
 			"/staff/",
 			directory.KeyQuery{Body: known, Own: own, AllUsers: true}, true, map[string]int{"ListSSHPublicKeys": 1,
 				"GetUser": 1}},
-		"a user outside the path prefix who is served for a group": {func(e *emulator.Emulator) error { return e.UpdateUser("Bob", "", "/former/") }, "/staff/",
+		"a user outside the path prefix who is served for a group": {
+			func(e *emulator.Emulator) error { return e.UpdateUser("Bob", "", "/former/") }, "/staff/",
 			directory.KeyQuery{Body: known, Own: own}, false, map[string]int{"ListSSHPublicKeys": 1}},
 	} {
 		t.Run(name, func(t *testing.T) {

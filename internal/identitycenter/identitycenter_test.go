@@ -139,7 +139,8 @@ func TestTheNameIsTakenFromTheAttributeThatIsConfigured(t *testing.T) {
 	o.NameFrom = "nick-name"
 	d := read(t, identitycenter.NewSource(o), directory.Query{Groups: []string{"Finance"}})
 	if len(d.Users) != 0 || len(d.Refused) != 1 ||
-		d.Refused[0].Reason != `(user name "carol@example.com") has no nick name, from which accounts.name_from takes the name` {
+		d.Refused[0].Reason != `(user name "carol@example.com") has no nick name, `+
+			`from which accounts.name_from takes the name` {
 		t.Errorf("without a nick name: %+v", d)
 	}
 }

@@ -106,7 +106,8 @@ func TestTheKeysOfThePersonInOtherAccountsAreFound(t *testing.T) {
 			kept + " y\n",
 		"/root/.ssh/authorized_keys2":    other + " alice@laptop\n",
 		"/mnt/auto/.ssh/authorized_keys": kept + "\n",
-		"/proc/self/mountinfo":           "30 1 0:30 / /mnt/auto rw - autofs auto rw\n31 1 0:31 / /home rw - ext4 /dev/x rw\n",
+		"/proc/self/mountinfo": "30 1 0:30 / /mnt/auto rw - autofs auto rw\n" +
+			"31 1 0:31 / /home rw - ext4 /dev/x rw\n",
 	}, Person{Names: []string{"alice"}, Homes: []string{"/home/alice"}, Fingerprints: []string{listedPrint}},
 		Account{"ubuntu", "/home/ubuntu"}, Account{"root", "/root"}, Account{"alice", "/home/alice"},
 		Account{"far", "/mnt/auto"}, Account{"none", "/nonexistent"}, Account{"odd", "relative"})

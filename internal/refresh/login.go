@@ -42,7 +42,8 @@ func (l *Logins) Ask(ctx context.Context, name string) (cache.UserKeys, []string
 		return nobody, nil, nil
 	}
 	if err := l.learn(map[string]directory.KeyListing{p.ID: listing}); err != nil {
-		l.setup.Log.Error("a user's keys cannot be written to keys.db; the answer at this login counts nevertheless", "user", name,
+		l.setup.Log.Error("a user's keys cannot be written to keys.db; the answer at this login counts nevertheless",
+			"user", name,
 			"error", err)
 	}
 	u, _ := selectKeys(l.setup.Keys, p, listing, a.at, l.setup.Now())
@@ -72,6 +73,7 @@ func (l *Logins) decide(had person, lost bool, asked time.Time) {
 	}
 	l.keysDB.changed()
 	if err := l.denials.save(); err != nil {
-		l.setup.Log.Error("cannot save who lost the right to log in; after a restart the next refresh decides", "user", had.Name, "error", err)
+		l.setup.Log.Error("cannot save who lost the right to log in; after a restart the next refresh decides", "user",
+			had.Name, "error", err)
 	}
 }

@@ -311,7 +311,9 @@ func TestSignRefusesWhatOpenWould(t *testing.T) {
 		"an account of eleven digits": func(c *directory.Answer) { c.Directory.Account = "12345678901" },
 		"users out of order":          func(c *directory.Answer) { u := c.Directory.Users; u[0], u[1] = u[1], u[0] },
 		"a member who is not there":   func(c *directory.Answer) { c.Directory.Groups[0].Members = []string{"AIDANOBODY"} },
-		"keys without a time":         func(c *directory.Answer) { c.Listings[c.Directory.Users[0].ID] = directory.KeyListing{} },
+		"keys without a time": func(c *directory.Answer) {
+			c.Listings[c.Directory.Users[0].ID] = directory.KeyListing{}
+		},
 		"a former user without a name": func(c *directory.Answer) {
 			c.Former = []directory.Former{{ID: "AIDAGONE"}}
 		},

@@ -20,7 +20,8 @@ func FuzzOpen(f *testing.F) {
 	f.Add(good)
 	f.Add(good[:len(good)/2])
 	f.Add(signed(f, sample(2, 3), 7, newSignerFor(f)))
-	f.Add([]byte(`{"payloadType":"application/vnd.nss-iam.snapshot.manifest+json","payload":"e30=","signatures":[{"keyid":"` + want.SignedBy + `","sig":"AA=="}]}` + "\nx"))
+	f.Add([]byte(`{"payloadType":"application/vnd.nss-iam.snapshot.manifest+json","payload":"e30=",` +
+		`"signatures":[{"keyid":"` + want.SignedBy + `","sig":"AA=="}]}` + "\nx"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := Open(data, trusting(signer))
 		if err == nil && !reflect.DeepEqual(s, want) {

@@ -12,7 +12,8 @@ import (
 func Pins(users, groups Plan) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
-	line("# Made by \"iam-cachefill import --from-iam\": %d users and %d groups keep their uids and gids, %d are left to you.",
+	line("# Made by \"iam-cachefill import --from-iam\": %d users and %d groups keep their uids and gids, "+
+		"%d are left to you.",
 		len(users.Matches), len(groups.Matches), len(users.Doubts)+len(groups.Doubts))
 	line("# Put this into the configuration of the publisher, or of every host that reads the directory itself.")
 	line("[ids.pin]")

@@ -38,7 +38,9 @@ var looks = []struct {
 	{regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)`),
 		"[private key left out]"},
 	// Assignments by the name of what is assigned, in TOML, JSON, environments, URLs and logs.
-	{regexp.MustCompile(`(?i)([a-z_.-]*(?:secret|token|password|passphrase|external_?id|signature|credential|authorization|private_?key)[a-z_.-]*["']?[ \t]*[=:][ \t]*)(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&]+(?:[ \t]+Credential=[^\n]*)?)`), "${1}" + leftOut},
+	{regexp.MustCompile(`(?i)([a-z_.-]*(?:secret|token|password|passphrase|external_?id|signature|credential|` +
+		`authorization|private_?key)[a-z_.-]*["']?[ \t]*[=:][ \t]*)(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&]+` +
+		`(?:[ \t]+Credential=[^\n]*)?)`), "${1}" + leftOut},
 	// A user and password in a URL, as of a proxy.
 	{regexp.MustCompile(`(://)[^/\s@"']+@`), "${1}" + leftOut + "@"},
 	// Identifiers of access keys: AKIA of users, ASIA of sessions.

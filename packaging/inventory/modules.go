@@ -37,7 +37,8 @@ var (
 	architectures = []string{"amd64", "arm64"}
 	licenseFile   = regexp.MustCompile(`(?i)^(licen[sc]e|copying|patents)(\.(txt|md))?$`)
 	noticeFile    = regexp.MustCompile(`(?i)^notice(\.(txt|md))?$`)
-	copyrightLine = regexp.MustCompile(`(?i)^[\s/*#]*(?:portions )?copyright (?:\(c\)|©)?\s*((?:[0-9]{4}[-, ]*(?:present)?)+)\W*(?:by )?(.+)$`)
+	copyrightLine = regexp.MustCompile(`(?i)^[\s/*#]*(?:portions )?copyright (?:\(c\)|©)?\s*` +
+		`((?:[0-9]{4}[-, ]*(?:present)?)+)\W*(?:by )?(.+)$`)
 )
 
 // compiledIn reads the module graph of the source in a folder.

@@ -66,7 +66,8 @@ type relationship struct {
 const project = "https://github.com/nss-iam/nss-iam"
 
 // Files of packages are named NAME_VERSION_ARCH.deb and NAME-VERSION-RELEASE.ARCH.rpm.
-var packageFile = regexp.MustCompile(`^(?:([a-z-]+)_([^_]+)_([a-z0-9]+)\.(deb)|([a-z-]+)-([^-]+)-[^-]+\.([a-z0-9_]+)\.(rpm))$`)
+var packageFile = regexp.MustCompile(`^(?:([a-z-]+)_([^_]+)_([a-z0-9]+)\.(deb)|` +
+	`([a-z-]+)-([^-]+)-[^-]+\.([a-z0-9_]+)\.(rpm))$`)
 
 // writeSBOM writes NAME.spdx.json. The package that holds the programs contains
 // every module; the others contain only what is ours.

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-var tokenForm = regexp.MustCompile(`^\s*("(?:[^"\\]|\\.)*"|[0-9]+(?:\.[0-9]+)?[smhd]?|[a-zA-Z_:][a-zA-Z0-9_:]*|=~|!=|!~|==|>=|<=|[-+*/<>(){}\[\],=])`)
+var tokenForm = regexp.MustCompile(`^\s*("(?:[^"\\]|\\.)*"|[0-9]+(?:\.[0-9]+)?[smhd]?|[a-zA-Z_:][a-zA-Z0-9_:]*|=~|` +
+	`!=|!~|==|>=|<=|[-+*/<>(){}\[\],=])`)
 
 // A parser holds what is left of an expression.
 type parser struct {

@@ -143,7 +143,8 @@ var never = []struct {
 	{"the policy does no input or output", regexp.MustCompile(`^internal/(accounts|directory|keys)$`),
 		regexp.MustCompile(`^(os|os/.*|net|net/.*|syscall|io/ioutil|database/.*|golang.org/x/sys/.*)$`)},
 	{"only the packages of the sources, and what opens them, know AWS",
-		regexp.MustCompile(`^internal/(accounts|admission|cache|config|control|directory|doctor|health|homes|hostfiles|hostsetup|keys|refresh|schedule|sessions|state)$`), regexp.MustCompile(`^github.com/aws/`)},
+		regexp.MustCompile(`^internal/(accounts|admission|cache|config|control|directory|doctor|health|homes|hostfiles|` +
+			`hostsetup|keys|refresh|schedule|sessions|state)$`), regexp.MustCompile(`^github.com/aws/`)},
 	{"helpers that sshd and PAM run know neither AWS nor the configuration", regexp.MustCompile(`^authkeys(/account)?$`),
 		regexp.MustCompile(`^github.com/aws/|/internal/(config|iam|snapshot|identitycenter|refresh|state)$`)},
 	{"the module's binding reads files and knows no package of ours", regexp.MustCompile(`^nss$`),

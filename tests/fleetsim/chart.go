@@ -28,9 +28,11 @@ var colors = map[string]string{
 func chart(w World, results map[string][]Result) string {
 	var b strings.Builder
 	put := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	put(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" role="img" aria-label="IAM calls a second by number of hosts">`, width, height)
+	put(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" role="img" aria-label="IAM calls a second by `+
+		`number of hosts">`, width, height)
 	put(`<rect width="%g" height="%g" fill="%s"/>`, width, height, paper)
-	put(`<text x="%g" y="18" %s fill="%s">IAM calls asked a second, refused ones included, by number of hosts (%s users)</text>`, left, letters, ink, thousands(w.Users))
+	put(`<text x="%g" y="18" %s fill="%s">IAM calls asked a second, refused ones included, by number of hosts (%s `+
+		`users)</text>`, left, letters, ink, thousands(w.Users))
 	for calls := lowCalls; calls <= highCalls*1.01; calls *= 10 {
 		put(`<path d="M%g %.1fH%g" stroke="%s"/><text x="%g" y="%.1f" %s fill="%s" text-anchor="end">%s</text>`,
 			left, y(calls), right, faint, left-8, y(calls)+4, letters, ink, axis(calls))
@@ -40,7 +42,8 @@ func chart(w World, results map[string][]Result) string {
 			x(hosts), top, bottom, faint, x(hosts), bottom+18, letters, ink, axis(hosts))
 	}
 	put(`<text x="%g" y="%g" %s fill="%s" text-anchor="middle">hosts</text>`, (left+right)/2, bottom+38, letters, ink)
-	put(`<path d="M%g %.1fH%g" stroke="%s" stroke-dasharray="6 4"/><text x="%g" y="%.1f" %s fill="%s">what IAM allows (assumed)</text>`,
+	put(`<path d="M%g %.1fH%g" stroke="%s" stroke-dasharray="6 4"/><text x="%g" y="%.1f" %s fill="%s">what IAM allows `+
+		`(assumed)</text>`,
 		left, y(w.Rate), right, ink, right+8, y(w.Rate)+4, letters, ink)
 	// Names from the top down; lines that end close together get theirs below
 	// each other.

@@ -93,7 +93,8 @@ func page(w World, results map[string][]Result) string {
 	line("")
 	line("## What is assumed")
 	line("")
-	line("- IAM allows the account %s calls a second and %s at once after a pause, for all callers together. AWS publishes", number(w.Rate), number(w.Burst))
+	line("- IAM allows the account %s calls a second and %s at once after a pause, for all callers together. "+
+		"AWS publishes", number(w.Rate), number(w.Burst))
 	line("  no limits; 5 to 35 a second are what people have seen. `-iam-rate` and `-iam-burst` try others. A " +
 		"throttled call")
 	line("  costs no token. A change counts from the moment IAM shows it: IAM is eventually consistent.")
@@ -102,7 +103,8 @@ func page(w World, results map[string][]Result) string {
 	line("  GetAccountAuthorizationDetails for users and 300 groups, %d calls. %d of them try what a login asks.",
 		pages(w.Users+300)+trial, trial)
 	line("  Both list every user's keys once in %s", short(sweepAge))
-	line("  and once at each of %s logins a day, by a rate of 5 calls a second of their own that is halved by throttling.", thousands(int(w.Logins)*w.Users))
+	line("  and once at each of %s logins a day, by a rate of 5 calls a second of their own "+
+		"that is halved by throttling.", thousands(int(w.Logins)*w.Users))
 	line("- *identity center*: one group of all users, about %.0f calls each %s on average, and two at each login. The "+
 		"Identity", identitycenter.RefreshCalls(w.Users, []int{w.Users}, schedule.Jittered(refreshStore, 0.5)), short(refreshStore))
 	line("  Store allows %s calls a second for a whole organization, which AWS publishes; what at once is assumed as one",
@@ -121,9 +123,11 @@ func page(w World, results map[string][]Result) string {
 	line("  promises these delays; polling stays the truth.")
 	line("- *classic scripts*: cron on every host at :00, :10 …, one run of the AWS CLI (%s, measured) for every user,",
 		short(cliTime))
-	line("  five attempts each, and six runs a login. A run that is given up counts as a walk given up; what such a script")
+	line("  five attempts each, and six runs a login. A run that is given up counts as a walk given up; " +
+		"what such a script")
 	line("  then does to the accounts is not simulated.")
-	line("- Jitter and backoff are the daemon's own (`internal/schedule`). A refresh of IAM takes %s a call, a publication", short(callTime))
+	line("- Jitter and backoff are the daemon's own (`internal/schedule`). A refresh of IAM takes %s a call, "+
+		"a publication", short(callTime))
 	line("  %s, a host %s from S3's answer to the new cache.", short(publishTime), short(fetchTime))
 	return b.String()
 }

@@ -194,7 +194,8 @@ func TestARenamedUserKeepsTheNumber(t *testing.T) {
 func TestALineOfNSSCompatBringsItsUserAndHidesNoLocalOne(t *testing.T) {
 	host := testbed.NewHost(t)
 	serving(t, host)
-	host.Write("/etc/passwd", host.Read("/etc/passwd")+"+alice::::::\n+mallory::::::\nlast:x:4242:4242::/:/bin/sh\n", 0o644)
+	host.Write("/etc/passwd", host.Read("/etc/passwd")+"+alice::::::\n+mallory::::::\nlast:x:4242:4242::/:/bin/sh\n",
+		0o644)
 	switched := regexp.MustCompile(`(?m)^passwd:.*`).ReplaceAllString(host.Read("/etc/nsswitch.conf"),
 		"passwd: compat\npasswd_compat: iam")
 	host.Write("/etc/nsswitch.conf", switched, 0o644)
@@ -233,7 +234,8 @@ func TestAnInitgroupsLineOfSetupKeepsAllGroups(t *testing.T) {
 	}
 	host.Write("/etc/nsswitch.conf", file+"initgroups: files\n", 0o644)
 	host.Run("iam-cachefill", "setup", "--offline")
-	if got := words(host.Run("id", "-nG", "alice")); !slices.Equal(got, words("alice builders developers iam-users team-web")) {
+	if got := words(host.Run("id", "-nG", "alice")); !slices.Equal(got, words("alice builders developers iam-users "+
+		"team-web")) {
 		t.Errorf("after setup: got %q\n%s", got, host.Read("/etc/nsswitch.conf"))
 	}
 }

@@ -30,7 +30,8 @@ by_ssh() { ssh -o User="$1" "${@:2}" true 2>>/run/testbed/storm.err; }
 by_helper() {
 	uid=$(id -u "$1")
 	for _ in 1 2; do
-		setpriv --reuid=nss-iam --regid=nss-iam --init-groups "$helper" "$1" "$uid" "$fingerprint" 2>>/run/testbed/storm.err | grep -q ^no-pty || return 1
+		setpriv --reuid=nss-iam --regid=nss-iam --init-groups "$helper" "$1" "$uid" "$fingerprint" \
+			2>>/run/testbed/storm.err | grep -q ^no-pty || return 1
 	done
 }
 timed() {

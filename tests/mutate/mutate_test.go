@@ -140,7 +140,8 @@ func TestTheTableAddsUpTheReportsOfFilesThatAreThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, report := range map[string]string{
-		"a.go":    `{"file_name":"a.go","hung":1,"mutations":[{"type":"X","status":"KILLED","line":1},{"type":"X","status":"LIVED","line":2}]}`,
+		"a.go": `{"file_name":"a.go","hung":1,"mutations":[{"type":"X","status":"KILLED","line":1},{"type":"X",` +
+			`"status":"LIVED","line":2}]}`,
 		"c.go":    "",
 		"b.go":    `{"file_name":"b.go","mutations":[{"type":"X","status":"KILLED","line":1}]}`,
 		"gone.go": `{"file_name":"gone.go","mutations":[{"type":"X","status":"LIVED","line":1}]}`,

@@ -55,7 +55,8 @@ func (r row) share() float64 {
 // table prints the rows as docs/security.md has them.
 func table(rows []row) string {
 	var b strings.Builder
-	b.WriteString("| package | changes | noticed | of these by a hang | not noticed | share |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| package | changes | noticed | of these by a hang | not noticed | share |\n" +
+		"|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		share := fmt.Sprintf("%.0f %%", r.share())
 		if n := len(r.Untried); n > 0 {

@@ -87,7 +87,8 @@ func NewSigningKey(t testing.TB) SigningKey {
 		_ = exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run()
 		_ = os.RemoveAll(home)
 	})
-	const script = `gpg --batch --quiet --passphrase '' --quick-generate-key 'packages <packages@example.com>' rsa3072 sign never 2>/dev/null
+	const script = `gpg --batch --quiet --passphrase '' --quick-generate-key 'packages <packages@example.com>' \
+	rsa3072 sign never 2>/dev/null
 gpg --list-secret-keys --with-colons | awk -F: '/^fpr/ { print $10; exit }'`
 	cmd := exec.Command("sh", "-ec", script)
 	cmd.Env = append(os.Environ(), "GNUPGHOME="+home)

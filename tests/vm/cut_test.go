@@ -118,7 +118,8 @@ func (p payload) company(name string, parity int) {
 	key := testbed.NewKey(p.t, "ed25519", "everybody").Public
 	c := testbed.Company{Groups: []testbed.Group{{Name: "team", ID: "AGPATEAM0000000000AA"}}}
 	for n := range 60 {
-		u := testbed.User{Name: fmt.Sprintf("u%d", n), ID: fmt.Sprintf("AIDAPERSON%010d", n), Keys: []testbed.IAMKey{{ID: fmt.Sprintf("APKAPERSON%010d", n), Body: key}}}
+		u := testbed.User{Name: fmt.Sprintf("u%d", n), ID: fmt.Sprintf("AIDAPERSON%010d", n),
+			Keys: []testbed.IAMKey{{ID: fmt.Sprintf("APKAPERSON%010d", n), Body: key}}}
 		if n%2 == parity {
 			u.Groups = []string{"team"}
 		}
@@ -134,7 +135,8 @@ func (p payload) company(name string, parity int) {
 // files packs what the package installs, for a machine without dpkg's time.
 func (p payload) files() {
 	p.t.Helper()
-	const script = `cd "$1" && mkdir files && for deb in *.deb; do dpkg-deb -x "$deb" files && rm "$deb" || exit; done && tar -C files -cf files.tar . && rm -r files`
+	const script = `cd "$1" && mkdir files && for deb in *.deb; do dpkg-deb -x "$deb" files && rm "$deb" || exit; done ` +
+		`&& tar -C files -cf files.tar . && rm -r files`
 	if out, err := exec.Command("sh", "-c", script, "files", p.dir).CombinedOutput(); err != nil {
 		p.t.Fatalf("unpack the package: %v\n%s", err, out)
 	}

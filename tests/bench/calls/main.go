@@ -65,7 +65,8 @@ func run(ctx context.Context, document string) error {
 	age := c.Keys.MaxStale / 2
 	fmt.Fprintf(&s, "`source.refresh = %q`, which is every %s with its jitter; everybody in one login group, the "+
 		"further groups published;\ntwo keys each, listed again within %s. Counted by the emulated account. A host that "+
-		"reads a snapshot asks IAM nothing.\nAfter each refresh the daemon tries what a login asks, where somebody may log in: "+
+		"reads a snapshot asks IAM nothing.\nAfter each refresh the daemon tries what a login asks, where somebody may "+
+		"log in: "+
 		"three calls more, %.0f an hour.\n\n",
 		"5m", between, age, 3*time.Hour.Seconds()/between.Seconds())
 	s.WriteString("| users | groups | mode | calls of a refresh | refreshes, an hour | key sweep, an hour | both |\n" +

@@ -305,6 +305,10 @@ func (r *reader) script(b block) {
 	}
 }
 
+// looks are the commands that change nothing, which may be repeated.
+var looks = regexp.MustCompile(
+	`^(id|getent|ssh|journalctl|iam-cachefill (status|explain|doctor)|systemctl (is-active|status))\b`)
+
 // step runs a command of a console block. Output that is not there yet, since
 // the daemon needs a moment, is waited for.
 func (r *reader) step(b block, s step, status int) {
@@ -318,8 +322,7 @@ func (r *reader) step(b block, s step, status int) {
 		if got.Code == status && ok {
 			return
 		}
-		// Only asking may be repeated.
-		if !regexp.MustCompile(`^(id|getent|ssh|journalctl|iam-cachefill (status|explain|doctor)|systemctl (is-active|status))\b`).MatchString(s.command) || time.Now().After(deadline) {
+		if !looks.MatchString(s.command) || time.Now().After(deadline) {
 			break
 		}
 	}

@@ -134,5 +134,6 @@ var directoryFaults = []fault{
 		s.refresh()
 	}, code: 0,
 		status: says(`dave`), explain: says(`iam:ListSSHPublicKeys`),
-		doctor: says(`warning +directory .*"dave"`), alert: says("NSSIAMAnswerDoubted"), journal: says(`dave.*iam:ListSSHPublicKeys`)},
+		doctor: says(`warning +directory .*"dave"`), alert: says("NSSIAMAnswerDoubted"),
+		journal: says(`dave.*iam:ListSSHPublicKeys`)},
 }

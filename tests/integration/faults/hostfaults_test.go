@@ -18,7 +18,8 @@ var hostFaults = []fault{
 	}, code: 1, later: time.Hour,
 		status: says(`broken +keys .*ahead`), explain: says(`NO +cached keys`),
 		doctor: says(`broken +keys .*ahead`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
-	{name: "the same under the daemon", heals: true, make: func(s *site) { s.redate(2 * time.Hour); time.Sleep(5 * time.Second) },
+	{name: "the same under the daemon", heals: true,
+		make:   func(s *site) { s.redate(2 * time.Hour); time.Sleep(5 * time.Second) },
 		status: quiet(healed), explain: quiet(healed), doctor: quiet(healed), alert: quiet(healed), journal: quiet(healed)},
 	{name: "the clock is 12 minutes behind at a boot, and IAM is down", make: func(s *site) {
 		s.daemon.Stop()
@@ -31,8 +32,10 @@ var hostFaults = []fault{
 			func() bool { return strings.Contains(s.daemon.Output(), "refresh failed") })
 		s.refresh()
 	}, code: 1,
-		status: says(`broken +keys .*1[12]m.* ahead`), explain: says(`NO +cached keys: cached keys are dated 1[12]m\S* ahead`),
-		doctor: says(`broken +keys .*1[12]m.* ahead`), alert: says("NSSIAMBroken"), journal: says(`refresh failed.*unreachable`)},
+		status: says(`broken +keys .*1[12]m.* ahead`), explain: says(`NO +cached keys: cached keys are dated ` +
+			`1[12]m\S* ahead`),
+		doctor: says(`broken +keys .*1[12]m.* ahead`), alert: says("NSSIAMBroken"),
+		journal: says(`refresh failed.*unreachable`)},
 	{name: "the clock is two hours behind at a boot", heals: true, make: func(s *site) {
 		s.daemon.Stop()
 		s.redate(2 * time.Hour)

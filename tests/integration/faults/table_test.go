@@ -24,7 +24,8 @@ func broken(pattern string) string {
 func table(heard map[string]said) string {
 	var b, notes strings.Builder
 	reasons := map[string]int{}
-	b.WriteString("| fault | `status` | `explain` of the person | `doctor` | alert | journal |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| fault | `status` | `explain` of the person | `doctor` | alert | journal |\n" +
+		"|---|---|---|---|---|---|\n")
 	for _, f := range faults {
 		x := heard[f.name]
 		cell := func(text string, w witness) string {

@@ -13,8 +13,10 @@ import (
 // state, dpkg-db-backup's copies of it, logs, caches, root's own .ssh, and the backups and
 // the lock of passwd(5).
 const census = `cd / && LC_ALL=C; export LC_ALL
-skip="-path var/log -o -path var/cache -o -path var/tmp -o -path var/lib/dpkg -o -path var/lib/systemd -o -path var/lib/apt -o -path var/backups -o -path root/.ssh
--o -name passwd- -o -name shadow- -o -name group- -o -name gshadow- -o -name subuid- -o -name subgid- -o -path etc/.pwd.lock"
+skip="-path var/log -o -path var/cache -o -path var/tmp -o -path var/lib/dpkg -o -path var/lib/systemd
+-o -path var/lib/apt -o -path var/backups -o -path root/.ssh
+-o -name passwd- -o -name shadow- -o -name group- -o -name gshadow- -o -name subuid- -o -name subgid-
+-o -path etc/.pwd.lock"
 {
 find etc usr var root \( $skip \) -prune -o \( -type d -printf '%p %y %m %U:%G\n' -o -printf '%p %y %m %U:%G %s %l\n' \)
 find etc var root \( $skip \) -prune -o -type f -print0 | xargs -0 sha256sum | awk '{ print $2, $1 }'

@@ -278,7 +278,8 @@ func (s site) purge() {
 	}
 }
 
-var chainRemedy = regexp.MustCompile(`sshd has another AuthorizedKeysCommand already: .* (chain = \[.*\]); then run setup again`)
+var chainRemedy = regexp.MustCompile(`sshd has another AuthorizedKeysCommand already: .* (chain = \[.*\]); ` +
+	`then run setup again`)
 
 // beside is a second life in short, in the company of programs that answer for
 // users, too, and with homes made by PAM.

@@ -103,9 +103,11 @@ func TestDebsForTheOtherArchitectureNeedNoMoreThanOurs(t *testing.T) {
 	// The programs are not run, and the smallest stands for all of them.
 	built, out := t.TempDir(), t.TempDir()
 	sh(t, testbed.Root(), "make -s GOARCH=arm64 CC=aarch64-linux-gnu-gcc BUILD="+built+" "+built+"/libnss_iam.so.2")
-	sh(t, testbed.Root(), "CGO_ENABLED=0 GOARCH=arm64 go build -o "+built+"/account ./authkeys/account && cd "+built+" && cp account authkeys && cp account iam-cachefill")
+	sh(t, testbed.Root(), "CGO_ENABLED=0 GOARCH=arm64 go build -o "+built+"/account ./authkeys/account && "+
+		"cd "+built+" && cp account authkeys && cp account iam-cachefill")
 	sh(t, testbed.Root(), "cp -r "+testbed.Build()+"/completion "+built+"/")
-	sh(t, testbed.Root(), "NSS_IAM_PREBUILT="+built+" NSS_IAM_VERSION="+newer+" NSS_IAM_COMPRESSION=none packaging/deb/build arm64 "+out)
+	sh(t, testbed.Root(), "NSS_IAM_PREBUILT="+built+" NSS_IAM_VERSION="+newer+" NSS_IAM_COMPRESSION=none "+
+		"packaging/deb/build arm64 "+out)
 	for _, c := range []struct{ name, depends string }{
 		{"libnss-iam", "libc6 (>= 2.17)"},
 		{"nss-iam", "systemd | systemd-standalone-sysusers | systemd-sysusers, libnss-iam (= " + newer + ")"},
@@ -115,7 +117,8 @@ func TestDebsForTheOtherArchitectureNeedNoMoreThanOurs(t *testing.T) {
 			t.Errorf("%s for arm64 needs %q, want %q", c.name, other, c.depends)
 		}
 	}
-	if got := sh(t, out, "dpkg-deb -c libnss-iam_*_arm64.deb"); !strings.Contains(got, "./usr/lib/aarch64-linux-gnu/libnss_iam.so.2") {
+	got := sh(t, out, "dpkg-deb -c libnss-iam_*_arm64.deb")
+	if !strings.Contains(got, "./usr/lib/aarch64-linux-gnu/libnss_iam.so.2") {
 		t.Errorf("the module is not where arm64 looks: %s", got)
 	}
 	// amd64's dependency comes from the symbols that the module asks for.

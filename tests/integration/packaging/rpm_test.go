@@ -62,8 +62,10 @@ func (s scratch) put(file, name string) {
 // cache, and what an account made leaves in /etc.
 func (s scratch) census() string {
 	s.t.Helper()
-	return s.in("sh", "-c", `cd / && find etc usr var \( -path var/lib/rpm -o -path var/log -o -path var/cache -o -path etc/ld.so.cache
-		-o -path etc/passwd\* -o -path etc/group\* -o -path etc/shadow\* -o -path etc/gshadow\* -o -path etc/.pwd.lock -o -path etc/subuid\* -o -path etc/subgid\* \) -prune -o \
+	return s.in("sh", "-c", `cd / && find etc usr var \( \
+		-path var/lib/rpm -o -path var/log -o -path var/cache -o -path etc/ld.so.cache \
+		-o -path etc/passwd\* -o -path etc/group\* -o -path etc/shadow\* -o -path etc/gshadow\* \
+		-o -path etc/.pwd.lock -o -path etc/subuid\* -o -path etc/subgid\* \) -prune -o \
 		\( -type f -exec sha256sum {} + -o -printf '%p %y %m %U:%G %l\n' \) | sort`)
 }
 

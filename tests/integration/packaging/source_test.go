@@ -15,7 +15,8 @@ import (
 func TestTheSourcePackagesHoldEveryModuleThatIsCompiledAndTested(t *testing.T) {
 	t.Parallel()
 	source := t.TempDir()
-	if said, err := exec.Command(filepath.Join(testbed.Root(), "packaging/source"), "--vendor", source).CombinedOutput(); err != nil {
+	pack := exec.Command(filepath.Join(testbed.Root(), "packaging/source"), "--vendor", source)
+	if said, err := pack.CombinedOutput(); err != nil {
 		t.Fatalf("packaging/source: %v\n%s", err, said)
 	}
 	spec, err := exec.Command("sed", "-n", "/^%check/,/^%endif/p",

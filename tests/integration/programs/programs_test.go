@@ -79,11 +79,13 @@ func tars(t *testing.T, s site) {
 
 // pack is a program of Python that packs a file and prints whose it is in the archive.
 const pack = `import sys, tarfile
-with tarfile.open("/tmp/p.tar", "w", **({"format": getattr(tarfile, sys.argv[1])} if sys.argv[1] else {})) as t: t.add("/srv/f", "f")
+with tarfile.open("/tmp/p.tar", "w", **({"format": getattr(tarfile, sys.argv[1])} if sys.argv[1] else {})) as t:
+	t.add("/srv/f", "f")
 print(*((m.uid, m.uname) for m in tarfile.open("/tmp/p.tar")))`
 
 func tarfiles(t *testing.T, s site) {
-	if r := s.Try("python3", "-c", pack, "USTAR_FORMAT"); r.Code == 0 || !strings.Contains(r.Stderr, "overflow in number field") {
+	if r := s.Try("python3", "-c", pack, "USTAR_FORMAT"); r.Code == 0 || !strings.Contains(r.Stderr, "overflow in "+
+		"number field") {
 		t.Errorf("ustar: %v", r)
 	}
 	for _, format := range []string{"", "PAX_FORMAT", "GNU_FORMAT"} {

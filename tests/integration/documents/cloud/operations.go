@@ -61,9 +61,10 @@ var operations = map[string]operation{
 		options: map[string]string{"--stack-name": value},
 		answers: map[string]string{
 			"Stacks[0].Outputs[?OutputKey=='InstanceProfile'].OutputValue": "nss-iam-ReaderProfile-EXAMPLE",
-			"Stacks[0].Outputs[?OutputKey=='PolicyArn'].OutputValue":       "arn:aws:iam::111122223333:policy/nss-iam-ReaderPolicy-EXAMPLE",
-			"Stacks[0].Outputs[?OutputKey=='BucketName'].OutputValue":      "nss-iam-snapshot-example",
-			"Stacks[0].Outputs[?OutputKey=='Url'].OutputValue":             "s3://nss-iam-snapshot-example/nss-iam/snapshot",
+			"Stacks[0].Outputs[?OutputKey=='PolicyArn'].OutputValue": "" +
+				"arn:aws:iam::111122223333:policy/nss-iam-ReaderPolicy-EXAMPLE",
+			"Stacks[0].Outputs[?OutputKey=='BucketName'].OutputValue": "nss-iam-snapshot-example",
+			"Stacks[0].Outputs[?OutputKey=='Url'].OutputValue":        "s3://nss-iam-snapshot-example/nss-iam/snapshot",
 		},
 	},
 	"cloudformation delete-stack": {options: map[string]string{"--stack-name": value}, needs: []string{"--stack-name"}},

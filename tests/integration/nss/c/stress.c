@@ -158,7 +158,8 @@ int main(int argc, char **argv)
 	look_up(1);
 	check(mapped() == 1, "%d files are mapped in the end", mapped());
 	check(open_files() == files, "%d files are open, %d were", open_files(), files);
-	printf("stress: %d replacements, %ld lookups, %ld forks; children that keep 1, 2, more superseded files: %ld, %ld, %ld\n",
+	printf("stress: %d replacements, %ld lookups, %ld forks; "
+	       "children that keep 1, 2, more superseded files: %ld, %ld, %ld\n",
 	       done, (long)lookups, (long)forks, (long)kept[1], (long)kept[2], (long)kept[3]);
 	return verdict("stress");
 }
