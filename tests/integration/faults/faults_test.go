@@ -45,11 +45,12 @@ type fault struct {
 }
 
 const (
-	openStill  = "cached keys open logins until the time that it names"
-	notRunning = "it does not run; systemd says how it ended"
-	notTold    = "nothing of it is the daemon's to see"
-	healed     = "it is in order again within seconds"
-	asked      = "it asks about people, not about the host"
+	openStill   = "cached keys open logins until the time that it names"
+	notRunning  = "it does not run; systemd says how it ended"
+	notTold     = "nothing of it is the daemon's to see"
+	healed      = "it is in order again within seconds"
+	othersFiles = "it says what is served; that sshd and glibc ask for it is seen by doctor alone, as the text above says"
+	asked       = "it asks about people, not about the host"
 )
 
 // faults are the rows of the table.

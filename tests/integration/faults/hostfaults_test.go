@@ -47,14 +47,14 @@ var hostFaults = []fault{
 		s.Run(testbed.Refresh, "setup", "--offline")
 		s.Write("/etc/ssh/sshd_config.d/00-mistake.conf", "PasswordAuthentification no\n", 0o644)
 	}, code: 0,
-		status: quiet("it says what is served; only doctor looks at files of the host's owner"), explain: quiet(asked),
+		status: quiet(othersFiles), explain: quiet(asked),
 		doctor: says(`broken +sshd .*PasswordAuthentification`), alert: quiet("see status"), journal: quiet(notTold)},
 	{name: "another AuthorizedKeysCommand comes before ours", make: func(s *site) {
 		s.Run(testbed.Refresh, "setup", "--offline")
 		s.Write("/etc/ssh/sshd_config.d/00-other.conf", "AuthorizedKeysCommand /usr/bin/false\n"+
 			"AuthorizedKeysCommandUser nobody\n", 0o644)
 	}, code: 0,
-		status: quiet("it says what is served; only doctor looks at files of the host's owner"), explain: quiet(asked),
+		status: quiet(othersFiles), explain: quiet(asked),
 		doctor: says(`broken +sshd .*/usr/bin/false`), alert: quiet("see status"), journal: quiet(notTold)},
 	{name: "a name that is no Unix name",
 		make:   func(s *site) { s.iam.AddUser(testbed.User{Name: "1234", Groups: []string{"developers"}}); s.refresh() },
@@ -127,7 +127,7 @@ var hostFaults = []fault{
 		s.Write("/etc/nsswitch.conf", "passwd: files\n"+
 			"group: files\n", 0o644)
 	}, code: 0,
-		status: quiet("it says what is served; only doctor looks at files of the host's owner"), explain: quiet(asked),
+		status: quiet(othersFiles), explain: quiet(asked),
 		doctor: says(`broken +nsswitch`), alert: quiet("see status"), journal: quiet(notTold)},
 	{name: "everybody may read keys.db",
 		make: func(s *site) { s.kill(); s.Run("chmod", "0644", testbed.CacheDir+"/keys.db") }, code: 1, later: time.Hour,
