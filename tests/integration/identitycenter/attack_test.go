@@ -68,6 +68,7 @@ func TestNobodyOfIdentityCenterComesToTheAccountOfAnother(t *testing.T) {
 	s.step("a membership ends between two refreshes", s.between)
 	s.step("a group is not there", s.noGroup)
 	s.step("an instance's tag names groups with spaces", s.tagged)
+	s.step("Identity Center cannot be reached", s.unreachable)
 }
 
 func (s *siege) step(name string, f func()) { s.site.step(name, f) }
@@ -293,4 +294,24 @@ func (s *siege) tagged() {
 		s.out(fmt.Sprintf("the tag is %q", value), "erin")
 	}
 	s.in("frank", "")
+}
+
+// unreachable comes last: the store is gone for good.
+func (s *siege) unreachable() {
+	s.open(siegeRules)
+	s.in("erin", "")
+	s.change(func(store *testbed.IdentityStore) { person(store, "dave@example.com").Groups = nil })
+	s.out("in no group any more", "dave")
+	s.iam.Stop()
+	time.Sleep(reuse)
+	s.in("erin", "") // by the last good answer
+	s.out("out by an answer about the person, later than that", "dave")
+	s.out("out by the last good answer", "frank")
+	s.daemon.Stop()
+	s.Configure(s.iam.PeopleSource() + siegeRules + "online = \"require\"\n")
+	s.daemon = s.StartDaemon()
+	s.Eventually("the daemon's socket is there", time.Minute, func() bool {
+		return s.Try("test", "-S", "/run/nss-iam/cachefill.sock").Code == 0
+	})
+	s.out("nobody answers, and keys.online is \"require\"", "erin")
 }
