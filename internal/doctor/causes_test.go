@@ -27,6 +27,15 @@ func TestOneCauseIsOneFinding(t *testing.T) {
 			{Check: glibc, State: Broken, What: "programs do not see"},
 			{Check: "nsswitch", State: Broken, What: "does not name iam"},
 		}, []string{"nsswitch"}},
+		{"nsswitch.conf without us, so that sshd does not know whose own keys it ignores", []Finding{
+			{Check: "nsswitch", State: Broken}, {Check: "own keys", State: Broken, Fix: ignoreOwn},
+		}, []string{"nsswitch"}},
+		{"sshd without our lines", []Finding{
+			{Check: "sshd", State: Broken, Fix: setUp}, {Check: "own keys", State: Broken, Fix: ignoreOwn},
+		}, []string{"sshd"}},
+		{"sshd with another fault, and own keys", []Finding{
+			{Check: "sshd", State: Broken, Fix: "sshd -t"}, {Check: "own keys", State: Broken, Fix: ignoreOwn},
+		}, []string{"sshd", "own keys"}},
 		{"glibc alone", []Finding{{Check: glibc, State: Broken}, {Check: "nsswitch", State: Good}},
 			[]string{"nsswitch", "nsswitch"}},
 	} {

@@ -82,7 +82,7 @@ func Examine(ctx context.Context, p Input) []Finding {
 	e.clock(ctx)
 	e.selinux(ctx)
 	e.denials(ctx)
-	return causes(e.findings)
+	return e.movable(causes(e.findings))
 }
 
 // Sound reports whether nothing is broken.
@@ -91,7 +91,8 @@ func Sound(findings []Finding) bool { return health.Sound(findings) }
 // An examination collects findings.
 type examination struct {
 	Input
-	userCAs  string // whose certificates sshd trusts for served users; "" where that is not known
+	edited   []string // files of setup's that somebody edited
+	userCAs  string   // whose certificates sshd trusts for served users; "" where that is not known
 	findings []Finding
 }
 

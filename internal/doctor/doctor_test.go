@@ -113,9 +113,9 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 		{"no library", func(p *Input, _ map[string]string) {
 			_ = os.RemoveAll(p.Host.Root + "/usr/lib")
 		}, "library", "install"},
-		{"a library that does not answer", func(_ *Input, a map[string]string) { a["getent -s"] = "" }, "library", "ldd"},
+		{"a library that does not answer", func(_ *Input, a map[string]string) { a["getent -s"] = "" }, "library", "reinstall"},
 		{"a module that answers with another number",
-			func(_ *Input, a map[string]string) { a["getent -s"] = "alice:*:7:7:::\n" }, "library", "ldd"},
+			func(_ *Input, a map[string]string) { a["getent -s"] = "alice:*:7:7:::\n" }, "library", "reinstall"},
 		{"glibc that does not ask it", func(_ *Input, a map[string]string) { a["getent pa"] = "FAIL exit status 2" },
 			"nsswitch", setUp},
 		{"nsswitch.conf without it", func(p *Input, _ map[string]string) {
@@ -131,6 +131,10 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 		}, "sshd", setUp},
 		{"another key command", func(_ *Input, a map[string]string) {
 			a["/usr/sbin/sshd -T"] = "authorizedkeyscommand /opt/eic %u\nusepam yes\n"
+		}, "sshd", `write under [keys] in /etc/nss-iam/config.toml: chain = ["/opt/eic", "%u"]; otherwise`},
+		{"another key command that ours is to ask", func(p *Input, a map[string]string) {
+			a["/usr/sbin/sshd -T"] = "authorizedkeyscommand /opt/eic %u\nusepam yes\n"
+			p.Chain = []string{"/opt/eic", "%u"}
 		}, "sshd", setUp},
 		{"the helper as another user", func(_ *Input, a map[string]string) {
 			a["/usr/sbin/sshd -T"] = strings.Replace(sshdT, "user nss-iam", "user nobody", 1)

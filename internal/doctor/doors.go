@@ -3,6 +3,8 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
@@ -41,7 +43,7 @@ func (e *examination) pam(s hostsetup.Stack) {
 	if len(s.Misjumps) > 0 {
 		e.add(Broken, "pam", "the line before the account helper's is not \"account [success=1 default=ignore] "+
 			"pam_localuser.so\" at: "+strings.Join(s.Misjumps, ", "),
-			"a fault of the helper keeps local accounts out, or the jump skips another line", setUp+" --undo; "+setUp)
+			"a fault of the helper keeps local accounts out, or the jump skips another line", e.rewritePAM())
 	}
 	if len(s.Broken) > 0 {
 		e.add(Warning, "pam", "pam_unix has broken_shadow at: "+strings.Join(s.Broken, ", "),
@@ -53,14 +55,24 @@ func (e *examination) pam(s hostsetup.Stack) {
 	}
 }
 
+// rewritePAM writes PAM's lines again. Debian's program leaves files alone that somebody
+// edited, also when it is to take a part out.
+func (e *examination) rewritePAM() string {
+	if _, err := os.Stat(filepath.Join(e.Host.Root, "/usr/sbin/pam-auth-update")); err == nil {
+		return "pam-auth-update --package --force, which undoes every edit of /etc/pam.d/common-*"
+	}
+	return setUp + " --undo; " + setUp
+}
+
 func (e *examination) entrance(s hostsetup.Entrance) {
 	before := len(e.findings)
 	switch own := s.KeysFile != "none"; {
+	case own && e.unread(): // it may allow them
 	case own && !e.AllowOwn:
 		e.add(Broken, "own keys", fmt.Sprintf("sshd reads %q of served users (sshd -T -C user=%s)", s.KeysFile,
 			e.Served.Name),
 			"such a key goes on opening the login when the one in the directory is gone",
-			setUp+"; or set keys.own_file = \"allow\"")
+			ignoreOwn)
 	case own && !s.UsePAM:
 		e.add(Broken, "own keys", fmt.Sprintf("sshd reads %q of served users and does not ask PAM", s.KeysFile),
 			"nothing checks whether the person may log in", "UsePAM yes; or set keys.own_file = \"ignore\", then "+setUp)

@@ -20,10 +20,19 @@ func (e *examination) configuration() {
 		e.add(Broken, "configuration", fmt.Sprintf("%q lets nobody log in", e.ConfigFile),
 			"nothing is served until a login rule is set",
 			"name the groups of the directory under [login] in "+e.ConfigFile)
+	case errors.Is(e.ConfigError, fs.ErrNotExist):
+		e.add(Broken, "configuration", fmt.Sprintf("%q is missing", e.ConfigFile), "nothing is refreshed until it is there",
+			"write it: nss-iam.toml(5) has examples")
 	default:
 		e.add(Broken, "configuration", e.ConfigError.Error(), "nothing is refreshed until it is corrected",
 			"iam-cachefill check-config")
 	}
+}
+
+// unread reports whether nobody knows what the configuration says. What depends on it is
+// not judged then.
+func (e *examination) unread() bool {
+	return e.ConfigError != nil && !errors.Is(e.ConfigError, config.ErrNotConfigured)
 }
 
 // An expected file or folder: what sshd, glibc and the module insist on.
@@ -53,7 +62,7 @@ func (e *examination) files() {
 		}
 	}
 	for _, x := range append(helper,
-		expected{e.ConfigFile, 0o644, -1, 0o022, 0, foreign, false},
+		expected{e.ConfigFile, 0o644, -1, 0o022, 0, foreign, true},
 		expected{filepath.Dir(e.ConfigFile), 0o755, -1, 0o022, 0, foreign, false},
 		expected{e.CacheDir, 0o755, -1, 0o022, 0o055,
 			"every program looks up users there, and none but root may write there", false},

@@ -46,7 +46,7 @@ func (e *examination) library(ctx context.Context) {
 	if got, err := e.Host.Run(ctx, "getent", "-s", "passwd:iam", "passwd", name); err != nil ||
 		!strings.HasPrefix(got, want) {
 		e.add(Broken, "library", fmt.Sprintf("the module does not answer for %q: %s", name, answered(got, err)),
-			"no program knows a user of the directory", "ldconfig; ldd "+found[0])
+			"no program knows a user of the directory", "ldconfig; if that is not it, reinstall the package")
 		return
 	}
 	e.good("library", "the module answers")
@@ -77,6 +77,7 @@ func errorText(err error) string {
 // host looks at what setup edits.
 func (e *examination) host(ctx context.Context) {
 	s := e.Host.Look(ctx)
+	e.edited = s.Edited
 	if s.Interrupted {
 		e.add(Broken, "setup", "a setup was interrupted", "the host is set up in part", setUp)
 	}
@@ -95,7 +96,9 @@ func (e *examination) host(ctx context.Context) {
 	}
 	e.sshd(s)
 	e.doors(ctx, s)
-	e.homes(s)
+	if !e.unread() {
+		e.homes(s)
+	}
 }
 
 func (e *examination) homes(s hostsetup.Sight) {
@@ -129,11 +132,12 @@ func (e *examination) sshd(s hostsetup.Sight) {
 			"after the next restart nobody logs in by ssh", "sshd -t")
 	case s.InUnit != "":
 		e.add(Broken, "sshd", s.InUnit+" gives sshd another AuthorizedKeysCommand",
-			"a command line beats sshd_config, so the directory is never asked", setUp)
+			"a command line beats sshd_config, so the directory is never asked",
+			"take it out of that file, then systemctl daemon-reload and "+setUp+"; setup says how to keep the other command")
 	case len(s.KeysCommand) == 0:
 		e.add(Broken, "sshd", "sshd has no AuthorizedKeysCommand", "keys in the directory open nothing", setUp)
 	case s.KeysCommand[0] != hostsetup.Helper:
-		e.add(Broken, "sshd", "sshd's AuthorizedKeysCommand is "+command, "keys in the directory open nothing", setUp)
+		e.add(Broken, "sshd", "sshd's AuthorizedKeysCommand is "+command, "keys in the directory open nothing", e.beside(s))
 	case s.KeysUser != hostsetup.HelperUser:
 		e.add(Broken, "sshd", "sshd runs the key helper as "+s.KeysUser, "only "+hostsetup.HelperUser+" may read the keys",
 			setUp)
@@ -145,6 +149,30 @@ func (e *examination) sshd(s hostsetup.Sight) {
 	default:
 		e.good("sshd", "sshd asks the key helper")
 	}
+}
+
+// beside is what lets setup put our helper in the place of another one: it refuses to take
+// a way in from people who may need it.
+func (e *examination) beside(s hostsetup.Sight) string {
+	if len(e.Chain) > 0 && e.Chain[0] == s.KeysCommand[0] {
+		return setUp
+	}
+	return fmt.Sprintf("to keep its keys, write under [keys] in %s: %s; otherwise take it out of sshd's configuration; "+
+		"then %s", e.ConfigFile, hostsetup.ChainKey(s.KeysCommand), setUp)
+}
+
+// movable has remedies move away what setup refuses to write again, since somebody edited
+// it. An undoing does that itself.
+func (e *examination) movable(findings []Finding) []Finding {
+	if len(e.edited) == 0 {
+		return findings
+	}
+	for i, f := range findings {
+		if !strings.Contains(f.Fix, setUp+" --undo") {
+			findings[i].Fix = strings.ReplaceAll(f.Fix, setUp, "mv "+strings.Join(e.edited, " ")+" /root/ && "+setUp)
+		}
+	}
+	return findings
 }
 
 // hidden are the folders that the daemon's unit keeps from it: ProtectHome and

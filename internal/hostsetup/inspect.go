@@ -8,11 +8,12 @@ import (
 
 // A Sight is how the host stands, for somebody who looks and changes nothing.
 type Sight struct {
-	Interrupted   bool   // a setup or an undoing was killed and waits for the next run
-	NsswitchFile  string // the file that is edited on this host
-	NsswitchError error  // it is broken, or cannot be read
-	Passwd, Group bool   // our service is in these lines
-	Initgroups    bool   // the initgroups line, where there is one, goes on to our service after a success
+	Interrupted   bool     // a setup or an undoing was killed and waits for the next run
+	NsswitchFile  string   // the file that is edited on this host
+	NsswitchError error    // it is broken, or cannot be read
+	Edited        []string // files of setup's making that somebody edited since: setup refuses to change them
+	Passwd, Group bool     // our service is in these lines
+	Initgroups    bool     // the initgroups line, where there is one, goes on to our service after a success
 
 	SSHD        bool     // there is an sshd
 	SSHDError   error    // what sshd -t or -T said
@@ -31,6 +32,13 @@ func (h *Host) Look(ctx context.Context) Sight {
 	pending, err := h.load(pendingPath)
 	lasting, lastingErr := h.load(lastingPath)
 	s.Interrupted = err == nil && pending != nil || lastingErr == nil && lasting != nil && lasting.State != stateApplied
+	if lasting != nil {
+		for _, e := range lasting.Files {
+			if now, err := h.read(e.Path); e.Kind == kindOwn && err == nil && now != nil && e.After != digest(now.content) {
+				s.Edited = append(s.Edited, e.Path)
+			}
+		}
+	}
 	// What glibc reads counts, no matter what generated it.
 	if content, err := os.ReadFile(h.at(nsswitchPath)); err != nil {
 		s.NsswitchError = err

@@ -93,7 +93,11 @@ func (h *Host) own(p *Plan, j *journal, name, content string) error {
 	case now.content == content:
 		return nil
 	}
-	if e := j.find(name); e == nil || e.After != digest(now.content) {
+	switch e := j.find(name); {
+	case e != nil && e.After != digest(now.content):
+		return refuse(fmt.Sprintf("to have it made again: mv %s /root/ && iam-cachefill setup", name),
+			"%q was edited since setup made it", name)
+	case e == nil:
 		return refuse("compare it with what \"iam-cachefill setup --dry-run\" shows once it is moved away",
 			"%q is there already and is not what setup writes", name)
 	}

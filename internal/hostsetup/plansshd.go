@@ -3,6 +3,7 @@ package hostsetup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -64,7 +65,9 @@ func (h *Host) conflict(words []string, o Options) error {
 	if len(words) == 0 || words[0] == Helper || len(o.Chain) > 0 && o.Chain[0] == words[0] {
 		return nil
 	}
-	return refuse(chainRemedy(words), "sshd has another AuthorizedKeysCommand already: %s", strings.Join(words, " "))
+	remedy := fmt.Sprintf("to keep its keys, write under [keys] in the configuration: %s; then run setup again",
+		ChainKey(words))
+	return refuse(remedy, "sshd has another AuthorizedKeysCommand already: %s", strings.Join(words, " "))
 }
 
 // planOverrides takes options for the key command out of sshd's command line,

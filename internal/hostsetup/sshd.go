@@ -1,7 +1,6 @@
 package hostsetup
 
 import (
-	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -164,12 +163,12 @@ func (e effective) otherwise(after effective) (names []string) {
 	return names
 }
 
-// chainRemedy says how another AuthorizedKeysCommand goes on being asked.
-func chainRemedy(words []string) string {
+// ChainKey is the line of the configuration by which another AuthorizedKeysCommand goes on
+// being asked.
+func ChainKey(words []string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
 		quoted[i] = strconv.Quote(w)
 	}
-	return fmt.Sprintf("to keep its keys, write under [keys] in the configuration: chain = [%s]; then run setup again",
-		strings.Join(quoted, ", "))
+	return "chain = [" + strings.Join(quoted, ", ") + "]"
 }
