@@ -242,6 +242,29 @@ func TestUndoKeepsWhatOthersEditedSince(t *testing.T) {
 	}
 }
 
+func TestAFileOfOursThatSomebodyEditedIsKeptAndMoved(t *testing.T) {
+	d := newTree(t)
+	d.mustSetup(all)
+	written := d.text(sudoersPath)
+	d.write(sudoersPath, written+"alice ALL=(ALL) ALL\n")
+	before := d.snapshot()
+	if got := d.Look(t.Context()).Edited; !slices.Equal(got, []string{sudoersPath}) {
+		t.Errorf("edited: %q", got)
+	}
+	remedy := "mv " + sudoersPath + " /root/ && iam-cachefill setup"
+	if _, err := d.Setup(t.Context(), all); err == nil || !strings.Contains(err.Error(), remedy) {
+		t.Errorf("error %v, want %q", err, remedy)
+	}
+	d.same(before)
+	if err := os.Remove(d.at(sudoersPath)); err != nil {
+		t.Fatal(err)
+	}
+	d.mustSetup(all)
+	if got := d.Look(t.Context()).Edited; len(got) != 0 || d.text(sudoersPath) != written {
+		t.Errorf("edited %q: %q", got, d.text(sudoersPath))
+	}
+}
+
 // TestMain plays a setup that is killed at its n-th step.
 func TestMain(m *testing.M) {
 	root, n := os.Getenv("KILLED_SETUP_ROOT"), 0
