@@ -28,8 +28,8 @@ func newBench(t *testing.T) bench {
 	t.Cleanup(func() { _ = e.Close() })
 	b := bench{work: t.TempDir()}
 	none := filepath.Join(b.work, "none")
-	b.environment = []string{"IAM_CACHEFILL_OF_A_TEST=1", "WORK=" + b.work, "PATH=" + os.Getenv("PATH"), "HOME=/", "TERM=dumb",
-		"AWS_ENDPOINT_URL=" + e.URL, "AWS_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true",
+	b.environment = []string{"IAM_CACHEFILL_OF_A_TEST=1", "WORK=" + b.work, "PATH=" + os.Getenv("PATH"), "HOME=/",
+		"TERM=dumb", "AWS_ENDPOINT_URL=" + e.URL, "AWS_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_ACCESS_KEY_ID=" + emulator.AccessKey, "AWS_SECRET_ACCESS_KEY=" + emulator.SecretKey,
 		"AWS_CONFIG_FILE=" + none, "AWS_SHARED_CREDENTIALS_FILE=" + none, "NO_PROXY=*"}
 	for name, content := range map[string]string{
