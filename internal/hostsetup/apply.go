@@ -164,6 +164,9 @@ func (h *Host) command(ctx context.Context, j *journal, c Command) (changed []st
 	}
 	h.step("after " + c.Argv[0])
 	j.Running = nil
+	if err := h.settle(h.glob(c.Watches)); err != nil {
+		return nil, err
+	}
 	for _, name := range h.glob(c.Watches) {
 		now, err := h.read(name)
 		if err != nil || now == nil {

@@ -140,6 +140,23 @@ func (h *Host) remove(name string) error {
 	return syncDir(filepath.Dir(h.at(name)))
 }
 
+// settle syncs what a command wrote. pam-auth-update renames files into place that it
+// has not synced: on xfs, a power cut after it left PAM's common files empty.
+func (h *Host) settle(names []string) error {
+	for _, name := range names {
+		f, err := os.Open(h.at(name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close(), syncDir(filepath.Dir(h.at(name)))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -151,6 +151,11 @@ func (h *Host) restore(ctx context.Context, j *journal) (changed, notes []string
 				notes = append(notes, oneErr.Error())
 			}
 		}
+		for _, e := range j.Files {
+			if e.Kind == kindWatched {
+				err = errors.Join(err, h.settle([]string{e.Path}))
+			}
+		}
 	}
 	for _, dir := range j.Dirs {
 		_ = os.Remove(h.at(dir)) // unless somebody put something there
