@@ -27,7 +27,7 @@ func expelCommand(o *options) *cobra.Command {
 	var anyway bool
 	cmd := &cobra.Command{
 		Use:   "expel NAME",
-		Short: "Put out a person that the directory has let go, now",
+		Short: "End the access of a person removed from the directory, now",
 		Long: "Ask the directory now, take the person's rights away, end everything that runs for the person, have nscd " +
 			"forget, " +
 			"and list what is left that needs a person: rules of local files, jobs, keys in other accounts, processes begun " +

@@ -44,7 +44,7 @@ func keySteps(x refresh.Explanation) (steps []accounts.Step, opens bool) {
 		steps = append(steps, accounts.Step{Rule: rule, Detail: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
 	if x.Denied {
-		no("groups", "", "a login since the last refresh found the user out of them; the next refresh decides")
+		no("groups", "", "a login since the last refresh found the user in no login group; the next refresh decides")
 	}
 	if x.Kind != "user" || x.State != accounts.StateServed {
 		return steps, false

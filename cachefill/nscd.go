@@ -48,7 +48,7 @@ func (d *daemon) nscdForEver(ctx context.Context) error {
 				text = err.Error()
 			}
 			if err != nil && text != failed {
-				d.log.Warn(`nscd answers what is no longer served; run "nscd -i passwd" and "nscd -i group"`, "error", err)
+				d.log.Warn(`nscd still answers what is no longer served; run "nscd -i passwd" and "nscd -i group"`, "error", err)
 			}
 			owed, failed = !done, text
 		}

@@ -144,11 +144,11 @@ func (p publishOnce) run(cmd *cobra.Command, o *options) error {
 	return printPublication(out, false, done)
 }
 
-// askDaemon has the daemon that is at work here refresh, which publishes as its
+// askDaemon has the running daemon refresh, which publishes as its
 // configuration says.
 func (p publishOnce) askDaemon(cmd *cobra.Command, o *options, dir string) error {
 	if p.url != "" || p.key != "" || p.expires != 0 || cmd.Flags().Changed("config") {
-		return fmt.Errorf("a daemon is at work here, and publishes by its own configuration alone: say what is wanted "+
+		return fmt.Errorf("a daemon runs here and publishes by its own configuration only: set what is wanted "+
 			"under [publish] in %s and reload it, or stop it first", configPath)
 	}
 	if _, err := askDaemon(cmd.Context(), refresh.Options{AcceptRemovals: p.accept}); err != nil {
@@ -161,7 +161,7 @@ func (p publishOnce) askDaemon(cmd *cobra.Command, o *options, dir string) error
 	case r.Unwritten != "":
 		return errors.New(r.Unwritten)
 	case r.Published == nil:
-		return errors.New("the daemon at work here published nothing; reload it if [publish] was set since its start")
+		return errors.New("the running daemon published nothing; reload it if [publish] was set since its start")
 	}
 	return printPublication(cmd.OutOrStdout(), o.json, *r.Published)
 }

@@ -263,7 +263,7 @@ func TestADaemonThatServesNobodyPublishes(t *testing.T) {
 		t.Errorf("publish beside a daemon says %q", out)
 	}
 	if _, errs := x.run(exitFailed, "publish", "file://"+path+"2"); !strings.Contains(errs,
-		"a daemon is at work here, and publishes by its own configuration alone") {
+		"a daemon runs here and publishes by its own configuration only") {
 		t.Errorf("publish elsewhere beside a daemon says %q", errs)
 	}
 	stop()

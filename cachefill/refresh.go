@@ -114,7 +114,8 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 		return err
 	}
 	if !servesHost(c) {
-		log.Info("not the host's own configuration: the host serves nothing of it", "config", o.configFile, "folder",
+		log.Info("this is not the host's own configuration; the host does not serve the result", "config", o.configFile,
+			"folder",
 			c.Cache.Dir)
 	}
 	s, err := open(c.Cache.Dir, log)
@@ -163,7 +164,7 @@ func followHere(ctx context.Context, c config.Config, r *refresh.Refresher, outc
 	}
 	if outcome.Published {
 		if _, err := invalidateNscd(ctx, log); err != nil {
-			log.Warn(`nscd answers what is no longer served; run "nscd -i passwd" and "nscd -i group"`, "error", err)
+			log.Warn(`nscd still answers what is no longer served; run "nscd -i passwd" and "nscd -i group"`, "error", err)
 		}
 	}
 	endSessions(ctx, c, r, log)

@@ -19,7 +19,7 @@ func endSessions(ctx context.Context, c config.Config, r *refresh.Refresher, log
 		return
 	}
 	if _, err := endThose(ctx, c, r, log, whoseSessionsEnd(c, r, log)); err != nil {
-		log.Error("sessions of people who are out go on", "error", err)
+		log.Error("sessions of users without the right to log in still run", "error", err)
 	}
 }
 
@@ -35,7 +35,7 @@ func whoseSessionsEnd(c config.Config, r *refresh.Refresher, log *slog.Logger) [
 	candidates, gid := r.WithoutSudo()
 	holders, err := sessions.Holding(gid)
 	if err != nil {
-		log.Error("sessions of people who lost sudo go on", "error", err)
+		log.Error("sessions of users who lost sudo still run", "error", err)
 	}
 	for _, u := range candidates {
 		if slices.Contains(holders, u.UID) && !slices.ContainsFunc(people,
@@ -62,10 +62,12 @@ func endThose(ctx context.Context, c config.Config, r *refresh.Refresher, log *s
 	ended, err := sessions.End(ctx, uids, limits)
 	for _, e := range ended {
 		if e.Err != nil {
-			log.Error("processes of somebody who is out go on", "user", names[e.UID], "uid", e.UID, "error", e.Err)
+			log.Error("processes of a user without the right to log in still run", "user", names[e.UID], "uid", e.UID, "error",
+				e.Err)
 			continue
 		}
-		log.Info("ended the processes of somebody who is out", "user", names[e.UID], "uid", e.UID, "processes", e.Processes)
+		log.Info("ended the processes of a user without the right to log in", "user", names[e.UID], "uid", e.UID,
+			"processes", e.Processes)
 	}
 	return ended, err
 }

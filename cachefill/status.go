@@ -122,7 +122,7 @@ func (s status) print(w io.Writer) error {
 		if p := r.Snapshot; p != nil {
 			row("snapshot", "generation %d of %s, written %s", p.Generation, p.Address, ago(p.Written))
 			if !now.Before(p.Expires) {
-				row("", "EXPIRED %s; it is served still: see why its publisher is silent", ago(p.Expires))
+				row("", "EXPIRED %s; it is still served; find out why its publisher wrote no newer one", ago(p.Expires))
 			}
 		}
 		if p := r.Published; p != nil {

@@ -213,7 +213,7 @@ func (e explainer) recalled(x *Explanation, r Entry) {
 		Detail: fmt.Sprintf("served before as %q, missing in %d of %d answers; has no rights, and becomes former when it "+
 			"is confirmed", r.UnixName, r.Missed, max(pol.Confirm, 1))}
 	if r.Missed == 0 {
-		step.Detail = fmt.Sprintf("served before as %q; keeps name and id, and has no rights until what stands above is "+
+		step.Detail = fmt.Sprintf("served before as %q; keeps name and id, and has no rights until the problem above is "+
 			"put right", r.UnixName)
 		step.Remedy = ""
 	} else if e.plan.heldBack != nil {

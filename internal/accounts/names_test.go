@@ -30,7 +30,7 @@ func TestALoginNameThatTwoPeopleMapToIsNobodys(t *testing.T) {
 		}
 		for id, other := range map[string]string{alice: `"alice"`, zed: `"alice@example.com"`} {
 			f := finding(r.Findings, id)
-			if f.Reason != NameTaken || !strings.Contains(f.Detail, "nobody's") || !strings.Contains(f.Detail, other) {
+			if f.Reason != NameTaken || !strings.Contains(f.Detail, "given to nobody") || !strings.Contains(f.Detail, other) {
 				t.Errorf("answer %d: got %v, want the other's name in it", n, f)
 			}
 		}

@@ -147,7 +147,8 @@ func checkNameOwner(_ *plan, c *principal) verdict {
 		return reject(NameTaken, fmt.Sprintf("the name %q is a served group's (%s), and a private group of that name "+
 			"would pass for it", c.name, owner.id), "rename the user or the group in the directory; ids stay")
 	case c.kind == iamUser:
-		return reject(NameTaken, fmt.Sprintf("the login name %q is nobody's, because the user %s (%s) maps to it as well",
+		return reject(NameTaken, fmt.Sprintf("the login name %q is given to nobody, because the user %s (%s) maps to it "+
+			"as well",
 			c.name, quoted(owner.directoryName), owner.id),
 			"rename one of the two in the directory; ids stay")
 	default:

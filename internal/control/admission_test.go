@@ -76,8 +76,8 @@ func TestAdmissionFailsAsALookupDoes(t *testing.T) {
 	}
 	for _, name := range []string{"", "a b", "a/b", "a:b", "\n", strings.Repeat("x", 256)} {
 		if _, err := client.Admission(within(t, time.Minute), name, true); err == nil ||
-			!strings.Contains(err.Error(), "no login name") {
-			t.Errorf("%q: %v, want that it is no login name", name, err)
+			!strings.Contains(err.Error(), "not a login name") {
+			t.Errorf("%q: %v, want that it is not a login name", name, err)
 		}
 	}
 	quiet, _ := serve(t, Options{})

@@ -96,12 +96,12 @@ func TestAnAnswerArrivesAsItWasGiven(t *testing.T) {
 	for name, want := range map[string]string{
 		"bob":                      `it says "IAM said no to \"bob\""`,
 		"wrong":                    "answered about another name",
-		"":                         "no login name",
-		"../x":                     "no login name",
-		"a b":                      "no login name",
-		"ä":                        "no login name",
+		"":                         "not a login name",
+		"../x":                     "not a login name",
+		"a b":                      "not a login name",
+		"ä":                        "not a login name",
 		strings.Repeat("a", 10000): "unusable answer",
-		strings.Repeat("a", 256):   "no login name",
+		strings.Repeat("a", 256):   "not a login name",
 	} {
 		a, err := c.Ask(within(t, 5*time.Second), Question{Name: name})
 		if err == nil || !strings.Contains(err.Error(), want) ||
@@ -137,12 +137,12 @@ func TestASlowLookupCostsOneWaitAndIsThereForTheNext(t *testing.T) {
 			return alice(t), nil
 		}})
 	if _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); err == nil ||
-		!strings.Contains(err.Error(), "no answer yet") {
-		t.Errorf("the first asker got %v, want to be told that there is no answer yet", err)
+		!strings.Contains(err.Error(), "no answer from the directory in time") {
+		t.Errorf("the first asker got %v, want to be told that the answer is late", err)
 	}
 	begin := time.Now()
 	if _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); err == nil ||
-		!strings.Contains(err.Error(), "no answer yet") ||
+		!strings.Contains(err.Error(), "no answer from the directory in time") ||
 		time.Since(begin) > 900*time.Millisecond {
 		t.Errorf("the second asker got %v after %v, want the same at once", err, time.Since(begin))
 	}
@@ -349,7 +349,7 @@ func TestExplainIsAnsweredToRootWhereThereIsAnAnswer(t *testing.T) {
 		"status":  quiet.Status,
 		"refresh": func(ctx context.Context) (json.RawMessage, error) { return quiet.Refresh(ctx, RefreshRequest{}) },
 	} {
-		if got, err := ask(within(t, 5*time.Second)); err == nil || !strings.Contains(err.Error(), " here") {
+		if got, err := ask(within(t, 5*time.Second)); err == nil || !strings.Contains(err.Error(), "this daemon ") {
 			t.Errorf("%s of a server without: %s, %v", name, got, err)
 		}
 	}

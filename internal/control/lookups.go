@@ -16,11 +16,10 @@ import (
 // ErrBusy is returned where a lookup did not come to its turn in time.
 var ErrBusy = errors.New("too many lookups are waiting")
 
-// errSlow is for those who ask when a lookup has already taken longer than
-// anybody waits at the door.
-var errSlow = errors.New("no answer yet, and a login waits no longer; the lookup goes on, and the next login " +
-	"uses its " +
-	"answer")
+// errSlow is returned to a login when the lookup it waits for has taken longer
+// than Options.Patience.
+var errSlow = errors.New("no answer from the directory in time for this login; " +
+	"the lookup continues in the background, and the next login uses its answer")
 
 // maxNames bounds the names that lookups keep state of. A host has far fewer
 // login names than this; a peer that invents some must not fill the memory.

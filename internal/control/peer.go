@@ -95,7 +95,7 @@ func (d *door) Accept() (net.Conn, error) {
 		if uid == 0 {
 			places = d.roots
 		} else if err == nil && !slices.Contains(d.peers, uid) {
-			err = fmt.Errorf("uid %d may not ask", uid)
+			err = fmt.Errorf("uid %d is not allowed to connect", uid)
 		}
 		if err == nil {
 			select {

@@ -78,7 +78,7 @@ func TestOnlyKnownPeersAreAnswered(t *testing.T) {
 			if believes := strings.Contains(string(out), "peer believes root: true"); believes != (c.keys != "EOF") {
 				t.Errorf("the peer believes root's answer: %v\n%s", believes, out)
 			}
-			if c.keys == "EOF" && !strings.Contains(text.String(), "uid 12345 may not ask") {
+			if c.keys == "EOF" && !strings.Contains(text.String(), "uid 12345 is not allowed to connect") {
 				t.Errorf("the log does not tell: %s", text.String())
 			}
 			if _, err := client.Ask(within(t, 5*time.Second), Question{Name: "alice"}); err != nil {

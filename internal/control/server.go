@@ -96,12 +96,12 @@ func NewServer(o Options) *Server {
 	o.Log = cmp.Or(o.Log, slog.Default())
 	if o.Lookup == nil {
 		o.Lookup = func(context.Context, string) (Answer, error) {
-			return Answer{}, errors.New("keys are not looked up here")
+			return Answer{}, errors.New("this daemon looks up no keys")
 		}
 	}
 	if o.Admit == nil {
 		o.Admit = func(context.Context, string) (cache.UserKeys, error) {
-			return cache.UserKeys{}, errors.New("nobody is asked here who may come in")
+			return cache.UserKeys{}, errors.New("this daemon does not know who may log in")
 		}
 	}
 	if o.Listed == nil {
@@ -198,7 +198,7 @@ func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
-			reply(w, http.StatusRequestEntityTooLarge, wireError{Error: "a question has no body"})
+			reply(w, http.StatusRequestEntityTooLarge, wireError{Error: "the request must not have a body"})
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -212,7 +212,7 @@ func (s *Server) keys(w http.ResponseWriter, r *http.Request) {
 	}
 	key := r.URL.Query().Get("key")
 	if key != "" && !keys.IsFingerprint(key) {
-		reply(w, http.StatusBadRequest, wireError{Error: "that is no key's fingerprint"})
+		reply(w, http.StatusBadRequest, wireError{Error: "not a key fingerprint"})
 		return
 	}
 	answer, err := s.lookups.keys(r.Context(), Question{Name: name, Key: key})
@@ -226,7 +226,7 @@ func loginName(w http.ResponseWriter, r *http.Request) (name string, ok bool) {
 		return c <= ' ' || c >= 0x7f ||
 			c == '/' || c == ':'
 	}) {
-		reply(w, http.StatusBadRequest, wireError{Error: "that is no login name"})
+		reply(w, http.StatusBadRequest, wireError{Error: "not a login name"})
 		return "", false
 	}
 	return name, true
@@ -246,7 +246,7 @@ func replyAnswer(w http.ResponseWriter, answer Answer, err error) {
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	if s.options.Status == nil {
-		reply(w, http.StatusNotImplemented, wireError{Error: "there is no status here"})
+		reply(w, http.StatusNotImplemented, wireError{Error: "this daemon reports no status"})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.LookupTimeout)
@@ -260,7 +260,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.options.Explain == nil {
-		reply(w, http.StatusNotImplemented, wireError{Error: "nothing is explained here"})
+		reply(w, http.StatusNotImplemented, wireError{Error: "this daemon does not explain"})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.LookupTimeout)
@@ -283,7 +283,7 @@ func (s *Server) trial(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.options.Try == nil {
-		reply(w, http.StatusNotImplemented, wireError{Error: "nothing is tried here"})
+		reply(w, http.StatusNotImplemented, wireError{Error: "this daemon does not try permissions"})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.RefreshTimeout)
@@ -297,7 +297,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.options.Refresh == nil {
-		reply(w, http.StatusNotImplemented, wireError{Error: "there is no refresh here"})
+		reply(w, http.StatusNotImplemented, wireError{Error: "this daemon does not refresh"})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.RefreshTimeout)
@@ -321,7 +321,7 @@ func (s *Server) report(w http.ResponseWriter, result any, err error) {
 func reply(w http.ResponseWriter, status int, body any) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		status, text = http.StatusInternalServerError, []byte(`{"error":"the answer is no JSON"}`)
+		status, text = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be written as JSON"}`)
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(10 * time.Second))
 	w.Header().Set("Content-Type", "application/json")

@@ -31,7 +31,7 @@ func (e *examination) doors(ctx context.Context, s hostsetup.Sight) {
 
 func (e *examination) pam(s hostsetup.Stack) {
 	before := len(e.findings)
-	const out = "a person who may not log in any more comes in by what opens the door besides a key in the directory"
+	const out = "a person without the right to log in can still enter by other means than a key in the directory"
 	if len(s.Unasked) > 0 {
 		e.add(Broken, "pam", "PAM does not ask the account helper at: "+strings.Join(s.Unasked, ", "), out, setUp)
 	}
@@ -71,7 +71,7 @@ func (e *examination) entrance(s hostsetup.Entrance) {
 	case own && !e.AllowOwn:
 		e.add(Broken, "own keys", fmt.Sprintf("sshd reads %q of served users (sshd -T -C user=%s)", s.KeysFile,
 			e.Served.Name),
-			"such a key goes on opening the login when the one in the directory is gone",
+			"such a key still opens the login after the key in the directory is removed",
 			ignoreOwn)
 	case own && !s.UsePAM:
 		e.add(Broken, "own keys", fmt.Sprintf("sshd reads %q of served users and does not ask PAM", s.KeysFile),
@@ -118,7 +118,7 @@ func given(value string) bool { return value != "" && value != "none" }
 
 func (e *examination) sudo(ctx context.Context) {
 	source, ok := e.Host.SudoGroups(ctx)
-	const why = "in a session that is open, a person who lost " + hostsetup.SudoGroup + " goes on being root"
+	const why = "a person who lost " + hostsetup.SudoGroup + " can still become root in an open session"
 	switch {
 	case !ok:
 	case source == "dynamic":

@@ -70,7 +70,7 @@ func (e *examination) files() {
 			"the module refuses a file that others could change, and must be able to read it", true},
 		expected{filepath.Join(e.CacheDir, "keys.db"), 0o640, e.HelperGID, 0o027, 0o040,
 			"the key helper must read it, and nobody else", true},
-		expected{filepath.Join(e.CacheDir, "state.db"), 0o600, -1, 0o077, 0, "it is the refresher's own", true},
+		expected{filepath.Join(e.CacheDir, "state.db"), 0o600, -1, 0o077, 0, "only the daemon may read it", true},
 		expected{"/etc/nss-iam/environment", 0o600, -1, 0o077, 0, "it may hold AWS credentials", true},
 	) {
 		e.file(x)

@@ -56,7 +56,8 @@ func (e *examination) hybridNode() {
 	case time.Since(info.ModTime()) > keptFor:
 		e.add(Broken, "hybrid node", fmt.Sprintf("%q was written %s ago", file,
 			time.Since(info.ModTime()).Round(time.Minute)),
-			"what the agent writes is good for an hour, and it writes every 30 minutes", "systemctl restart amazon-ssm-agent")
+			"the agent's credentials are valid for an hour, and it renews them every 30 minutes", "systemctl restart "+
+				"amazon-ssm-agent")
 	default:
 		e.good("hybrid node", fmt.Sprintf("%s, whose agent renews %q", what, file))
 	}

@@ -90,7 +90,7 @@ func (e *examination) agent(ctx context.Context) bool {
 		states, _ := e.Host.Run(ctx, argv...)
 		if fields := strings.Fields(states); len(fields) > 0 && !slices.Contains(fields, "active") {
 			e.add(Warning, "agent", "amazon-ssm-agent is installed and does not run",
-				"no session of Session Manager begins here",
+				"Session Manager cannot open a session on this host",
 				"systemctl enable --now amazon-ssm-agent; for the snap: snap start --enable amazon-ssm-agent")
 		}
 		return true
@@ -167,7 +167,7 @@ func (e *examination) rate() {
 	if s == nil {
 		return
 	}
-	what := fmt.Sprintf("a tenth of the Identity Store's rate bears %d hosts like this one", s.Hosts)
+	what := fmt.Sprintf("%d hosts like this one use a tenth of the Identity Store's rate", s.Hosts)
 	if s.Hosts >= fewHosts || s.Publishes && s.Hosts > 0 {
 		e.good("rate", what)
 		return

@@ -97,12 +97,12 @@ func TestWhatPeopleWithoutAKeyNeedIsLookedAt(t *testing.T) {
 		}, "run as", "", ""},
 
 		{"ten such hosts take a tenth", func(p *Input, _ map[string]string) { p.Keyless.Share = &Share{Hosts: 10} }, "rate",
-			Good, "bears 10 hosts"},
+			Good, "10 hosts like this one"},
 		{"nine such hosts take a tenth", func(p *Input, _ map[string]string) { p.Keyless.Share = &Share{Hosts: 9} }, "rate",
 			Warning, "one host publishes"},
 		{"one publisher takes a ninth of a tenth", func(p *Input, _ map[string]string) {
 			p.Keyless.Share = &Share{Hosts: 9, Publishes: true}
-		}, "rate", Good, "bears 9 hosts"},
+		}, "rate", Good, "9 hosts like this one"},
 		{"one publisher takes more than a tenth", func(p *Input, _ map[string]string) {
 			p.Keyless.Share = &Share{Publishes: true}
 		}, "rate", Warning, "longer source.refresh"},

@@ -19,8 +19,7 @@ func (e *examination) lastlog() {
 		return
 	}
 	e.add(Warning, "lastlog", fmt.Sprintf("/var/log/lastlog appears to have %d GB", info.Size()/1_000_000_000),
-		"it has holes in place of uids that never logged in; a backup that reads them takes as long as for that much, and "+
-			"may write it",
+		"the file is sparse; a backup that reads its holes takes as long as for a file of that size, and may store it",
 		`have backups keep holes, or do without the file: "lastlog" in docs/operations.md`)
 }
 

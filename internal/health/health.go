@@ -244,7 +244,7 @@ func Overdue(interval time.Duration) time.Duration { return 3 * interval }
 
 func (e *examination) snapshots() {
 	if !e.Expired.IsZero() {
-		e.add(Broken, "snapshot", fmt.Sprintf("%s expired %s ago; it is served still", e.Snapshot,
+		e.add(Broken, "snapshot", fmt.Sprintf("%s expired %s ago; it is still served", e.Snapshot,
 			Span(e.Now.Sub(e.Expired))),
 			"changes in the directory do not reach this host", "see why its publisher is silent: iam-cachefill status there")
 	}

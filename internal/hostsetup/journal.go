@@ -199,7 +199,7 @@ func (h *Host) lock() (unlock func(), err error) {
 	}
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = dir.Close()
-		return nil, refuse("wait for it to end", "another setup is at work here")
+		return nil, refuse("wait for it to end", "another setup is running")
 	}
 	return func() {
 		// Where nothing is kept nothing is left; otherwise this fails.

@@ -69,8 +69,8 @@ func (h *Host) planSudoGroups(ctx context.Context, p *Plan, o Options, _ *journa
 		return nil
 	case "":
 	default:
-		p.note("%s has \"group_source %s\": in a session that is open, a person who lost %s goes on being root; for the "+
-			"group database write: %s",
+		p.note("%s has \"group_source %s\": a person who lost %s can still become root in an open session; "+
+			"to have sudo look at the group database, write: %s",
 			sudoConfPath, source, SudoGroup, strings.TrimSpace(groupSource))
 		return nil
 	}

@@ -57,11 +57,11 @@ func TestARecordIsItsTextItsPriorityAndItsFields(t *testing.T) {
 	socket, next := listen(t)
 	var fallback bytes.Buffer
 	log := slog.New(NewHandler(socket, &fallback, slog.LevelDebug))
-	log.Error("a key opens nothing", "user", "alice\nMESSAGE=forged", "key", "APKA1", "error", errors.New("too short"),
+	log.Error("a key is not accepted", "user", "alice\nMESSAGE=forged", "key", "APKA1", "error", errors.New("too short"),
 		"level", "5")
 	got := next()
 	for name, want := range map[string]string{
-		"MESSAGE": `a key opens nothing user="alice\nMESSAGE=forged" key=APKA1 error="too short" level=5`, "PRIORITY": "3",
+		"MESSAGE": `a key is not accepted user="alice\nMESSAGE=forged" key=APKA1 error="too short" level=5`, "PRIORITY": "3",
 		"NSS_IAM_USER": "alice\nMESSAGE=forged", "NSS_IAM_KEY": "APKA1", "NSS_IAM_ERROR": "too short",
 		"SYSLOG_IDENTIFIER": "iam-cachefill",
 	} {

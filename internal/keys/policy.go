@@ -46,7 +46,7 @@ type Selection struct {
 	Expiring []Key     // those of Keys that end within WarnBefore
 }
 
-// A Refusal says why a key opens nothing.
+// A Refusal says why a key is not accepted.
 type Refusal struct {
 	ID  string // as in Key.ID, quoted where it has unsafe characters
 	Err error  // wraps one of the package's errors

@@ -47,7 +47,7 @@ type ExplainedKey struct {
 func (r *Refresher) Explain(query string) ([]Explanation, error) {
 	a := r.last()
 	if !a.known {
-		return nil, errors.New(`nothing is known yet; run "iam-cachefill refresh" first`)
+		return nil, errors.New(`no directory was read yet; run "iam-cachefill refresh" first`)
 	}
 	host, err := r.Host()
 	if err != nil {
@@ -66,7 +66,7 @@ func (r *Refresher) Explain(query string) ([]Explanation, error) {
 	refused := r.refused.err
 	r.mu.Unlock()
 	if len(found) == 0 && refused != nil {
-		return nil, fmt.Errorf("nobody named %.200q is known, and the last answer was refused: %w", query, refused)
+		return nil, fmt.Errorf("no user or group named %.200q is known, and the last answer was refused: %w", query, refused)
 	}
 	all := make([]Explanation, len(found))
 	for i, x := range found {

@@ -225,7 +225,7 @@ func (k *keysDB) write(a admission, all []selection) error {
 				"ends", key.Expires)
 		}
 		for _, refused := range s.Refused {
-			k.notice("key-refused "+refused.ID+" "+refused.Err.Error(), "a key opens nothing", "user", p.Name, "key",
+			k.notice("key-refused "+refused.ID+" "+refused.Err.Error(), "a key is not accepted", "user", p.Name, "key",
 				refused.ID, "reason", refused.Err)
 		}
 		if !s.denied {

@@ -42,7 +42,7 @@ func (l *Logins) Ask(ctx context.Context, name string) (cache.UserKeys, []string
 		return nobody, nil, nil
 	}
 	if err := l.learn(map[string]directory.KeyListing{p.ID: listing}); err != nil {
-		l.setup.Log.Error("a user's keys cannot be written to keys.db; the answer at this login counts nevertheless",
+		l.setup.Log.Error("a user's keys cannot be written to keys.db; this login is not affected",
 			"user", name,
 			"error", err)
 	}

@@ -140,7 +140,8 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (outcome Outcome, er
 	}
 	if got.Unchanged {
 		if !last.known || last.origin != got.Origin {
-			return Outcome{}, fmt.Errorf("%q says that nothing changed, and generation %d is not in hand", got.Origin.Address,
+			return Outcome{}, fmt.Errorf("%q reports no change since generation %d, which this host does not hold",
+				got.Origin.Address,
 				got.Origin.Generation)
 		}
 		a.at, a.directory, a.pins, a.keysCome = last.at, last.directory, last.pins, last.keysCome

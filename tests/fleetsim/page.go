@@ -106,7 +106,8 @@ func page(w World, results map[string][]Result) string {
 	line("  and once at each of %s logins a day, by a rate of 5 calls a second of their own "+
 		"that is halved by throttling.", thousands(int(w.Logins)*w.Users))
 	line("- *identity center*: one group of all users, about %.0f calls each %s on average, and two at each login. The "+
-		"Identity", identitycenter.RefreshCalls(w.Users, []int{w.Users}, schedule.Jittered(refreshStore, 0.5)), short(refreshStore))
+		"Identity", identitycenter.RefreshCalls(w.Users, []int{w.Users}, schedule.Jittered(refreshStore, 0.5)),
+		short(refreshStore))
 	line("  Store allows %s calls a second for a whole organization, which AWS publishes; what at once is assumed as one",
 		number(identitycenter.OrganizationRate))
 	line("  second's worth. Names and states of people are read once an hour, memberships each time.")

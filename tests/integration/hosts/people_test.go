@@ -121,7 +121,7 @@ func (s site) removed() {
 			s.Try("pgrep", "-u", "bob").Code == 1
 	})
 	s.Eventually("the log tells of it", 5*time.Minute, func() bool {
-		return strings.Contains(s.logged("NSS_IAM_USER=bob"), "ended the processes of somebody who is out")
+		return strings.Contains(s.logged("NSS_IAM_USER=bob"), "ended the processes of a user without the right to log in")
 	})
 	if log := s.logged("NSS_IAM_GENERATION=1"); !strings.Contains(log, "refreshed") {
 		s.t.Errorf("the log has nothing of the first generation under its field: %q", log)
