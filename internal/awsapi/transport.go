@@ -248,10 +248,10 @@ func (c *Caller) try(ctx context.Context, op string, limit time.Duration, f func
 			failed.Remedy = "smaller pages are asked for next; if that does not help, " + failed.Remedy
 		}
 	}
-	if failed.Kind == ErrThrottled && c.options.ThrottledRemedy != "" {
+	if errors.Is(failed.Kind, ErrThrottled) && c.options.ThrottledRemedy != "" {
 		failed.Remedy = c.options.ThrottledRemedy
 	}
-	if failed.Kind == ErrUnreachable && failed.Remedy == "" {
+	if errors.Is(failed.Kind, ErrUnreachable) && failed.Remedy == "" {
 		failed.Remedy = fmt.Sprintf("check that this host can connect to %s", c.endpoint)
 	}
 	return failed

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -230,15 +231,17 @@ func (e *Emulator) identityStore(w http.ResponseWriter, r *http.Request) {
 // storeAnswer is the status and body of an operation's outcome.
 func storeAnswer(out object, err error) (status int, body []byte) {
 	status = http.StatusOK
-	switch failed := err.(type) {
-	case nil:
-	case notFound:
+	var missing notFound
+	var denied keyDenied
+	switch {
+	case err == nil:
+	case errors.As(err, &missing):
 		status = http.StatusBadRequest
-		out = object{"__type": "ResourceNotFoundException", "Message": failed.Error(), "ResourceType": failed.kind,
-			"ResourceId": failed.id}
-	case keyDenied:
+		out = object{"__type": "ResourceNotFoundException", "Message": missing.Error(), "ResourceType": missing.kind,
+			"ResourceId": missing.id}
+	case errors.As(err, &denied):
 		status = http.StatusBadRequest
-		out = object{"__type": "AccessDeniedException", "Message": failed.Error(), "Reason": "KMS_ACCESS_DENIED"}
+		out = object{"__type": "AccessDeniedException", "Message": denied.Error(), "Reason": "KMS_ACCESS_DENIED"}
 	default:
 		known, _ := asAPIError(err)
 		if status = http.StatusBadRequest; known.code == "InternalServerException" {
@@ -282,7 +285,8 @@ func (c *storeCall) run(r *http.Request, operation func(*storeCall) (object, err
 		}
 	}
 	if err := caller.authorize("identitystore:"+c.name, arn, arn); err != nil {
-		return nil, failure("AccessDeniedException", "%s", err.(*apiError).message)
+		known, _ := asAPIError(err)
+		return nil, failure("AccessDeniedException", "%s", known.message)
 	}
 	switch {
 	case c.name == "ListIdentityStores":
