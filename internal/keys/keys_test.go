@@ -2,15 +2,8 @@ package keys
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -29,92 +22,6 @@ import (
 )
 
 var now = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
-
-// edBlob is the n-th ed25519 key of the tests.
-func edBlob(n byte) []byte {
-	pub, err := ssh.NewPublicKey(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, 32)).Public())
-	if err != nil {
-		panic(err)
-	}
-	return pub.Marshal()
-}
-
-func line(blob []byte) string {
-	typ, err := blobType(blob)
-	if err != nil {
-		panic(err)
-	}
-	return typ + " " + base64.StdEncoding.EncodeToString(blob)
-}
-
-// rsaBlob is a key with a modulus of some bits that nobody has the primes of.
-func rsaBlob(bits int) []byte {
-	sum := sha256.Sum256([]byte{1})
-	n := new(big.Int).SetBytes(bytes.Repeat(sum[:], bits/256))
-	n.SetBit(n.SetBit(n, bits-1, 1), 0, 1)
-	pub, err := ssh.NewPublicKey(&rsa.PublicKey{N: n, E: 65537})
-	if err != nil {
-		panic(err)
-	}
-	return pub.Marshal()
-}
-
-func ecBlob(curve elliptic.Curve) []byte {
-	k, err := ecdsa.GenerateKey(curve, rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	pub, err := ssh.NewPublicKey(k.Public())
-	if err != nil {
-		panic(err)
-	}
-	return pub.Marshal()
-}
-
-func skBlob() []byte {
-	return ssh.Marshal(struct {
-		Type        string
-		Key         []byte
-		Application string
-	}{ssh.KeyAlgoSKED25519, edBlob(9)[19:], "ssh:"})
-}
-
-func pkix(blob []byte) string {
-	pub, err := ssh.ParsePublicKey(blob)
-	if err != nil {
-		panic(err)
-	}
-	der, err := x509.MarshalPKIXPublicKey(pub.(ssh.CryptoPublicKey).CryptoPublicKey())
-	if err != nil {
-		panic(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-}
-
-func pkcs1(blob []byte) string {
-	pub, err := ssh.ParsePublicKey(blob)
-	if err != nil {
-		panic(err)
-	}
-	der := x509.MarshalPKCS1PublicKey(pub.(ssh.CryptoPublicKey).CryptoPublicKey().(*rsa.PublicKey))
-	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: der}))
-}
-
-func certificate(blob []byte) string {
-	pub, err := ssh.ParsePublicKey(blob)
-	if err != nil {
-		panic(err)
-	}
-	signer, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, 32)))
-	if err != nil {
-		panic(err)
-	}
-	c := &ssh.Certificate{Key: pub, CertType: ssh.UserCert, ValidPrincipals: []string{"alice"}}
-	if err := c.SignCert(rand.Reader, signer); err != nil {
-		panic(err)
-	}
-	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(c)))
-}
 
 func TestABodyIsOneKeyOrRefusedWithItsReason(t *testing.T) {
 	ed, rsa2048 := edBlob(1), rsaBlob(2048)
@@ -202,26 +109,6 @@ func TestABodyIsOneKeyOrRefusedWithItsReason(t *testing.T) {
 			}
 		})
 	}
-}
-
-// ecBlobWith makes an ecdsa key whose base64 has one of chars.
-func ecBlobWith(t *testing.T, chars string) []byte {
-	for range 1000 {
-		if blob := ecBlob(elliptic.P521()); strings.ContainsAny(base64.StdEncoding.EncodeToString(blob), chars) {
-			return blob
-		}
-	}
-	t.Fatalf("no base64 had one of %q", chars)
-	return nil
-}
-
-// dsaBlob has the form of a DSA key, with no thought for its numbers.
-func dsaBlob() []byte {
-	p, q := new(big.Int).Lsh(big.NewInt(1), 1023), new(big.Int).Lsh(big.NewInt(1), 159)
-	return ssh.Marshal(struct {
-		Type       string
-		P, Q, G, Y *big.Int
-	}{"ssh-dss", p, q, big.NewInt(2), big.NewInt(3)})
 }
 
 func TestThePolicySelects(t *testing.T) {
@@ -463,63 +350,4 @@ func TestForeignLinesAreKeysOrRefused(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", c.name, got, err, c.want)
 		}
 	}
-}
-
-// Whatever is accepted is rewritten to exactly one line, in which both parsers
-// see the same key, no option that is not ours and our comment.
-func FuzzParse(f *testing.F) {
-	for _, s := range []string{
-		line(edBlob(1)) + " x", pkix(rsaBlob(2048)), pkcs1(rsaBlob(2048)), line(skBlob()), `command="x" ` + line(edBlob(1)),
-		line(ecBlob(elliptic.P256())), certificate(edBlob(1)), line(edBlob(1)) + "\n" + line(edBlob(2)), "ssh-rsa AAAA", "",
-	} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, body string) {
-		k, err := Parse(body)
-		if err != nil {
-			if !reflect.DeepEqual(k, Key{}) {
-				t.Fatalf("error %v with a key %+v", err, k)
-			}
-			return
-		}
-		k.ID, k.Expires = "APKAEXAMPLE", now
-		text, err := k.Line(Form{Options: []string{"restrict"}, Expiry: true, Zone: time.UTC, Person: "alice"})
-		if err != nil {
-			t.Fatalf("accepted but not written: %v", err)
-		}
-		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
-			t.Fatalf("not one line of plain characters: %q", text)
-		}
-		pub, comment, options, rest, err := ssh.ParseAuthorizedKey([]byte(text))
-		if err != nil {
-			t.Fatalf("x/crypto does not read %q: %v", text, err)
-		}
-		wanted := []string{"restrict", `expiry-time="20260701120000"`, `environment="NSS_IAM_USER=alice"`}
-		if !bytes.Equal(pub.Marshal(), k.Blob) || comment != "APKAEXAMPLE alice" || !reflect.DeepEqual(options, wanted) ||
-			len(rest) != 0 {
-			t.Fatalf("%q is read as %q %q %q", text, options, comment, rest)
-		}
-		again, err := Parse(k.Type + " " + base64.StdEncoding.EncodeToString(k.Blob))
-		if err != nil || !bytes.Equal(again.Blob, k.Blob) || again.Type != k.Type {
-			t.Fatalf("the rewritten key is read as %+v, %v", again, err)
-		}
-	})
-}
-
-// A line that passes is one line, and a key for OpenSSH's rules as x/crypto keeps them.
-func FuzzForeignLine(f *testing.F) {
-	f.Add(`from="x" ` + line(edBlob(1)) + " c")
-	f.Add("# x")
-	f.Fuzz(func(t *testing.T, in string) {
-		out, err := ForeignLine(in)
-		if err != nil && out != "" || strings.ContainsAny(out, "\n\r\x00") {
-			t.Fatalf("%q, %v", out, err)
-		}
-		if out == "" {
-			return
-		}
-		if _, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(out)); err != nil || len(rest) != 0 {
-			t.Fatalf("%q: %v", out, err)
-		}
-	})
 }
