@@ -60,7 +60,7 @@ func printChanges(w io.Writer, c accounts.Changes, all bool) error {
 		rows = append(rows, []string{"joined", m.User, "", "group " + m.Group})
 	}
 	for _, m := range c.MembersRemoved {
-		rows = append(rows, []string{"removed", m.User, "", "group " + m.Group})
+		rows = append(rows, []string{"removed", m.User, "", "from group " + m.Group})
 	}
 	s := terminal.On(w)
 	if len(rows) <= mostChanges || all {
