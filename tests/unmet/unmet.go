@@ -6,6 +6,7 @@ package unmet
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -29,12 +30,27 @@ func Root(t testing.TB, reason string) {
 }
 
 // Long leaves a test out of -short, which make check uses, and says why the
-// test takes long and what runs it. make test never runs with -short, so that in CI nothing is
-// left out.
+// test takes long and which command, typed in the project's folder, runs it.
+// make test never runs with -short, so that in CI nothing is left out.
 func Long(t testing.TB, reason string) {
 	t.Helper()
 	if testing.Short() {
 		name, _, _ := strings.Cut(t.Name(), "/")
-		t.Skipf("left out by -short: %s; the command that runs this: go test -run '^%s$'", reason, name)
+		t.Skipf("left out by -short: %s; the command that runs this: go test -run '^%s$' %s", reason, name,
+			folder())
 	}
+}
+
+// folder is that of the test's package, as go test takes it in the project's folder.
+func folder() string {
+	here, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	for root := here; root != filepath.Dir(root); root = filepath.Dir(root) {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			return "." + strings.TrimPrefix(here, root)
+		}
+	}
+	return ""
 }

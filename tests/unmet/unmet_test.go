@@ -2,6 +2,7 @@ package unmet
 
 import (
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,13 +14,15 @@ import (
 // A recorder is a test that remembers how it ended.
 type recorder struct {
 	testing.TB
-	ended string
+	ended, text string
 }
 
 func (r *recorder) Helper()               {}
 func (r *recorder) Name() string          { return "TestOfIt/case" }
 func (r *recorder) Fatalf(string, ...any) { r.ended = "failed" }
-func (r *recorder) Skipf(string, ...any)  { r.ended += "skipped" }
+func (r *recorder) Skipf(format string, args ...any) {
+	r.ended, r.text = r.ended+"skipped", fmt.Sprintf(format, args...)
+}
 
 func TestWhatCannotRunIsSkippedAndFailsInCI(t *testing.T) {
 	for ci, want := range map[string]string{"true": "failed", "": "skipped", "false": "skipped"} {
@@ -43,6 +46,9 @@ func TestASlowTestIsLeftOutByShortAndByNothingElse(t *testing.T) {
 		Long(r, "it waits")
 		if r.ended != want {
 			t.Errorf("-short=%s: the test was %q, want %q", short, r.ended, want)
+		}
+		if command := "go test -run '^TestOfIt$' ./tests/unmet"; want != "" && !strings.HasSuffix(r.text, command) {
+			t.Errorf("-short=%s: %q does not end with %q", short, r.text, command)
 		}
 	}
 }
