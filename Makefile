@@ -50,7 +50,7 @@ check:
 test:
 	tests/run.sh
 
-# Kernels of their own, under emulation.
+# The last step of make test alone: kernels of their own, under emulation.
 vm-test: build
 	tests/setup.sh
 	$(GO) test -count=1 -v -parallel 2 -timeout 30m ./tests/vm

@@ -1,6 +1,7 @@
 #!/bin/sh
 # make test: linters, unit tests with the race detector, the C tests under
-# sanitizers, and the built artifacts against the real glibc and sshd.
+# sanitizers, the built artifacts against the real glibc and sshd, and emulated
+# machines with kernels of their own.
 #
 # On a fresh machine it installs what it needs (as root on Debian or Ubuntu) or
 # says what is missing. With CI=true a test that cannot run has failed.
@@ -26,4 +27,6 @@ make --no-print-directory nss-test
 step 'integration'
 # Much of their time is waiting for time limits.
 go test -count=1 -parallel 9 -timeout 30m ./tests/integration/...
+step 'kernels of their own'
+go test -count=1 -parallel 2 -timeout 30m ./tests/vm
 step 'all passed'

@@ -42,11 +42,11 @@ homes = "none"
 // makes no difference that qemu does not sync its file. A disk that forgets or
 // reorders its own cache is played by tests/powerloss.
 func TestAPowerCutLeavesCompleteFilesAndAModuleThatAnswers(t *testing.T) {
+	t.Parallel()
 	for name, format := range map[string][]string{
 		"ext4": {"mke2fs", "-q", "-t", "ext4"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			testbed.Require(t, format[0])
 			bookworm := release(t, "bookworm")
 			disk := filepath.Join(t.TempDir(), "disk")

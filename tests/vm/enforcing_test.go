@@ -21,6 +21,7 @@ cp "$4" "$2/root/atd.cil"
 chroot "$2/root" semodule -n -s default -i /nss_iam.pp -i /atd.cil
 tar -C "$2/root" -cf "$5" etc/selinux/default var/lib/selinux/default`
 
+// The longest is first, so that others run beside it.
 func TestWhereSELinuxEnforcesEveryWayInWorksAndNothingOfOursIsDenied(t *testing.T) {
 	t.Parallel()
 	bookworm := release(t, "bookworm")
@@ -38,4 +39,12 @@ func TestWhereSELinuxEnforcesEveryWayInWorksAndNothingOfOursIsDenied(t *testing.
 	}
 	machine{tree: bookworm, payload: p.disk(), append: "security=selinux selinux=1", memory: "1024"}.boot(t,
 		"selinux").passed(20 * time.Minute)
+}
+
+func TestProgramsThatAppArmorConfinesLookPeopleUpByOurFragmentsOnly(t *testing.T) {
+	t.Parallel()
+	bookworm := release(t, "bookworm")
+	p := pack(t, "apparmor")
+	machine{tree: bookworm, payload: p.disk(), append: "security=apparmor", memory: "768"}.
+		boot(t, "apparmor").passed(20 * time.Minute)
 }
