@@ -13,7 +13,7 @@ import (
 // How long state.db is waited for where another process has it: a command while the
 // daemon starts, which soon answers itself; the daemon while a command refreshes.
 // Systemd's watchdog, which begins when the daemon is ready, has more patience.
-const (
+var (
 	commandTurn = time.Minute
 	daemonTurn  = 2 * time.Minute
 )

@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 // program is iam-cachefill with all its paths in $WORK.
 func program() {
 	work := os.Getenv("WORK")
+	if turn, err := time.ParseDuration(os.Getenv("TURN")); err == nil {
+		commandTurn, daemonTurn = turn, turn
+	}
 	cacheDir, socketPath = filepath.Join(work, "cache"), filepath.Join(work, "run", "sock")
 	nscdSocket, hostRoot = filepath.Join(work, "nscd"), filepath.Join(work, "host")
 	configPath, journalSocket = filepath.Join(work, "config.toml"), filepath.Join(work, "journal")
