@@ -113,6 +113,8 @@ func TestTheRPMInAScratchRoot(t *testing.T) {
 
 func (s scratch) fromInstallationToErasure(with bool) {
 	t := s.t
+	// Fedora's package filesystem has these folders; the scratch root is Debian's.
+	s.in("mkdir", "-p", "/usr/share/licenses", "/usr/share/fish/vendor_completions.d", "/usr/share/zsh/site-functions")
 	before := s.census()
 	s.mustRPM("-i", "--nodeps", "/run/testbed/old.rpm")
 	if got := s.mustRPM("-V", "--nodeps", "nss-iam"); got != "" {
@@ -145,7 +147,10 @@ func (s scratch) fromInstallationToErasure(with bool) {
 	s.lookAfterSetup(with)
 	s.in("iam-cachefill", "setup", "--undo", "--offline")
 	for _, line := range differences(configured, s.census()) {
-		t.Errorf("left by setup --undo: %s", line)
+		// These folders have the version in their names, and the package was upgraded meanwhile.
+		if !strings.Contains(line, "usr/share/doc/nss-iam-") && !strings.Contains(line, "usr/share/licenses/nss-iam-") {
+			t.Errorf("left by setup --undo: %s", line)
+		}
 	}
 	s.in("iam-cachefill", "setup", "--offline")
 
