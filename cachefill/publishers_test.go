@@ -88,8 +88,8 @@ func TestTwoPublishersAtOneAddressLeaveHostsAGrowingGeneration(t *testing.T) {
 				t.Fatal(err)
 			}
 			publish := fmt.Sprintf("[source]\nrate = 100\nbulk = true\n[publish]\nurl = %q\nkey = %q\n", address, key)
-			host := v.another(fmt.Sprintf("[source]\nkind = %q\nurl = %q\ntrusted_keys = [%q]\n[keys]\nonline = \"off\"\n[removal]\n"+
-				"max_fraction = 0.5\n%s", kind, address, strings.TrimSpace(string(public)), logins))
+			host := v.another(fmt.Sprintf("[source]\nkind = %q\nurl = %q\ntrusted_keys = [%q]\n[keys]\nonline = \"off\"\n"+
+				"[removal]\nmax_fraction = 0.5\n%s", kind, address, strings.TrimSpace(string(public)), logins))
 			var daemons []*running
 			hosts := []*victim{v.another(publish), v.another(publish), host}
 			for _, w := range hosts {

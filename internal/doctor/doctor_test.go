@@ -113,7 +113,8 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 		{"no library", func(p *Input, _ map[string]string) {
 			_ = os.RemoveAll(p.Host.Root + "/usr/lib")
 		}, "library", "install"},
-		{"a library that does not answer", func(_ *Input, a map[string]string) { a["getent -s"] = "" }, "library", "reinstall"},
+		{"a library that does not answer", func(_ *Input, a map[string]string) { a["getent -s"] = "" }, "library",
+			"reinstall"},
 		{"a module that answers with another number",
 			func(_ *Input, a map[string]string) { a["getent -s"] = "alice:*:7:7:::\n" }, "library", "reinstall"},
 		{"glibc that does not ask it", func(_ *Input, a map[string]string) { a["getent pa"] = "FAIL exit status 2" },

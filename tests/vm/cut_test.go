@@ -108,7 +108,8 @@ func TestAPowerCutLeavesCompleteFilesAndAModuleThatAnswers(t *testing.T) {
 				}
 				t.Logf("run %d: all was well after %v", n, looked.Round(time.Millisecond))
 				if n < cuts {
-					t.Logf("cut %d: %v later; %v of processor time", n+1, after.Round(time.Millisecond), g.used.Round(time.Millisecond))
+					t.Logf("cut %d: %v later; %v of processor time", n+1, after.Round(time.Millisecond),
+						g.used.Round(time.Millisecond))
 				}
 			}
 		})
