@@ -148,7 +148,8 @@ func prepare(env *testscript.Env) error {
 	}()
 	env.Defer(w.kill)
 	none := filepath.Join(env.WorkDir, "none")
-	env.Vars = append(env.Vars, "AWS_ENDPOINT_URL="+e.URL, "AWS_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true",
+	env.Vars = append(env.Vars, "GORACE=atexit_sleep_ms=0", "AWS_ENDPOINT_URL="+e.URL,
+		"AWS_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_ACCESS_KEY_ID="+emulator.AccessKey, "AWS_SECRET_ACCESS_KEY="+emulator.SecretKey,
 		"AWS_CONFIG_FILE="+none, "AWS_SHARED_CREDENTIALS_FILE="+none, "NO_PROXY=*")
 	if err := os.Mkdir(filepath.Join(env.WorkDir, "run"), 0o755); err != nil {

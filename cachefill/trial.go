@@ -110,7 +110,7 @@ func (t *trial) login(ctx context.Context, c config.Config, users directory.User
 // shows after one refresh. Hosts that read a snapshot are too many for this, and
 // those of an Identity Store share one rate: they try once an hour.
 func trialEvery(c config.Config) time.Duration {
-	if c.Source.Kind == "iam" {
+	if c.Source.Kind == config.KindIAM {
 		return 0
 	}
 	return time.Hour
