@@ -95,8 +95,9 @@ func TestTwoPublishersAtOneAddressLeaveHostsAGrowingGeneration(t *testing.T) {
 			for _, w := range hosts {
 				daemons = append(daemons, w.start(env, "run"))
 				w.eventually("the daemon answers", w.answers)
+				// The host comes last, when there is a snapshot: to have none is an error.
+				w.eventually("the first refresh", func() bool { _, err := w.refreshed(); return err == nil })
 			}
-			host.eventually("the host serves", func() bool { _, err := host.refreshed(); return err == nil })
 
 			done := make(chan struct{})
 			var reader, publishers sync.WaitGroup
