@@ -18,10 +18,10 @@ import (
 // childName is the name under which a program that calls Child runs itself.
 const childName = "nss-iam-end-processes"
 
-// outsider is the number that the child has besides the one it takes: no process
-// that it hunts may signal it, and no other child, as that of an expel beside the
-// daemon. Its range lies between systemd's foreign range and 2³¹, where a host has
-// a use for none (systemd's UIDS-GIDS).
+// outsider is the number that the child has besides the one it takes. No process
+// that it hunts may signal it, nor may another child: the daemon and an expel may
+// end people at the same time. No host uses these numbers: they lie between
+// systemd's foreign range and 2³¹ (systemd's UIDS-GIDS).
 func outsider() int {
 	const first, count = 2147418112, 65535
 	return first + os.Getpid()%count

@@ -149,24 +149,33 @@ func TestTwoThatEndProcessesDoNotEndEachOther(t *testing.T) {
 	both.Wait()
 }
 
-// Linux before 5.3 has no pidfd_open(2). A filter plays it.
-func TestOnAKernelWithoutPidfdsProcessesEndToo(t *testing.T) {
+// Linux before 5.3 has no pidfd_open(2), and filters older than that refuse it. A filter
+// plays both.
+func TestWhereThereAreNoPidfdsProcessesEndToo(t *testing.T) {
 	unmet.Root(t, "only root takes other numbers")
-	if os.Getenv("NSS_IAM_TEST_OLD_KERNEL") == "" {
+	const variable = "NSS_IAM_TEST_NO_PIDFDS"
+	if os.Getenv(variable) == "" {
 		noBus(t)
 		self, err := filepath.EvalSymlinks("/proc/self/exe")
 		if err != nil {
 			t.Fatal(err)
 		}
-		again := exec.Command(self, "-test.v", "-test.run=^TestOnAKernelWithoutPidfdsProcessesEndToo$")
-		again.Env = append(os.Environ(), "NSS_IAM_TEST_OLD_KERNEL=1")
-		if out, err := again.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
+		for _, with := range []syscall.Errno{unix.ENOSYS, unix.EPERM} {
+			again := exec.Command(self, "-test.v", "-test.run=^TestWhereThereAreNoPidfdsProcessesEndToo$")
+			again.Env = append(os.Environ(), fmt.Sprintf("%s=%d", variable, with))
+			if out, err := again.CombinedOutput(); err != nil {
+				t.Errorf("%v: %v\n%s", with, err, out)
+			}
 		}
 		return
 	}
-	refuse(t, unix.SYS_PIDFD_OPEN, unix.ENOSYS)
-	if _, err := unix.PidfdOpen(os.Getpid(), 0); !errors.Is(err, unix.ENOSYS) {
+	n, err := strconv.Atoi(os.Getenv(variable))
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := syscall.Errno(n)
+	refuse(t, unix.SYS_PIDFD_OPEN, with)
+	if _, err := unix.PidfdOpen(os.Getpid(), 0); !errors.Is(err, with) {
 		t.Fatalf("the filter lets it through: %v", err)
 	}
 	for name, c := range map[string]struct {

@@ -34,8 +34,8 @@ func hidesProcesses(mountinfo string) bool {
 }
 
 // signal sends s to every process of the uids, and counts them. A number of a
-// process can go to another between a look and a signal: a pidfd cannot. Linux
-// before 5.3 has none: there processes are counted only, and signalAs signals.
+// process can go to another between a look and a signal: a pidfd cannot.
+// Without pidfds processes are counted only, and signalAs signals.
 func signal(uids []uint32, s unix.Signal) (count int, err error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -58,13 +58,16 @@ func signal(uids []uint32, s unix.Signal) (count int, err error) {
 }
 
 func signalOne(pid int, uids []uint32, s unix.Signal) (found bool, err error) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ENOSYS) {
+	if !hasPidfds() {
 		uid, alive, err := owner(pid)
 		return err == nil && alive && slices.Contains(uids, uid), err
 	}
-	if err != nil {
+	fd, err := unix.PidfdOpen(pid, 0)
+	switch {
+	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
 		return false, nil // gone, or a thread
+	case err != nil:
+		return false, fmt.Errorf("look at process %d: %w", pid, err)
 	}
 	defer func() { _ = unix.Close(fd) }()
 	uid, alive, err := owner(pid)
@@ -82,13 +85,14 @@ func signalOne(pid int, uids []uint32, s unix.Signal) (found bool, err error) {
 	return true, nil
 }
 
-// hasPidfds reports whether this kernel has pidfd_open(2).
+// hasPidfds reports whether this process may call pidfd_open(2): Linux has it from 5.3
+// on, and filters older than that refuse it.
 var hasPidfds = sync.OnceValue(func() bool {
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err == nil {
 		_ = unix.Close(fd)
 	}
-	return !errors.Is(err, unix.ENOSYS)
+	return !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES)
 })
 
 // owner returns the real uid of a process, and whether it lives.
