@@ -47,7 +47,7 @@ func (d *daemon) refreshForEver(ctx context.Context) error {
 				wait = schedule.Unreached(failures)
 			}
 			if err == nil {
-				d.tryLogins(ctx)
+				d.tryLogins(directory.Background(ctx))
 			}
 		}
 		select {

@@ -122,7 +122,8 @@ const trialAgain = 5 * time.Minute
 
 // tryLogins asks what a login asks, so that a permission that is missing is known
 // before somebody cannot log in: after refreshes as often as trialEvery says, after
-// each while it is not answered, and after one before which a login was refused.
+// each while it is not answered, and after one before which a login was refused. In
+// which lane it asks is the caller's to say: a person may wait for the end.
 func (d *daemon) tryLogins(ctx context.Context) {
 	d.mu.Lock()
 	r, a, c := d.refresher, d.sources, d.config
@@ -142,10 +143,13 @@ func (d *daemon) tryLogins(ctx context.Context) {
 	if !ok || time.Since(before.Tried) < age {
 		return
 	}
-	d.refused.Store(false)
+	hint := d.refused.Swap(false)
 	var t trial
-	t.login(directory.Background(ctx), c, a.users, u, r.State.Body)
+	t.login(ctx, c, a.users, u, r.State.Body)
 	if ctx.Err() != nil || t.throttled { // throttled calls are told of by their number
+		if hint {
+			d.refused.Store(true)
+		}
 		return
 	}
 	d.learn(func(l *live) {
