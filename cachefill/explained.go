@@ -8,6 +8,7 @@ import (
 
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/health"
+	"github.com/nss-iam/nss-iam/internal/identitycenter"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/terminal"
 )
@@ -54,7 +55,8 @@ func keySteps(x refresh.Explanation) (steps []accounts.Step, opens bool) {
 	}
 	switch {
 	case x.Keyless:
-		steps = append(steps, accounts.Step{Rule: "keys", OK: true, Detail: x.Directory + " holds none: " + keylessWays})
+		steps = append(steps, accounts.Step{Rule: "keys", OK: true,
+			Detail: x.Directory + " holds none: " + identitycenter.WaysIn})
 		return steps, !x.Denied && x.KeysRefused == ""
 	case x.KeysListed.IsZero():
 		no("keys", "iam-cachefill refresh, or wait: the daemon reads the keys of new people after a refresh",

@@ -27,16 +27,13 @@ func inTurn(ctx context.Context, dir string, patience time.Duration, log *slog.L
 		if !errors.Is(err, state.ErrBusy) {
 			return err
 		}
-		holder := state.Holder(dir)
 		if ctx.Err() != nil || time.Since(began) >= patience {
-			if holder != "" {
-				err = fmt.Errorf("%w: %s", err, holder)
-			}
-			return err
+			return heldBy(err, dir)
 		}
 		if !said {
 			said = true
-			log.Info("waiting for another iam-cachefill, which has state.db locked", "holder", holder, "at_most", patience)
+			log.Info("waiting for another iam-cachefill, which has state.db locked", "holder", state.Holder(dir), "at_most",
+				patience)
 		}
 	}
 }
@@ -51,8 +48,13 @@ func lockedAlone(err error, configFile string) error {
 	if c, fault := loadConfig(configFile); fault == nil {
 		dir = c.Cache.Dir
 	}
+	return fmt.Errorf("%w; if the daemon is running, drop --config and the command asks it", heldBy(err, dir))
+}
+
+// heldBy adds to an error about a locked state which process has the lock.
+func heldBy(err error, dir string) error {
 	if holder := state.Holder(dir); holder != "" {
-		err = fmt.Errorf("%w: %s", err, holder)
+		return fmt.Errorf("%w: %s", err, holder)
 	}
-	return fmt.Errorf("%w; if the daemon is running, drop --config and the command asks it", err)
+	return err
 }

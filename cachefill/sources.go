@@ -32,9 +32,6 @@ var keyRemedies = map[string]string{
 	config.KindIAM: iam.KeyRemedy, config.KindS3: iam.KeyRemedy, config.KindFile: iam.KeyRemedy,
 }
 
-// keylessWays is what lets people in where the directory holds no key of anybody.
-const keylessWays = identitycenter.WaysIn
-
 type openOptions struct {
 	config config.Config
 	held   directory.Origin // of the answer taken up last
