@@ -169,9 +169,8 @@ func (d *daemon) takeState(ctx context.Context, c config.Config) (s *state.Store
 		if errors.Is(err, state.ErrBusy) && !ready &&
 			(readServed(c.Cache.Dir).NSS != nil || time.Since(began) > readyPatience) {
 			ready = true
-			_, _ = systemd.SdNotify(false, systemd.SdNotifyReady+"\nSTATUS=Waiting for another iam-cachefill, which has "+
-				"state.db "+
-				"locked: "+state.Holder(c.Cache.Dir))
+			_, _ = systemd.SdNotify(false, systemd.SdNotifyReady+"\nSTATUS=Waiting for another iam-cachefill, which "+
+				"has state.db locked: "+state.Holder(c.Cache.Dir))
 		}
 		return err
 	})

@@ -126,8 +126,7 @@ func (e *examination) ways(agent, chained bool) {
 // /home/NAME, and makes no home.
 func (e *examination) agentsHomes() {
 	const why = "Session Manager's agent starts the shell in /home/NAME, asks no PAM and makes no home: " +
-		"the session does not " +
-		"begin"
+		"the session does not begin"
 	if e.Keyless.Home != "/home/%u" {
 		e.add(Warning, "homes", fmt.Sprintf("accounts.home is %q", e.Keyless.Home), why,
 			`accounts.home = "/home/%u", or links in /home`)
@@ -150,12 +149,11 @@ func (e *examination) runAs() {
 		}
 		e.add(Warning, "run as", "these login names are not the directory's: "+some(names),
 			"the tag SSMSessionRunAs has to be the login name, letter by letter, or Session Manager and "+
-				"Instance Connect refuse "+
-				"the person", `accounts.name_from, strip_domains, or other names in the directory: "Names" in `+identityCenter)
+				"Instance Connect refuse the person",
+			`accounts.name_from, strip_domains, or other names in the directory: "Names" in `+identityCenter)
 	case k.Domains > 0:
 		e.good("run as", fmt.Sprintf("login names are the directory's, %d without the domain: the tag SSMSessionRunAs "+
-			"has to be "+
-			"without it, too", k.Domains))
+			"has to be without it, too", k.Domains))
 	default:
 		e.good("run as", "the login names are the directory's")
 	}

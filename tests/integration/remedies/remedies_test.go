@@ -95,7 +95,7 @@ func (s *site) restore() {
 }
 
 // ages are what two looks at one fault differ in.
-var ages = regexp.MustCompile(`\d+(\.\d+)?(ms|s|m|h)+\b|\d{4}-\d\d-\d\dT[0-9:]+Z?`)
+var ages = regexp.MustCompile(`\b(\d+(\.\d+)?(ms|s|m|h))+\b|\d{4}-\d\d-\d\dT[0-9:]+Z?`)
 
 // trouble is what doctor does not find good.
 func (s *site) trouble() []finding {
