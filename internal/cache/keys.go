@@ -152,10 +152,11 @@ type KeysMeta struct {
 	Generation uint64 // one more with every publication
 	Written    time.Time
 	Digest     [sha256.Size]byte // of all but the checked times
+	Version    uint32            // of the format
 }
 
 // PublishKeys makes dir/keys.db hold t, and reports whether it was written.
-// It is not where it already holds t, and also not where only checked times
+// It is not where it already holds t in the format of this program, and also not where only checked times
 // are newer and it was written less than CheckedLag ago.
 // The file gets mode 0640 and the group gid (-1: as the process).
 func PublishKeys(dir string, t KeyTables, gid int, now time.Time) (changed bool, err error) {
@@ -164,11 +165,12 @@ func PublishKeys(dir string, t KeyTables, gid int, now time.Time) (changed bool,
 	if err != nil {
 		return false, fmt.Errorf("publish %q: %w, keeping the previous file", path, err)
 	}
-	next := KeysMeta{Generation: 1, Written: now, Digest: keysDigest(buckets)}
+	next := KeysMeta{Generation: 1, Written: now, Digest: keysDigest(buckets), Version: KeysVersion}
 	if served, newer, ahead, err := compareKeys(dir, t, now); err == nil {
 		age := now.Sub(served.Written)
 		young := age >= 0 && age < CheckedLag(t.Policy.MaxStale)
-		if served.Digest == next.Digest && !ahead && (!newer || young) && hasMode(path, keysMode) && hasGroup(path, gid) {
+		if served.Digest == next.Digest && served.Version == next.Version && !ahead && (!newer || young) &&
+			hasMode(path, keysMode) && hasGroup(path, gid) {
 			return false, nil
 		}
 		next.Generation = served.Generation + 1
@@ -182,7 +184,7 @@ func PublishKeys(dir string, t KeyTables, gid int, now time.Time) (changed bool,
 	meta.add([]byte("digest"), next.Digest[:])
 	meta.add([]byte("generation"), le.AppendUint64(nil, next.Generation))
 	meta.add([]byte("policy"), seal(policy, bucketKeysMeta, "policy"))
-	meta.add([]byte("version"), le.AppendUint32(nil, KeysVersion))
+	meta.add([]byte("version"), le.AppendUint32(nil, next.Version))
 	meta.add([]byte("written"), le.AppendUint64(nil, uint64(now.Unix())))
 	buckets = append(buckets, meta)
 	fill := func(tx *bolt.Tx) error { return put(tx, buckets) }

@@ -102,7 +102,9 @@ func (r *keysReader) bucket(name string) *treeBucket {
 
 func (r *keysReader) meta() (m KeysMeta) {
 	digest, generation, written := r.number("digest", len(m.Digest)), r.number("generation", 8), r.number("written", 8)
+	version := r.number("version", 4)
 	if r.err == nil {
+		m.Version = binary.LittleEndian.Uint32(version)
 		copy(m.Digest[:], digest)
 		m.Generation = binary.LittleEndian.Uint64(generation)
 		m.Written = timeOrZero(binary.LittleEndian.Uint64(written))

@@ -25,6 +25,7 @@ type Meta struct {
 	Generation uint64    // one more with every publication that changed something
 	Written    time.Time // when this generation was written
 	Digest     [sha256.Size]byte
+	Version    uint32 // of the format
 }
 
 // A pair is one key of a bucket with its value.
@@ -37,18 +38,19 @@ type bucket struct {
 }
 
 // PublishNSS makes dir/nss.db serve t, and reports whether that changed
-// anything: where the file already holds exactly t, nothing is written. A
-// record that no reader would serve is an error that names it, and the file
+// anything: where the file already holds exactly t in the format of this program,
+// nothing is written. A record that no reader would serve is an error that names it, and the file
 // stays as it was.
 func PublishNSS(dir string, t accounts.Tables, now time.Time) (changed bool, err error) {
 	buckets, err := encode(t)
 	if err != nil {
 		return false, fmt.Errorf("publish %q: %w, keeping the previous file", filepath.Join(dir, NSSFile), err)
 	}
-	next := Meta{Range: t.Range, Generation: 1, Written: now, Digest: digest(buckets)}
+	next := Meta{Range: t.Range, Generation: 1, Written: now, Digest: digest(buckets), Version: Version}
 	path := filepath.Join(dir, NSSFile)
 	if served, err := ReadMeta(dir); err == nil {
-		if served.Digest == next.Digest && served.Range == next.Range && hasMode(path, nssMode) && Verify(dir) == nil {
+		if served.Digest == next.Digest && served.Range == next.Range && served.Version == next.Version &&
+			hasMode(path, nssMode) && Verify(dir) == nil {
 			return false, nil
 		}
 		next.Generation = served.Generation + 1
@@ -154,7 +156,7 @@ func (m Meta) pairs() []pair {
 		{[]byte("digest"), m.Digest[:]},
 		{[]byte("generation"), le.AppendUint64(nil, m.Generation)},
 		{[]byte(MetaRange), le.AppendUint32(le.AppendUint32(nil, m.Range.Low), m.Range.High)},
-		{[]byte(MetaVersion), le.AppendUint32(nil, Version)},
+		{[]byte(MetaVersion), le.AppendUint32(nil, m.Version)},
 		{[]byte("written"), le.AppendUint64(nil, uint64(m.Written.Unix()))},
 	}
 }
@@ -228,8 +230,9 @@ func readMeta(t *tree) (m Meta, err error) {
 		return v
 	}
 	le := binary.LittleEndian
-	if v := le.Uint32(get(MetaVersion, 4)); err == nil && (v < OldestVersion || v > NewestVersion) {
-		return m, fmt.Errorf("%w: format version %d, this program reads %d to %d", ErrDamaged, v, OldestVersion,
+	m.Version = le.Uint32(get(MetaVersion, 4))
+	if err == nil && (m.Version < OldestVersion || m.Version > NewestVersion) {
+		return m, fmt.Errorf("%w: format version %d, this program reads %d to %d", ErrDamaged, m.Version, OldestVersion,
 			NewestVersion)
 	}
 	r := get(MetaRange, 8)
