@@ -14,7 +14,8 @@ NSS_ENTRIES := $(shell sed -n 's/^\t\(_nss_iam_[a-z_]*\);/\1/p' nss/exports.map)
 # the module where every object is ready for it, so the C library's start files,
 # which are not, are left out: nothing needs them. arm64 has no such process.
 NSS_CET := $(shell $(CC) -fcf-protection=full -S -x c -o /dev/null /dev/null 2>/dev/null && echo -fcf-protection=full)
-NSS_CFLAGS := -O2 -g -fstack-protector-strong $(NSS_CET) '-DNSS_IAM_DIR="$(CACHEDIR)"' $(NSS_DEFINES)
+# All symbols are bound when the module is loaded (-z now), so that calls of the C library need no table between.
+NSS_CFLAGS := -O2 -g -fno-plt -fstack-protector-strong $(NSS_CET) '-DNSS_IAM_DIR="$(CACHEDIR)"' $(NSS_DEFINES)
 NSS_LDFLAGS := -shared -nostartfiles -Wl,-soname,libnss_iam.so.2 -Wl,--version-script=nss/exports.map \
 	-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete,-z,defs,-z,noseparate-code -Wl,--hash-style=gnu \
 	-Wl,--build-id=sha1 -Wl,--sort-section=alignment -Wl,--strip-debug $(NSS_ENTRIES:%=-Wl,-u,%)

@@ -14,7 +14,6 @@
  * ENOENT, and take other values for a fault of the lookup. doctor has the reason.
  */
 const struct answer answer_damaged = { NSS_STATUS_UNAVAIL, ENOENT };
-const struct answer answer_success = { NSS_STATUS_SUCCESS, 0 };
 const struct answer answer_absent = { NSS_STATUS_NOTFOUND, ENOENT };
 const struct answer answer_end = { NSS_STATUS_NOTFOUND, 0 };
 
@@ -32,54 +31,19 @@ struct answer answer_error(int error)
 	}
 }
 
-struct answer answer_bolt(enum bolt_status status)
-{
-	switch (status) {
-	case BOLT_FOUND:
-		return answer_success;
-	case BOLT_ABSENT:
-		return answer_absent;
-	default:
-		return answer_damaged;
-	}
-}
+const struct answer answers_bolt[] = {
+	[BOLT_FOUND] = { NSS_STATUS_SUCCESS, 0 },
+	[BOLT_ABSENT] = { NSS_STATUS_NOTFOUND, ENOENT },
+	[BOLT_DAMAGED] = { NSS_STATUS_UNAVAIL, ENOENT },
+};
 
-struct answer answer_record(enum record_status status)
-{
-	switch (status) {
-	case RECORD_PACKED:
-		return answer_success;
-	case RECORD_SHORT:
-		return (struct answer){ NSS_STATUS_TRYAGAIN, ERANGE };
-	case RECORD_REFUSED:
-		return answer_absent;
-	case RECORD_NO_MEMORY:
-		return answer_error(ENOMEM);
-	default:
-		return answer_damaged;
-	}
-}
-
-void call_begin(struct call *call)
-{
-	/*
-	 * The type, not the state: older glibcs act on an asynchronous cancellation
-	 * that was on its way when the state became "disabled".
-	 */
-	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &call->saved_cancel_type);
-	call->saved_errno = errno;
-}
-
-enum nss_status call_end(const struct call *call, struct answer answer, int *errnop)
-{
-	int ignored;
-
-	errno = call->saved_errno;
-	if (answer.status != NSS_STATUS_SUCCESS && answer.error != 0)
-		*errnop = answer.error;
-	pthread_setcanceltype(call->saved_cancel_type, &ignored);
-	return answer.status;
-}
+const struct answer answers_record[] = {
+	[RECORD_PACKED] = { NSS_STATUS_SUCCESS, 0 },
+	[RECORD_SHORT] = { NSS_STATUS_TRYAGAIN, ERANGE },
+	[RECORD_REFUSED] = { NSS_STATUS_NOTFOUND, ENOENT },
+	[RECORD_DAMAGED] = { NSS_STATUS_UNAVAIL, ENOENT },
+	[RECORD_NO_MEMORY] = { NSS_STATUS_TRYAGAIN, ENOMEM },
+};
 
 size_t name_length(const char *name)
 {

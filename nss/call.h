@@ -9,7 +9,9 @@
 #ifndef NSS_IAM_CALL_H
 #define NSS_IAM_CALL_H
 
+#include <errno.h>
 #include <nss.h>
+#include <pthread.h>
 
 #include "bolt.h"
 #include "mapping.h"
@@ -27,15 +29,32 @@ struct answer {
 	int error;
 };
 
-extern const struct answer answer_success, answer_absent, answer_end, answer_damaged;
+extern const struct answer answer_absent, answer_end, answer_damaged;
 
-/* The answer to an errno value from mapping_enter, and to what was found. */
+/* The answers to what was found, and to an errno value from mapping_enter. */
+extern const struct answer answers_bolt[], answers_record[];
 struct answer answer_error(int error);
-struct answer answer_bolt(enum bolt_status status);
-struct answer answer_record(enum record_status status);
 
-void call_begin(struct call *call);
-enum nss_status call_end(const struct call *call, struct answer answer, int *errnop);
+static inline void call_begin(struct call *call)
+{
+	/*
+	 * The type, not the state: older glibcs act on an asynchronous cancellation
+	 * that was on its way when the state became "disabled".
+	 */
+	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &call->saved_cancel_type);
+	call->saved_errno = errno;
+}
+
+static inline enum nss_status call_end(const struct call *call, struct answer answer, int *errnop)
+{
+	int ignored;
+
+	errno = call->saved_errno;
+	if (answer.status != NSS_STATUS_SUCCESS && answer.error != 0)
+		*errnop = answer.error;
+	pthread_setcanceltype(call->saved_cancel_type, &ignored);
+	return answer.status;
+}
 
 /* name_length is the length of a name that may be in the file, or 0. */
 size_t name_length(const char *name);

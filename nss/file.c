@@ -192,14 +192,9 @@ int file_parse(const unsigned char *base, uint64_t size, struct file *ret)
 enum bolt_status file_get(const struct file *file, enum format_bucket bucket, const void *key, size_t len,
 			  struct bolt_bytes *ret_value)
 {
-	switch (index_get(&file->index[bucket], file->db.base, file->size, key, len, ret_value)) {
-	case INDEX_FOUND:
-		return BOLT_FOUND;
-	case INDEX_ABSENT:
-		return BOLT_ABSENT;
-	default:
-		return bolt_get(&file->db, &file->bucket[bucket], key, len, ret_value);
-	}
+	enum bolt_status status = index_get(&file->index[bucket], file->db.base, file->size, key, len, ret_value);
+
+	return status != BOLT_DAMAGED ? status : bolt_get(&file->db, &file->bucket[bucket], key, len, ret_value);
 }
 
 int file_look(struct file_id *ret)

@@ -35,15 +35,15 @@ static inline uint64_t mix(uint64_t hash, uint64_t chunk)
 /* index_hash is indexHash of internal/cache. */
 static inline uint64_t index_hash(uint32_t seed, const unsigned char *key, size_t len)
 {
-	uint64_t hash = ((uint64_t)seed + len) * INDEX_FACTOR, chunk;
+	uint64_t hash = ((uint64_t)seed + len) * INDEX_FACTOR, chunk = 0;
+	size_t left = len;
 
-	for (; len >= sizeof(chunk); key += sizeof(chunk), len -= sizeof(chunk)) {
-		memcpy(&chunk, key, sizeof(chunk));
-		hash = mix(hash, chunk);
-	}
-	if (len > 0) {
-		chunk = 0;
-		for (size_t i = 0; i < len; i++)
+	for (; left >= sizeof(chunk); key += sizeof(chunk), left -= sizeof(chunk))
+		hash = mix(hash, load64(key));
+	if (left > 0) {
+		if (len > sizeof(chunk)) /* the last bytes, shifted down over those before */
+			chunk = load64(key + left - sizeof(chunk)) >> (8 * (sizeof(chunk) - left));
+		for (size_t i = 0; len < sizeof(chunk) && i < left; i++)
 			chunk |= (uint64_t)key[i] << (8 * i);
 		hash = mix(hash, chunk);
 	}
@@ -70,33 +70,33 @@ static inline const unsigned char *cell_of(const struct index *index, const unsi
 	return cell;
 }
 
-enum index_status index_get(const struct index *index, const unsigned char *base, uint64_t size,
-			    const void *key, size_t len, struct bolt_bytes *ret_value)
+enum bolt_status index_get(const struct index *index, const unsigned char *base, uint64_t size,
+			   const void *key, size_t len, struct bolt_bytes *ret_value)
 {
 	if (index->cell_count == 0)
-		return INDEX_USELESS;
+		return BOLT_DAMAGED;
 
 	const unsigned char *cell = cell_of(index, base, key, len);
 	uint32_t header = load32(cell);
 	uint32_t value_len = header & 0xffff, key_at = header >> 16 & 0xff, key_len = header >> 24;
 
 	if (key_len > index->cell_size || key_at > index->cell_size - key_len)
-		return INDEX_USELESS;
+		return BOLT_DAMAGED;
 	if (key_len != len || memcmp(cell + key_at, key, len) != 0)
-		return INDEX_ABSENT;
+		return BOLT_ABSENT;
 	if (value_len != CELL_ELSEWHERE) {
 		if (value_len > index->cell_size - CELL_HEADER)
-			return INDEX_USELESS;
+			return BOLT_DAMAGED;
 		ret_value->data = cell + CELL_HEADER;
 		ret_value->len = value_len;
-		return INDEX_FOUND;
+		return BOLT_FOUND;
 	}
 
 	uint64_t where = load32(cell + CELL_WHERE), length = load32(cell + CELL_LENGTH);
 
 	if (where > size || length > size - where)
-		return INDEX_USELESS;
+		return BOLT_DAMAGED;
 	ret_value->data = base + where;
 	ret_value->len = length;
-	return INDEX_FOUND;
+	return BOLT_FOUND;
 }

@@ -17,17 +17,15 @@ struct index {
 	uint32_t seed;
 };
 
-enum index_status {
-	INDEX_FOUND,
-	INDEX_ABSENT,
-	INDEX_USELESS /* there is none, or it leads astray: walk the tree */
-};
-
 /* index_open reads the head of an index in a file of size bytes. */
 void index_open(const struct bolt_bytes *head, uint64_t size, struct index *ret);
 
-/* index_get finds the value of a key of 1 to FORMAT_MAX_NAME bytes in a file of size bytes. */
-enum index_status index_get(const struct index *index, const unsigned char *base, uint64_t size,
-			    const void *key, size_t len, struct bolt_bytes *ret_value);
+/*
+ * index_get finds the value of a key of 1 to FORMAT_MAX_NAME bytes in a file of
+ * size bytes. BOLT_DAMAGED: there is no index, or it leads astray; the tree has
+ * to be walked.
+ */
+enum bolt_status index_get(const struct index *index, const unsigned char *base, uint64_t size,
+			   const void *key, size_t len, struct bolt_bytes *ret_value);
 
 #endif

@@ -15,10 +15,10 @@ static struct answer of_user(const char *user, size_t len, gid_t group, const st
 	if (error != 0)
 		return answer_error(error);
 
-	struct answer answer = answer_bolt(file_get(hold.file, FORMAT_INITGROUPS, user, len, &record));
+	struct answer answer = answers_bolt[file_get(hold.file, FORMAT_INITGROUPS, user, len, &record)];
 
 	if (answer.status == NSS_STATUS_SUCCESS)
-		answer = answer_record(record_gids(&record, group, list));
+		answer = answers_record[record_gids(&record, group, list)];
 	mapping_leave(&hold);
 	return answer;
 }

@@ -20,11 +20,11 @@ static struct answer pack(const struct lookup_database *db, const struct file *f
 {
 	want->low = file->low;
 	want->high = file->high;
-	return answer_record(db->pack(record, want, space->ret, space->buffer, space->size));
+	return answers_record[db->pack(record, want, space->ret, space->buffer, space->size)];
 }
 
-static struct answer by_key(const struct lookup_database *db, enum format_bucket bucket, const void *key, size_t len,
-			    struct record_want *want, const struct space *space)
+static inline struct answer by_key(const struct lookup_database *db, enum format_bucket bucket, const void *key,
+				   size_t len, struct record_want *want, const struct space *space)
 {
 	struct mapping_hold hold;
 	struct bolt_bytes record;
@@ -33,7 +33,7 @@ static struct answer by_key(const struct lookup_database *db, enum format_bucket
 	if (error != 0)
 		return answer_error(error);
 
-	struct answer answer = answer_bolt(file_get(hold.file, bucket, key, len, &record));
+	struct answer answer = answers_bolt[file_get(hold.file, bucket, key, len, &record)];
 
 	if (answer.status == NSS_STATUS_SUCCESS)
 		answer = pack(db, hold.file, &record, want, space);
@@ -47,12 +47,12 @@ enum nss_status lookup_name(const struct lookup_database *db, const char *name,
 	struct call call;
 	struct answer answer = answer_absent;
 	struct space space = { ret, buffer, size };
-	char copy[FORMAT_MAX_NAME];
+	char copy[FORMAT_MAX_NAME + 1];
 	struct record_want want = { .name = copy, .name_len = name_length(name) };
 
 	call_begin(&call);
 	if (want.name_len != 0) {
-		memcpy(copy, name, want.name_len);
+		memcpy(copy, name, want.name_len + 1);
 		answer = by_key(db, db->by_name, copy, want.name_len, &want, &space);
 	}
 	return call_end(&call, answer, errnop);

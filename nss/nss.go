@@ -132,9 +132,9 @@ func (r *reader) index(bucket int, key []byte) ([]byte, error) {
 	defer C.free(ckey)
 	var value C.struct_bolt_bytes
 	switch C.index_get(&r.file.index[bucket], r.file.db.base, r.file.size, ckey, C.size_t(len(key)), &value) {
-	case C.INDEX_FOUND:
+	case C.BOLT_FOUND:
 		return goBytes(value), nil
-	case C.INDEX_ABSENT:
+	case C.BOLT_ABSENT:
 		return nil, errAbsent
 	default:
 		return nil, errUseless

@@ -2,6 +2,7 @@
  * record.c - turn a record's bytes into the structures of NSS
  *
  * Text is checked after it was copied, not before: the file may be changing.
+ * The password that follows it is there by then, and ends each strlen.
  */
 #include "record.h"
 
@@ -13,22 +14,16 @@
 _Static_assert(sizeof(size_t) == 8, "sums of 32-bit lengths must not overflow");
 _Static_assert(sizeof(uid_t) == 4 && sizeof(gid_t) == 4, "ids are 32 bits");
 
-/* ends reports whether the text at text is len bytes long and NUL follows. */
-static bool ends(const char *text, size_t len)
-{
-	return memchr(text, 0, len + 1) == text + len;
-}
-
 static bool in_range(const struct record_want *want, uint32_t id)
 {
 	return id >= want->low && id <= want->high;
 }
 
-static bool is_wanted(const struct record_want *want, uint32_t id, const char *name, size_t len)
+static inline bool is_wanted(const struct record_want *want, uint32_t id, const char *name, size_t len)
 {
-	if (len == 0)
-		return false;
-	return want->name != NULL ? len == want->name_len && memcmp(name, want->name, len) == 0 : id == want->id;
+	if (want->name != NULL)
+		return len == want->name_len && memcmp(name, want->name, len + 1) == 0;
+	return len != 0 && strlen(name) == len && id == want->id;
 }
 
 enum record_status record_passwd(const struct bolt_bytes *record, const struct record_want *want,
@@ -58,12 +53,12 @@ enum record_status record_passwd(const struct bolt_bytes *record, const struct r
 	char *shell = home + home_len + 1, *password = shell + shell_len + 1;
 
 	memcpy(buffer, at + PASSWD_HEADER, text_len);
-	if (!ends(name, name_len) || !ends(gecos, gecos_len) || !ends(home, home_len) ||
-	    !ends(shell, shell_len) || !is_wanted(want, uid, name, name_len))
-		return RECORD_DAMAGED;
 	/* "*" matches no password; "x" sends PAM to a shadow entry that is not there. */
 	password[0] = former ? 'x' : '*';
 	password[1] = 0;
+	if (!is_wanted(want, uid, name, name_len) || strlen(gecos) != gecos_len || strlen(home) != home_len ||
+	    strlen(shell) != shell_len)
+		return RECORD_DAMAGED;
 
 	*ret = (struct passwd){
 		.pw_name = name,
@@ -89,7 +84,7 @@ static bool member_pointers(char **members, uint32_t count, const unsigned char 
 	for (uint32_t i = 0; i < count; i++) {
 		size_t n = lens[i];
 
-		if (n == 0 || n > FORMAT_MAX_NAME || n >= (size_t)(end - text) || !ends(text, n))
+		if (n == 0 || n > FORMAT_MAX_NAME || n >= (size_t)(end - text) || strlen(text) != n)
 			return false;
 		members[i] = text;
 		text += n + 1;
@@ -126,11 +121,11 @@ enum record_status record_group(const struct bolt_bytes *record, const struct re
 
 	memcpy(text, at + members_at, members_len);
 	memcpy(name, at + name_at, name_len + 1);
-	if (!ends(name, name_len) || !is_wanted(want, gid, name, name_len) ||
-	    !member_pointers(members, count, at + lens_at, text, members_len))
-		return RECORD_DAMAGED;
 	password[0] = '*';
 	password[1] = 0;
+	if (!is_wanted(want, gid, name, name_len) ||
+	    !member_pointers(members, count, at + lens_at, text, members_len))
+		return RECORD_DAMAGED;
 
 	*ret = (struct group){
 		.gr_name = name,

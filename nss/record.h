@@ -22,7 +22,7 @@ enum record_status {
 	RECORD_NO_MEMORY
 };
 
-/* What a record must say of itself: the ids' range, and its name (if not NULL) or its id. */
+/* What a record must say of itself: the ids' range, and its name (with its NUL, not empty) or, if NULL, its id. */
 struct record_want {
 	uint32_t low, high;
 	const char *name;
