@@ -159,14 +159,11 @@ func (h *Host) command(ctx context.Context, j *journal, c Command) (changed []st
 		return nil, err
 	}
 	h.step("before " + c.Argv[0])
-	if _, err := h.Run(ctx, c.Argv...); err != nil {
+	if err := h.runWatched(ctx, c.Argv, c.Watches); err != nil {
 		return nil, err
 	}
 	h.step("after " + c.Argv[0])
 	j.Running = nil
-	if err := h.settle(h.glob(c.Watches)); err != nil {
-		return nil, err
-	}
 	for _, name := range h.glob(c.Watches) {
 		now, err := h.read(name)
 		if err != nil || now == nil {

@@ -140,8 +140,7 @@ func (h *Host) remove(name string) error {
 	return syncDir(filepath.Dir(h.at(name)))
 }
 
-// settle syncs what a command wrote. pam-auth-update renames files into place that it
-// has not synced: on xfs, a power cut after it left PAM's common files empty.
+// settle syncs what a command has written by itself.
 func (h *Host) settle(names []string) error {
 	for _, name := range names {
 		f, err := os.Open(h.at(name))

@@ -28,6 +28,9 @@ const accountLines = "account     [success=1 default=ignore]    pam_localuser.so
 // pamWatched are the files that pam-auth-update may change.
 var pamWatched = []string{"/etc/pam.d/common-*", "/var/lib/pam/*"}
 
+// watchedBy are the files that a program of the journal may change.
+var watchedBy = map[string][]string{"pam-auth-update": pamWatched, "authselect": authselectFiles}
+
 var mkhomedir = regexp.MustCompile(`(?m)^[ \t]*-?session\b[^#\n]*\bpam_(?:oddjob_)?mkhomedir\.so\b`)
 
 // homesServices are where a line that makes homes is looked for.

@@ -156,34 +156,32 @@ func (d tree) run(_ context.Context, argv ...string) (string, error) {
 	return "", fmt.Errorf("no program %q", argv[0])
 }
 
-// unshare plays a command on copies: on the files themselves, which it then
-// puts back.
+// unshare plays a command on copies.
 func (d tree) unshare(argv []string) (string, error) {
-	var out strings.Builder
-	before := make(map[string]string)
-	patterns := []string{"/etc/pam.d/*", "/var/lib/pam/*"}
-	for _, name := range d.glob(patterns) {
-		before[name] = d.text(name)
-	}
-	at := slices.Index(argv, "pam-auth-update")
-	if _, err := d.run(context.Background(), argv[at:]...); err != nil {
+	root, err := os.MkdirTemp("", "copies")
+	if err != nil {
 		return "", err
 	}
-	archive := tar.NewWriter(&out)
+	defer func() { _ = os.RemoveAll(root) }()
+	copies := tree{&Host{Root: root}, d.t}
+	patterns := []string{"/etc/pam.d/*", "/var/lib/pam/*"}
 	for _, name := range d.glob(patterns) {
-		text := d.text(name)
+		copies.write(name, d.text(name))
+	}
+	at := slices.Index(argv, "pam-auth-update")
+	if _, err := copies.run(context.Background(), argv[at:]...); err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	archive := tar.NewWriter(&out)
+	for _, name := range copies.glob(patterns) {
+		text := copies.text(name)
 		if err := archive.WriteHeader(&tar.Header{Name: "." + name, Size: int64(len(text)), Mode: 0o644}); err != nil {
 			return "", err
 		}
 		if _, err := archive.Write([]byte(text)); err != nil {
 			return "", err
 		}
-		if _, there := before[name]; !there {
-			_ = os.Remove(d.at(name))
-		}
-	}
-	for name, text := range before {
-		d.write(name, text)
 	}
 	return out.String(), archive.Close()
 }

@@ -125,10 +125,15 @@ func (h *Host) putBack(ctx context.Context, name string, j *journal) error {
 // restore may be interrupted and begun again: what is as it was stays so.
 func (h *Host) restore(ctx context.Context, j *journal) (changed, notes []string, err error) {
 	if r := j.Running; r != nil {
-		for _, name := range h.glob(r.Patterns) {
-			if !slices.Contains(r.There, name) {
+		for _, pattern := range r.Patterns {
+			for _, name := range h.glob([]string{temporary(pattern)}) {
 				err = errors.Join(err, h.remove(name))
-				changed = append(changed, name)
+			}
+			for _, name := range h.glob([]string{pattern}) {
+				if !slices.Contains(r.There, name) {
+					err = errors.Join(err, h.remove(name))
+					changed = append(changed, name)
+				}
 			}
 		}
 	}
@@ -147,13 +152,8 @@ func (h *Host) restore(ctx context.Context, j *journal) (changed, notes []string
 	}
 	if edited {
 		for _, argv := range slices.Backward(j.Undo) {
-			if _, oneErr := h.Run(ctx, argv...); oneErr != nil {
+			if oneErr := h.runWatched(ctx, argv, watchedBy[argv[0]]); oneErr != nil {
 				notes = append(notes, oneErr.Error())
-			}
-		}
-		for _, e := range j.Files {
-			if e.Kind == kindWatched {
-				err = errors.Join(err, h.settle([]string{e.Path}))
 			}
 		}
 	}

@@ -313,7 +313,16 @@ func (s site) beside() {
 	} else if r.Code != 0 {
 		s.t.Fatal(r)
 	}
+	plain := s.plainPAM()
+	const untouched = "/etc/pam.d/common-password"
+	inode := s.Run("stat", "-c", "%i", untouched)
 	s.setup()
+	if got := s.pam(); got != plain {
+		s.t.Errorf("setup makes of PAM:\n%s\nand pam-auth-update alone:\n%s", got, plain)
+	}
+	if s.Run("stat", "-c", "%i", untouched) != inode {
+		s.t.Errorf("%s was written: pam-auth-update did not work on copies", untouched)
+	}
 	s.Run("systemctl", "restart", "nss-iam")
 	s.known("alice")
 	want := s.Run("getent", "-s", "passwd:iam", "passwd", "alice")
@@ -338,4 +347,23 @@ func (s site) beside() {
 	s.Run("rm", "/etc/nss-iam/publisher.key")
 	apt(s.Host, "purge", "nss-iam", "libnss-iam")
 	s.same("left", before, false)
+}
+
+// pam is all that pam-auth-update writes.
+func (s site) pam() string {
+	s.t.Helper()
+	return s.Run("sh", "-c", `cd / && { find etc/pam.d var/lib/pam -type f -printf '%m %U %G ' -exec sha256sum {} \; && `+
+		`debconf-show libpam-runtime; } | sort`)
+}
+
+// plainPAM is what pam-auth-update alone makes of PAM; the host is put back.
+func (s site) plainPAM() (made string) {
+	s.t.Helper()
+	const folders = "etc/pam.d var/lib/pam var/cache/debconf"
+	s.Run("sh", "-c", "tar -C / -cf /root/pam.tar "+folders)
+	s.Run("env", "DEBIAN_FRONTEND=noninteractive", "pam-auth-update", "--package", "--enable", "nss-iam-account",
+		"nss-iam")
+	made = s.pam()
+	s.Run("sh", "-c", "cd / && rm -r "+folders+" && tar -xf /root/pam.tar && rm /root/pam.tar")
+	return made
 }
