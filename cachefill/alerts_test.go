@@ -11,6 +11,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/internal/cache"
 	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/identitycenter"
 	"github.com/nss-iam/nss-iam/tests/alerts"
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
@@ -87,6 +88,19 @@ func good(m *monitored) {
 	m.keysChecked(m.now.Add(-time.Hour), m.now.Add(-time.Minute))
 }
 
+// seldom makes the host one that reads a large Identity Store itself.
+func seldom(m *monitored) {
+	m.config.Source.Kind = config.KindIdentityCenter
+	m.report.Cost = &identitycenter.Cost{Each: 5000}
+	m.report.Refresh = interval(m.config, &m.report)
+}
+
+// waiting is a daemon whose next refresh is not due.
+func waiting(m *monitored) {
+	m.report.Attempt = m.report.Success
+	m.keysChecked(m.report.Success)
+}
+
 func failed(m *monitored) { m.report.Error = "unreachable"; m.report.Failures++ }
 
 func TestAlertsFireForWhatIsWrongAndForNothingElse(t *testing.T) {
@@ -127,6 +141,16 @@ func TestAlertsFireForWhatIsWrongAndForNothingElse(t *testing.T) {
 			m.now = m.now.Add(25 * time.Hour)
 			m.pass(20, minute{dead: true})
 		}, "NSSIAMGone NSSIAMKeysGrowOld NSSIAMKeysOpenNothing NSSIAMNotRefreshed"},
+		"eight hours between refreshes of Identity Center": {func(m *monitored) {
+			seldom(m)
+			m.pass(1, minute{change: good})
+			m.pass(9*60, minute{change: waiting})
+		}, ""},
+		"the refresh after eight hours does not come": {func(m *monitored) {
+			seldom(m)
+			m.pass(1, minute{change: good})
+			m.pass(12*60, minute{change: waiting})
+		}, "NSSIAMBroken NSSIAMGone NSSIAMNotRefreshed"},
 		"the figures are gone": {func(m *monitored) {
 			m.pass(30, minute{change: good})
 			m.pass(20, minute{dead: true, gone: true})

@@ -60,6 +60,10 @@ func describe(w io.Writer, name string, c config.Config) error {
 	if c.Keys.MaxStale == 0 {
 		stale = "no limit"
 	}
+	var last *report
+	if r, err := readReport(c.Cache.Dir); err == nil {
+		last = &r
+	}
 	_, err := fmt.Fprintf(w, `%s is sound.
 source    %s, asked every %s
 login     %s
@@ -67,10 +71,10 @@ sudo      %s
 numbers   %d to %d, %d pinned
 keys      online: %s within %s; cached ones open a login for %s
 removal   after %d answers without the user, at most %g of all at once
-`, name, c.Source.Kind, c.Source.Refresh, strings.Join(who, "; "), sudo,
+`, name, c.Source.Kind, interval(c, last), strings.Join(who, "; "), sudo,
 		c.IDs.Low, c.IDs.High, len(c.IDs.Pin), c.Keys.Online, c.Keys.Timeout, stale,
 		c.Removal.Confirm, c.Removal.MaxFraction)
-	if share := rateShare(c); share != "" && err == nil {
+	if share := rateShare(c, last); share != "" && err == nil {
 		_, err = fmt.Fprintf(w, "rate      %s\n", share)
 	}
 	return err

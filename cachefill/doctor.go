@@ -19,6 +19,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/health"
 	"github.com/nss-iam/nss-iam/internal/homes"
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
+	"github.com/nss-iam/nss-iam/internal/identitycenter"
 	"github.com/nss-iam/nss-iam/internal/terminal"
 )
 
@@ -135,7 +136,12 @@ func keylessOf(v hostView) *doctor.Keyless {
 	k := &doctor.Keyless{Home: c.Accounts.Home}
 	t, _, err := cache.ReadNSS(c.Cache.Dir)
 	if direct {
-		k.Share = &doctor.Share{Hosts: shareOf(c, t).hosts(tenth), Publishes: c.Publish.URL != ""}
+		var cost *identitycenter.Cost
+		if v.last != nil {
+			cost = v.last.Cost
+		}
+		s := shareOf(c, t, cost)
+		k.Share = &doctor.Share{Pace: s.pace(), Hosts: s.hosts(tenth), Publishes: c.Publish.URL != ""}
 	}
 	if err != nil {
 		return k // what is wrong with it is told elsewhere

@@ -99,7 +99,7 @@ func factsOf(c config.Config, s served, r *report, now time.Time) health.Facts {
 		NotConfigured: !c.Login.Configured() && c.Publish.URL == "", ServesNobody: !c.Login.Configured() &&
 			c.Publish.URL != "",
 		NSSError: s.NSSError, KeysError: s.KeysError, Keys: health.AgesOf(s.tables, now), Policy: s.tables.Policy,
-		Refresh: c.Source.Refresh, PublishOf: c.Publish.URL,
+		Refresh: interval(c, r), PublishOf: c.Publish.URL,
 	}
 	if slow := staleKeys(c, len(s.tables.Users)); slow != nil {
 		f.Slow, f.SlowRemedy = slow.Error(), slow.remedy()

@@ -71,7 +71,7 @@ func (d *daemon) reportStart() {
 	d.reporting.Lock()
 	defer d.reporting.Unlock()
 	r := lastReport(d.state, c)
-	r.Version, r.Refresh, r.live = version, c.Source.Refresh, live{}
+	r.Version, r.Refresh, r.live = version, interval(c, &r), live{}
 	if err := tellReport(r, c); err != nil {
 		d.log.Warn("cannot report the status", "error", err)
 	}

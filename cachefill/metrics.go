@@ -27,7 +27,8 @@ func writeMetrics(path string, r report, s served, f health.Facts) error {
 	m.ever("last_success_timestamp_seconds", "When the last good refresh began; 0 if there was none.", r.Success, nil)
 	m.set("refresh_failures", "Refreshes that failed in a row.", float64(r.Failures), nil)
 	m.set("refresh_duration_seconds", "How long the last refresh took.", r.Took.Seconds(), nil)
-	m.set("refresh_interval_seconds", "The configured time between refreshes.", r.Refresh.Seconds(), nil)
+	m.set("refresh_interval_seconds", "The time between refreshes at most: source.refresh, or longer for "+
+		"the sake of a shared rate.", r.Refresh.Seconds(), nil)
 	m.count("refused_answers_total", "Answers that were not believed: incomplete, or too many users gone.",
 		int64(r.Refused), nil)
 	m.set("users", "Users served, former ones included.", float64(r.Users), nil)

@@ -7,7 +7,9 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/directory"
+	"github.com/nss-iam/nss-iam/internal/identitycenter"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/schedule"
 )
@@ -34,12 +36,13 @@ func (d *daemon) refreshForEver(ctx context.Context) error {
 		wait := time.Hour // not configured: a SIGHUP will say so
 		if d.current() != nil {
 			d.since.Store(time.Now().UnixNano())
+			before := d.calls()
 			_, err := d.refresh(ctx, refresh.Options{})
 			if failures++; err == nil {
 				failures = 0
 			}
 			d.since.Store(0)
-			wait = schedule.Next(d.settings().Source.Refresh, failures, rand.Float64())
+			wait = pauseAfter(d.settings(), d.interval(), failures, d.calls()-before, d.servesNobody(), rand.Float64())
 			switch {
 			case err == nil || !d.servesNobody():
 				d.serveOnce.Do(func() { close(d.served) })
@@ -50,11 +53,35 @@ func (d *daemon) refreshForEver(ctx context.Context) error {
 				d.tryLogins(directory.Background(ctx))
 			}
 		}
+		if !d.rest(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+// lookEvery is how often the daemon says how the host does where refreshes come
+// more seldom: files are damaged and permissions taken away meanwhile, too.
+const lookEvery = 10 * time.Minute
+
+// rest waits for so long, or until a refresh is asked for, and reports whether the
+// daemon goes on.
+func (d *daemon) rest(ctx context.Context, wait time.Duration) bool {
+	over := time.After(wait)
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return false
 		case <-d.kick:
-		case <-time.After(wait):
+			return true
+		case <-over:
+			return true
+		case <-look.C:
+			d.retell()
+			if trialEvery(d.settings()) > 0 {
+				d.tryLogins(directory.Background(ctx))
+			}
 		}
 	}
 }
@@ -67,7 +94,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 	if r == nil {
 		return refresh.Outcome{}, d.notConfigured()
 	}
-	ctx, cancel := context.WithTimeout(ctx, refreshDeadline(c.Source.Refresh))
+	ctx, cancel := context.WithTimeout(ctx, refreshDeadline(c))
 	defer cancel()
 	started := time.Now()
 	outcome, err := r.Refresh(ctx, o)
@@ -114,8 +141,41 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 }
 
 // refreshDeadline bounds a whole refresh: one that takes longer than the time
-// to the next is not catching up, but short intervals are no reason to give up.
-func refreshDeadline(every time.Duration) time.Duration { return max(every, 2*time.Minute) }
+// to the next is not catching up, but short intervals are no reason to give up,
+// and a large Identity Store is read at source.rate for longer than its interval.
+func refreshDeadline(c config.Config) time.Duration {
+	if c.Source.Kind == config.KindIdentityCenter {
+		return max(c.Source.Refresh, time.Hour)
+	}
+	return max(c.Source.Refresh, 2*time.Minute)
+}
+
+// interval is the time between refreshes, before jitter.
+func (d *daemon) interval() time.Duration {
+	d.mu.Lock()
+	a, c := d.sources, d.config
+	d.mu.Unlock()
+	if a.cost != nil {
+		if cost := a.cost(); cost != (identitycenter.Cost{}) {
+			return intervalFor(c, cost)
+		}
+	}
+	if r, err := readReport(c.Cache.Dir); err == nil {
+		return interval(c, &r)
+	}
+	return interval(c, nil)
+}
+
+// calls is how many calls the source of now made.
+func (d *daemon) calls() (n int) {
+	d.mu.Lock()
+	a := d.sources
+	d.mu.Unlock()
+	if a.stats != nil {
+		n = int(sum(a.stats().Calls))
+	}
+	return n
+}
 
 // overtime is what a refresh may take beyond its deadline, at which it gives up
 // by itself: publishing, and ending processes.
@@ -125,5 +185,5 @@ const overtime = 2 * time.Minute
 // systemd is told nothing more, and starts the daemon again.
 func (d *daemon) stuck(now time.Time) bool {
 	since := d.since.Load()
-	return since != 0 && now.Sub(time.Unix(0, since)) > refreshDeadline(d.settings().Source.Refresh)+overtime
+	return since != 0 && now.Sub(time.Unix(0, since)) > refreshDeadline(d.settings())+overtime
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/health"
+	"github.com/nss-iam/nss-iam/internal/identitycenter"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
 	"github.com/nss-iam/nss-iam/internal/state"
@@ -45,11 +46,14 @@ type report struct {
 	// answers that were not believed since the host booted: incomplete, or too many gone
 	Refused int
 
-	Refresh   time.Duration    // the configured time between refreshes
+	Refresh   time.Duration    // between refreshes, before jitter
 	Calls     map[string]int64 `json:",omitempty"` // AWS requests by action since the program started
 	Throttles map[string]int64 `json:",omitempty"`
 	Rate      float64          // AWS calls a second at most just now
 	RateShare string           `json:",omitempty"` // how many hosts like this one the directory's rate bears
+	// Cost is what refreshes take of the rate of the Identity Store, where this host
+	// asks it.
+	Cost *identitycenter.Cost `json:",omitempty"`
 	live
 
 	Snapshot  *snapshot.Status `json:",omitempty"` // the one in use
@@ -94,7 +98,7 @@ func newReport(s *state.Store, started time.Time, o refresh.Outcome, err error, 
 	before := lastReport(s, c)
 	stats := a.stats()
 	r := report{
-		Version: version, Attempt: started, Took: time.Since(started), Refresh: c.Source.Refresh,
+		Version: version, Attempt: started, Took: time.Since(started),
 		Calls: stats.Calls, Throttles: stats.Throttles, Rate: stats.Rate,
 	}
 	r.Snapshot, r.Published, r.Unwritten = a.snapshotStatus(), before.Published, before.Unwritten
@@ -119,7 +123,14 @@ func newReport(s *state.Store, started time.Time, o refresh.Outcome, err error, 
 	}
 	r.Skipped = accounts.Count(r.Findings)
 	r.Collisions = r.Skipped[accounts.IDTaken]
-	r.RateShare = rateShare(c)
+	if a.cost != nil {
+		if cost := a.cost(); cost != (identitycenter.Cost{}) {
+			r.Cost = &cost
+		} else {
+			r.Cost = before.Cost
+		}
+	}
+	r.Refresh, r.RateShare = interval(c, &r), rateShare(c, &r)
 	return r
 }
 

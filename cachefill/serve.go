@@ -144,11 +144,11 @@ func (d *daemon) noteLogin(ctx context.Context, err error) {
 // recent answers for cron and its like from the last refresh or the one before:
 // jobs that begin while a refresh is under way must not each ask.
 func (d *daemon) recent(name string) (cache.UserKeys, bool) {
-	r, c := d.current(), d.settings()
+	r := d.current()
 	if r == nil {
 		return cache.UserKeys{}, false
 	}
-	return r.Logins.Recent(name, 2*c.Source.Refresh)
+	return r.Logins.Recent(name, 2*d.interval())
 }
 
 // lookup answers one question of authkeys.

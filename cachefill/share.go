@@ -11,65 +11,157 @@ import (
 	"github.com/nss-iam/nss-iam/internal/schedule"
 )
 
-// unknownPeople is how many people are assumed where nobody was read yet.
-const unknownPeople = 5000
+const (
+	// unknownPeople is how many people are assumed where nobody was read yet.
+	unknownPeople = 5000
+
+	// What hosts that read the Identity Store should take of its rate: ten of them
+	// together, and one.
+	tenth     = 0.1
+	hundredth = tenth / 10
+
+	// longestInterval is how far source.refresh is stretched at most.
+	longestInterval = 12 * time.Hour
+)
+
+// asksStore reports whether a host reads the Identity Store for itself, and not
+// for others.
+func asksStore(c config.Config) bool {
+	return c.Source.Kind == config.KindIdentityCenter && c.Publish.URL == ""
+}
+
+// intervalFor is the time between refreshes, before jitter. A host that reads the
+// Identity Store itself, and whose file has no source.refresh, stretches it until
+// its own refreshes take a hundredth of the organization's rate. What it then
+// serves stays younger than half of keys.max_stale.
+func intervalFor(c config.Config, cost identitycenter.Cost) time.Duration {
+	longest := longestInterval
+	if stale := c.Keys.MaxStale; stale > 0 {
+		longest = min(longest, stale/2-cache.CheckedLag(stale))
+	}
+	wanted := (schedule.Averaging(paid(c, cost)) + time.Minute - 1).Truncate(time.Minute) // as people read it
+	return max(c.Source.Refresh, min(wanted, longest))
+}
+
+// paid is how long a host that stretches source.refresh has to wait on average, so
+// that refreshes of this cost stay within its part of the rate; 0 for any other.
+func paid(c config.Config, cost identitycenter.Cost) time.Duration {
+	if !asksStore(c) || c.Source.RefreshSet {
+		return 0
+	}
+	return cost.Between(hundredth * identitycenter.OrganizationRate)
+}
+
+// pauseAfter is the wait for the next refresh: after a good one, where refreshes
+// come at an interval, or after so many failures in a row, the last of which took
+// so many calls. One that fails early is tried again soon, and one that fails late
+// after as long as its calls are worth, unless nobody is served yet.
+func pauseAfter(c config.Config, interval time.Duration, failures, calls int, servesNobody bool,
+	u float64) time.Duration {
+	if failures == 0 {
+		return schedule.Next(interval, 0, u)
+	}
+	wait := schedule.Next(c.Source.Refresh, failures, u)
+	if servesNobody {
+		return wait
+	}
+	return max(wait, min(paid(c, identitycenter.Cost{Each: calls}), interval))
+}
+
+// interval is intervalFor, by what is known of a cache folder: the report on its
+// last refresh, or what is served.
+func interval(c config.Config, r *report) time.Duration {
+	if !asksStore(c) || c.Source.RefreshSet {
+		return c.Source.Refresh // without a look at nss.db
+	}
+	if r != nil && r.Cost != nil {
+		return intervalFor(c, *r.Cost)
+	}
+	served, _, _ := cache.ReadNSS(c.Cache.Dir) // none yet, or what is wrong with it is told elsewhere
+	return shareOf(c, served, nil).interval
+}
 
 // A share is what a host takes of the rate that the Identity Store has for the
 // whole organization.
 type share struct {
-	people  int
-	members []int         // of each group that is read
-	assumed bool          // nobody was read yet
-	between time.Duration // refreshes, at the least
+	cost           identitycenter.Cost
+	people, groups int
+	assumed        bool          // nobody was read yet
+	interval       time.Duration // between refreshes, before jitter
+	stretched      bool          // it is longer than source.refresh
 }
 
-// shareOf is the share of a host whose nss.db has these tables. They have no ids.
-func shareOf(c config.Config, served accounts.Tables) share {
-	s := share{people: len(served.Users), between: schedule.Jittered(c.Source.Refresh, 0.5)}
+// shareOf is the share of a host whose nss.db has these tables, and whose
+// refreshes cost this much; nil where that is not known. They have no ids.
+func shareOf(c config.Config, served accounts.Tables, cost *identitycenter.Cost) share {
+	s := share{people: len(served.Users)}
 	private := map[uint32]bool{}
 	for _, u := range served.Users {
 		private[u.UID] = true
 	}
+	var members []int
 	for _, g := range served.Groups {
 		if !private[g.GID] && g.Name != accounts.UsersGroup && g.Name != accounts.SudoGroup {
-			s.members = append(s.members, len(g.Members))
+			members = append(members, len(g.Members))
 		}
 	}
-	if s.assumed = s.people == 0 || s.members == nil; s.assumed {
-		s.people, s.members = unknownPeople, []int{unknownPeople}
+	if s.assumed = cost == nil && (s.people == 0 || members == nil); s.assumed {
+		s.people, members = unknownPeople, []int{unknownPeople}
 	}
+	s.groups = len(members)
+	if cost != nil {
+		s.cost = *cost
+	} else {
+		s.cost = identitycenter.Estimate(s.people, members)
+	}
+	s.interval = intervalFor(c, s.cost)
+	s.stretched = s.interval > c.Source.Refresh
 	return s
 }
 
+// between is the time between refreshes on average.
+func (s share) between() time.Duration { return schedule.Jittered(s.interval, 0.5) }
+
 // calls is what a refresh takes.
-func (s share) calls() float64 { return identitycenter.RefreshCalls(s.people, s.members, s.between) }
+func (s share) calls() float64 { return s.cost.Calls(s.between()) }
 
 // hosts is how many hosts like this one use up a part of the rate.
-func (s share) hosts(part float64) int { return identitycenter.Hosts(s.calls(), s.between, part) }
+func (s share) hosts(part float64) int { return s.cost.Hosts(s.between(), part) }
 
 // rateShare says how many hosts like this one the rate of the Identity Store
 // bears, or "" where this host reads another directory, or reads it for others.
-func rateShare(c config.Config) string {
-	if c.Source.Kind != config.KindIdentityCenter || c.Publish.URL != "" {
+// The report is that of the last refresh; nil if there was none.
+func rateShare(c config.Config, r *report) string {
+	if !asksStore(c) {
 		return ""
 	}
 	served, _, _ := cache.ReadNSS(c.Cache.Dir) // none yet, or what is wrong with it is told elsewhere
-	return shareOf(c, served).String()
+	var cost *identitycenter.Cost
+	if r != nil {
+		cost = r.Cost
+	}
+	return shareOf(c, served, cost).String()
+}
+
+// pace says how often such a host asks, and how much.
+func (s share) pace() string {
+	stretched := ""
+	if s.stretched {
+		stretched = ", for the rate's sake"
+	}
+	return fmt.Sprintf("refreshes every %s%s: about %.0f calls each", short(s.interval), stretched, s.calls())
 }
 
 func (s share) String() string {
-	assumed, groups := "", "1 group"
-	if len(s.members) > 1 {
-		groups = fmt.Sprintf("%d groups", len(s.members))
+	assumed, groups := "", fmt.Sprintf("%d groups", s.groups)
+	if s.groups == 1 {
+		groups = "1 group"
 	}
 	if s.assumed {
 		assumed = " (assumed: nobody was read yet)"
 	}
-	return fmt.Sprintf("a refresh takes about %.0f calls for %d people in %s%s; the Identity Store "+
+	return fmt.Sprintf("%s for %d people in %s%s; the Identity Store "+
 		"allows %g a second for the whole organization, which %d hosts like this one use up, and %d a tenth of it; for "+
 		"more, let one host publish a snapshot and the others read it",
-		s.calls(), s.people, groups, assumed, identitycenter.OrganizationRate, s.hosts(1), s.hosts(tenth))
+		s.pace(), s.people, groups, assumed, identitycenter.OrganizationRate, s.hosts(1), s.hosts(tenth))
 }
-
-// tenth is what hosts that read the Identity Store should take of the rate together.
-const tenth = 0.1

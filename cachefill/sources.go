@@ -47,6 +47,9 @@ type sources struct {
 	// form is that of the names in such a tag.
 	form  directory.Form
 	stats func() directory.Stats
+	// cost is what a refresh takes of a rate that many hosts share; nil if there is
+	// no such rate.
+	cost func() identitycenter.Cost
 	// what names what the directory is read from, for people.
 	what string
 	// whole says that the directory is read whole, with everybody's keys, so
@@ -85,7 +88,7 @@ func openIdentityCenter(o openOptions) (sources, error) {
 		NameFrom: c.Accounts.NameFrom})
 	return sources{
 		directory: s, users: s, instanceTag: s.InstanceTag, stats: s.Stats, what: "people, groups and memberships",
-		whole: true, form: directory.StoreForm,
+		whole: true, form: directory.StoreForm, cost: s.Cost,
 	}, nil
 }
 

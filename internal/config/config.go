@@ -38,6 +38,7 @@ type Config struct {
 type Source struct {
 	Kind        string        // one of Kinds
 	Refresh     time.Duration // between refreshes, before jitter
+	RefreshSet  bool          // the file says so: it is nobody else's to change
 	Rate        float64       // calls a second to the directory at most
 	Bulk        bool          // read everything by GetAccountAuthorizationDetails; tags come with it
 	Region      string        // "": the instance's own

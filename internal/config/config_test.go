@@ -121,7 +121,7 @@ end_sessions = "at-once"
 		t.Fatal(err)
 	}
 	want := Default()
-	want.Source = Source{Kind: "s3", Refresh: 30 * time.Second, Rate: 5, URL: "s3://bucket/some/key",
+	want.Source = Source{Kind: "s3", Refresh: 30 * time.Second, RefreshSet: true, Rate: 5, URL: "s3://bucket/some/key",
 		TrustedKeys: []string{"k1", "k2"}}
 	want.Login = Login{Groups: []string{"developers"}, GroupsTag: "nss-iam:login"}
 	want.Sudo = Sudo{Groups: []string{"admins"}, EndSessions: true}

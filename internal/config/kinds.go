@@ -21,7 +21,8 @@ type kind struct {
 
 // A snapshot is polled by one conditional request, a directory walk is not. The
 // Identity Store allows 20 calls a second for a whole organization: at ten minutes,
-// ten hosts that read 5,000 people whole each time (106 calls) take 1.8 of them.
+// ten hosts that read 5,000 people whole each time (106 calls) take 1.8 of them. A
+// host that needs more calls stretches this default (cachefill/share.go).
 var kinds = []kind{
 	{name: KindIAM, refresh: 5 * time.Minute, asked: "IAM"},
 	{name: KindIdentityCenter, refresh: 10 * time.Minute, asked: "the Identity Store"},

@@ -23,6 +23,7 @@ func init() {
 			"kind": func(r *reader, v value) { put(&r.config.Source.Kind)(v.oneOf(Kinds()...)) },
 			"refresh": func(r *reader, v value) {
 				put(&r.config.Source.Refresh)(v.duration(minRefreshSnapshot, 7*day, "", `"5m"`))
+				r.config.Source.RefreshSet = true
 			},
 			"rate": func(r *reader, v value) { put(&r.config.Source.Rate)(v.fraction(0.1, 100, "rate = 5")) },
 			"bulk": func(r *reader, v value) { put(&r.config.Source.Bulk)(v.flag()) },

@@ -25,8 +25,9 @@ type Renamed struct{ Login, Directory string }
 // A Share is what a host takes of the rate that the Identity Store has for the
 // whole organization.
 type Share struct {
-	Hosts     int  // hosts like this one that use up a tenth of it
-	Publishes bool // other hosts read this host's snapshot
+	Pace      string // how often it is asked, and how much, in words
+	Hosts     int    // hosts like this one that use up a tenth of it
+	Publishes bool   // other hosts read this host's snapshot
 }
 
 const (
@@ -165,7 +166,7 @@ func (e *examination) rate() {
 	if s == nil {
 		return
 	}
-	what := fmt.Sprintf("%d hosts like this one use a tenth of the Identity Store's rate", s.Hosts)
+	what := fmt.Sprintf("%s; %d hosts like this one use a tenth of the Identity Store's rate", s.Pace, s.Hosts)
 	if s.Hosts >= fewHosts || s.Publishes && s.Hosts > 0 {
 		e.good("rate", what)
 		return

@@ -55,7 +55,7 @@ type Facts struct {
 	Keys                Ages   // of keys.db
 	Policy              cache.LoginPolicy
 
-	Refresh     time.Duration // the configured time between refreshes
+	Refresh     time.Duration // the time between refreshes, as the daemon keeps it
 	Known       bool          // of the last refresh
 	Success     time.Time     // when the last good one began; zero: never
 	LastError   string        // why the last refresh failed
@@ -239,8 +239,9 @@ func (e *examination) overdue() bool {
 }
 
 // Overdue is how old the last good refresh is at most where refreshes come at
-// this interval and all is well.
-func Overdue(interval time.Duration) time.Duration { return 3 * interval }
+// this interval and all is well: that none was tried for hours is a fault, however
+// seldom they come.
+func Overdue(interval time.Duration) time.Duration { return interval + min(2*interval, 2*time.Hour) }
 
 func (e *examination) snapshots() {
 	if !e.Expired.IsZero() {

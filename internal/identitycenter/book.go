@@ -36,6 +36,7 @@ type book struct {
 	groupsRead time.Time
 	groupPages int
 	doubted    map[string]bool // people who are otherwise than the last answer has them
+	cost       Cost            // as the last good refresh has it; zero before it
 
 	// Of the refresh alone.
 	people      map[string]person // by id
@@ -73,14 +74,14 @@ func (b *book) read(ctx context.Context, c *client, q directory.Query, now time.
 		fresh = true
 		wanted, missing = choose(groups, q)
 	}
-	members, err := c.membersOf(ctx, wanted)
+	members, pages, err := c.membersOf(ctx, wanted)
 	if errors.Is(err, errGroupGone) {
 		// Deleted since the list was read, or during this read.
 		if groups, _, err = b.groupList(ctx, c, now, always); err != nil {
 			return directory.Directory{}, err
 		}
 		wanted, missing = choose(groups, q)
-		members, err = c.membersOf(ctx, wanted)
+		members, pages, err = c.membersOf(ctx, wanted)
 	}
 	if errors.Is(err, errGroupGone) {
 		return directory.Directory{}, awsapi.Incomplete("read directory", "groups are deleted during the read: %v", err)
@@ -88,10 +89,37 @@ func (b *book) read(ctx context.Context, c *client, q directory.Query, now time.
 	if err != nil {
 		return directory.Directory{}, err
 	}
-	if err := b.readPeople(ctx, c, members, q.AllUsers, spare, now); err != nil {
+	needed := map[string]bool{}
+	for _, ids := range members {
+		for _, id := range ids {
+			needed[id] = true
+		}
+	}
+	if err := b.readPeople(ctx, c, needed, q.AllUsers, spare, now); err != nil {
 		return directory.Directory{}, err
 	}
+	b.count(pages, len(needed), q.AllUsers)
 	return b.assemble(c, q, groups, wanted, missing, members), nil
+}
+
+// count keeps what refreshes cost, after one that read so many pages of members
+// and needed so many people.
+func (b *book) count(memberPages, people int, all bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if people = min(people, max(b.peoplePages, 1)); all {
+		people = b.peoplePages
+	}
+	b.cost = Cost{Each: memberPages}
+	spare := spareCalls
+	for _, calls := range []int{b.groupPages, people} {
+		if all || calls <= spare {
+			b.cost.Each += calls
+			spare -= calls
+		} else {
+			b.cost.Hourly += calls
+		}
+	}
 }
 
 func always(time.Duration, int) bool { return true }
@@ -162,33 +190,33 @@ func choose(groups map[string]directory.Group, q directory.Query) (wanted []dire
 	return wanted, missing
 }
 
-// membersOf reads the members of each group, ascending and each once.
-func (c *client) membersOf(ctx context.Context, groups []directory.Group) ([][]string, error) {
+// membersOf reads the members of each group, ascending and each once, in so many
+// pages together.
+func (c *client) membersOf(ctx context.Context, groups []directory.Group) (all [][]string, pages int, err error) {
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(awsapi.Parallel)
-	all := make([][]string, len(groups))
+	all = make([][]string, len(groups))
+	took := make([]int, len(groups))
 	for i := range groups {
 		g.Go(func() error {
-			ids, err := c.members(inner, groups[i])
+			ids, pages, err := c.members(inner, groups[i])
 			slices.Sort(ids)
-			all[i] = slices.Compact(ids)
+			all[i], took[i] = slices.Compact(ids), pages
 			return err
 		})
 	}
-	return all, g.Wait()
+	err = g.Wait()
+	for _, n := range took {
+		pages += n
+	}
+	return all, pages, err
 }
 
 // readPeople has everybody who matters in the book: all of the store if all is
 // set, else the members, none of them older than attributesAge.
-func (b *book) readPeople(ctx context.Context, c *client, members [][]string, all bool, spare int,
+func (b *book) readPeople(ctx context.Context, c *client, needed map[string]bool, all bool, spare int,
 	now time.Time) error {
 	b.forgetDoubted()
-	needed := map[string]bool{}
-	for _, ids := range members {
-		for _, id := range ids {
-			needed[id] = true
-		}
-	}
 	due := b.due(needed, min(len(needed), max(b.peoplePages, 1)) <= spare, now)
 	if all || b.everybody.IsZero() || now.Sub(b.everybody) >= 24*attributesAge || len(due) > b.peoplePages {
 		people, pages, err := c.listPeople(ctx, now)

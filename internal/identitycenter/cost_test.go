@@ -3,6 +3,7 @@ package identitycenter_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -63,6 +64,58 @@ func TestARefreshWithoutChangeCostsThePagesOfTheNamedGroupsAndTwoCallsMore(t *te
 	read(t, s, q)
 	if got := total(e); got != pages+3+50 {
 		t.Errorf("an hour later names and states are read again: %d calls, want %d: %v", got, pages+3+50, e.Calls())
+	}
+}
+
+func TestTheCostIsWhatRefreshesCost(t *testing.T) {
+	big, named := large()
+	for _, c := range []struct {
+		name  string
+		store emulator.IdentityStore
+		query directory.Query
+		every time.Duration
+		want  identitycenter.Cost
+	}{
+		{"five groups of 5,000 people", big, named, 10 * time.Minute, identitycenter.Cost{Each: 54, Hourly: 53}},
+		{"the same seldom", big, named, 2 * time.Hour, identitycenter.Cost{Each: 54, Hourly: 53}},
+		{"everybody", big, directory.Query{AllUsers: true, Groups: named.Groups}, 10 * time.Minute,
+			identitycenter.Cost{Each: 54 + 53}},
+		{"few", company(), directory.Query{Groups: []string{"Platform Team"}}, 10 * time.Minute,
+			identitycenter.Cost{Each: 3}},
+	} {
+		e := start(t, emulator.Options{Store: c.store})
+		now := day
+		o := quick(e)
+		o.Now = func() time.Time { return now }
+		s := identitycenter.NewSource(o)
+		if s.Cost() != (identitycenter.Cost{}) {
+			t.Errorf("%s: before a refresh: %+v", c.name, s.Cost())
+		}
+		read(t, s, c.query)
+		if s.Cost() != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, s.Cost(), c.want)
+		}
+		e.ResetCalls()
+		const refreshes = 6
+		for range refreshes {
+			now = now.Add(c.every)
+			read(t, s, c.query)
+		}
+		if got := float64(total(e)) / refreshes; math.Abs(got-c.want.Calls(c.every)) > 1e-9 {
+			t.Errorf("%s: %g calls of a refresh, counted are %g", c.name, c.want.Calls(c.every), got)
+		}
+	}
+}
+
+func TestRefreshesThatAreSoFarApartTakeSoManyCalls(t *testing.T) {
+	for _, c := range []identitycenter.Cost{{Each: 1}, {Each: 300}, {Each: 54, Hourly: 53}, {Each: 602, Hourly: 250},
+		{Each: 719, Hourly: 1}, {Each: 5002, Hourly: 51}, {Each: 10, Hourly: 1000}} {
+		for _, rate := range []float64{0.01, 0.2, 2} {
+			between := c.Between(rate)
+			if got := c.Calls(between) / between.Seconds(); got < 0.999*rate || got > 1.001*rate {
+				t.Errorf("%+v: %v apart they take %.4f a second, want %g", c, between, got, rate)
+			}
+		}
 	}
 }
 

@@ -184,11 +184,10 @@ func (c *client) listGroups(ctx context.Context) (groups map[string]directory.Gr
 // there, or not any more.
 var errGroupGone = errors.New("the group is gone")
 
-// members reads the ids of a group's members.
-func (c *client) members(ctx context.Context, g directory.Group) ([]string, error) {
+// members reads the ids of a group's members, in so many pages.
+func (c *client) members(ctx context.Context, g directory.Group) (ids []string, pages int, err error) {
 	op := fmt.Sprintf("list members of group %.200q", g.Name)
-	var ids []string
-	err := c.walk(ctx, op, func(ctx context.Context, token *string) (*string, error) {
+	err = c.walk(ctx, op, func(ctx context.Context, token *string) (*string, error) {
 		out, err := c.api.ListGroupMemberships(ctx, &identitystore.ListGroupMembershipsInput{IdentityStoreId: &c.store.ID,
 			GroupId: &g.ID, NextToken: token, MaxResults: c.PageItems()})
 		if notFound(err, types.ResourceTypeGroup) {
@@ -200,6 +199,7 @@ func (c *client) members(ctx context.Context, g directory.Group) ([]string, erro
 		if out.GroupMemberships == nil {
 			return nil, awsapi.Incomplete(op, "a page has no list of memberships")
 		}
+		pages++
 		for i := range out.GroupMemberships {
 			m := &out.GroupMemberships[i]
 			if of := aws.ToString(m.GroupId); of != "" && of != g.ID {
@@ -212,7 +212,7 @@ func (c *client) members(ctx context.Context, g directory.Group) ([]string, erro
 		}
 		return out.NextToken, nil
 	})
-	return ids, err
+	return ids, pages, err
 }
 
 // quoted shows foreign text in one line of plain ASCII.

@@ -2,26 +2,45 @@ package identitycenter
 
 import "time"
 
-// RefreshCalls is about how many calls a refresh takes on average, where so many
-// people are in named groups with so many members each, and refreshes are so far
-// apart.
-func RefreshCalls(people int, members []int, between time.Duration) float64 {
-	calls := float64(spareCalls)
+// A Cost is what refreshes of one host take of the rate that the whole
+// organization has: calls of each refresh, and calls that come on top once in
+// attributesAge.
+type Cost struct{ Each, Hourly int }
+
+// Estimate is about what refreshes cost where so many people are in named groups
+// with so many members each. It is never less than it is.
+func Estimate(people int, members []int) Cost {
+	c := Cost{Each: spareCalls}
 	for _, n := range members {
-		calls += pages(n)
+		c.Each += pages(n)
 	}
-	if people <= largestPage {
-		return calls
+	if people > largestPage {
+		c.Hourly = pages(people)
 	}
-	again := min(1, between.Seconds()/attributesAge.Seconds()) // names and states
-	return calls + pages(people)*again
+	return c
 }
 
 // pages is how many pages so many take: an empty list takes one.
-func pages(n int) float64 { return float64(max(n+largestPage-1, largestPage) / largestPage) }
+func pages(n int) int { return max(n+largestPage-1, largestPage) / largestPage }
 
-// Hosts is how many hosts use a share of what the whole organization has, if a
-// refresh takes so many calls.
-func Hosts(calls float64, between time.Duration, share float64) int {
-	return int(OrganizationRate * share * between.Seconds() / calls)
+// Calls is what a refresh takes on average, where refreshes are so far apart.
+func (c Cost) Calls(between time.Duration) float64 {
+	return float64(c.Each) + float64(c.Hourly)*min(1, between.Seconds()/attributesAge.Seconds())
+}
+
+// Between is how far apart refreshes are that take so many calls a second.
+func (c Cost) Between(rate float64) time.Duration {
+	hourly := float64(c.Hourly) / attributesAge.Seconds()
+	if hourly < rate {
+		if seconds := float64(c.Each) / (rate - hourly); seconds < attributesAge.Seconds() {
+			return time.Duration(seconds * float64(time.Second))
+		}
+	}
+	return time.Duration(float64(c.Each+c.Hourly) / rate * float64(time.Second))
+}
+
+// Hosts is how many hosts use a share of what the whole organization has, if
+// refreshes cost this much.
+func (c Cost) Hosts(between time.Duration, share float64) int {
+	return int(OrganizationRate * share * between.Seconds() / c.Calls(between))
 }

@@ -40,6 +40,13 @@ func (s *Source) open(ctx context.Context) (*client, error) {
 // Stats are the calls since the first question.
 func (s *Source) Stats() directory.Stats { return s.client.Stats() }
 
+// Cost is what a refresh costs as the last good one has it; zero before it.
+func (s *Source) Cost() Cost {
+	s.book.mu.Lock()
+	defer s.book.mu.Unlock()
+	return s.book.cost
+}
+
 // InstanceTag returns the value of a tag of the machine itself.
 func (s *Source) InstanceTag(ctx context.Context, key string) (string, error) {
 	c, err := s.open(ctx)

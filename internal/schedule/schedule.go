@@ -45,6 +45,10 @@ func Jittered(interval time.Duration, u float64) time.Duration {
 	return interval - time.Duration(clamp(u)*float64(interval)/3)
 }
 
+// Averaging returns the interval whose waits, by Jittered, are this long on
+// average.
+func Averaging(wait time.Duration) time.Duration { return wait + wait/5 }
+
 // Backoff returns the wait after the given number of failures in a row, one or
 // more: first, then twice as long each time up to longest, of which between
 // half and all is taken.

@@ -47,6 +47,14 @@ func TestBackoffNeverShrinksAndNeverPassesTheLongest(t *testing.T) {
 	}
 }
 
+func TestAnIntervalIsFoundByItsAverage(t *testing.T) {
+	for _, wait := range []time.Duration{0, 45 * time.Second, time.Hour, 7*time.Hour + time.Second} {
+		if got := Jittered(Averaging(wait), 0.5); got < wait-time.Second || got > wait+time.Second {
+			t.Errorf("waits of %v are %v on average", wait, got)
+		}
+	}
+}
+
 func TestHostsThatStartTogetherDriftApart(t *testing.T) {
 	// Two hosts with different luck are a whole interval apart after a few.
 	fast, slow := time.Duration(0), time.Duration(0)

@@ -73,6 +73,23 @@ func TestTenHostsMayReadIdentityCenterAndAThousandMayNot(t *testing.T) {
 	}
 }
 
+func TestTenHostsTakeATenthOfIdentityCentersRateWhateverTheyRead(t *testing.T) {
+	for _, people := range []int{50, 500, 5000} {
+		for _, groups := range []int{1, 10, 100} {
+			w := tenOfStore(Assumed, people, groups)
+			r := Simulate(w, "identity center")
+			// The first of two days' refreshes may be few more than the average.
+			if r.PerSecond > identitycenter.OrganizationRate/10*1.03 || r.Failed != 0 || r.Calls == 0 {
+				t.Errorf("%d people in %d groups: %+v", people, groups, r)
+			}
+			if _, interval := w.readsOfStore(); interval > refreshStore && r.PerSecond < identitycenter.OrganizationRate/10*0.8 {
+				t.Errorf("%d people in %d groups: stretched to %v, and only %v calls a second", people, groups, interval,
+					r.PerSecond)
+			}
+		}
+	}
+}
+
 func TestADayIsTheSameEveryTime(t *testing.T) {
 	for _, mode := range Modes {
 		a, b := Simulate(small(50), mode), Simulate(small(50), mode)

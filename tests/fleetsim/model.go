@@ -11,6 +11,7 @@ import (
 // A World is what all modes are measured in.
 type World struct {
 	Hosts, Users int
+	Groups       int           // of Identity Center that a host names, with everybody in each
 	Changes      int           // of users, groups and memberships, spread over the day at random
 	Day          time.Duration // how long is simulated
 	Logins       float64       // per user and day
@@ -20,7 +21,7 @@ type World struct {
 
 // Assumed is the world of docs/scale.md.
 var Assumed = World{
-	Hosts: 10000, Users: 5000, Changes: 300, Day: 24 * time.Hour, Logins: 10,
+	Hosts: 10000, Users: 5000, Groups: 1, Changes: 300, Day: 24 * time.Hour, Logins: 10,
 	// AWS publishes neither. 5 to 35 calls a second an account are what people
 	// have seen; the bucket's size is a guess of ten seconds' worth.
 	Rate: 20, Burst: 200,

@@ -59,16 +59,29 @@ func Simulate(w World, mode string) Result {
 	case "iam, bulk":
 		return direct(w, mode, daemon(pages(w.Users+300)+trial, refreshIAM), hosts*sweep+logins, a)
 	case "identity center":
-		// Memberships of one group of everybody; names and states once an hour.
-		// Nobody has keys to sweep; a login asks twice.
-		calls := int(identitycenter.RefreshCalls(w.Users, []int{w.Users}, schedule.Jittered(refreshStore, 0.5)) + 0.5)
-		return direct(w.ofStore(), mode, daemon(calls, refreshStore), 2*logins, a)
+		// Memberships; names and states once an hour. Nobody has keys to sweep; a
+		// login asks twice.
+		calls, interval := w.readsOfStore()
+		return direct(w.ofStore(), mode, daemon(int(calls+0.5), interval), 2*logins, a)
 	case "snapshot":
 		return distributed(w, mode, publishers*sweepAll, a, false)
 	case "snapshot, push":
 		return distributed(w, mode, publishers*sweepAll, a, true)
 	}
 	panic("no such mode: " + mode)
+}
+
+// readsOfStore is what a refresh of Identity Center takes where everybody is in so many
+// groups, and its interval: stretched until ten hosts take a tenth of the rate, as
+// iam-cachefill does.
+func (w World) readsOfStore() (calls float64, interval time.Duration) {
+	members := make([]int, w.Groups)
+	for i := range members {
+		members[i] = w.Users
+	}
+	cost := identitycenter.Estimate(w.Users, members)
+	interval = max(refreshStore, schedule.Averaging(cost.Between(identitycenter.OrganizationRate/100)))
+	return cost.Calls(schedule.Jittered(interval, 0.5)), interval
 }
 
 func direct(w World, mode string, h habit, stream float64, a *arrivals) Result {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/identitycenter"
-	"github.com/nss-iam/nss-iam/internal/schedule"
 )
 
 // page is docs/scale.md.
@@ -91,6 +90,27 @@ func page(w World, results map[string][]Result) string {
 		line("%s", row)
 	}
 	line("")
+	line("## Ten hosts that read Identity Center themselves")
+	line("")
+	line("Everybody is in each of the groups, and the hosts name all of them: the most that memberships can cost. Where " +
+		"the file has no")
+	line("`source.refresh`, a host stretches it until its refreshes take a hundredth of the %s calls a second that the "+
+		"organization", number(identitycenter.OrganizationRate))
+	line("has. Two days, without logins.")
+	line("")
+	line("| people | groups | calls of a refresh | `source.refresh` becomes | ten hosts, calls/s | throttled | " +
+		"a change is everywhere after, median |")
+	line("|--:|--:|--:|--:|--:|--:|--:|")
+	for _, people := range []int{50, 500, 5000} {
+		for _, groups := range []int{1, 10, 100} {
+			w := tenOfStore(w, people, groups)
+			calls, interval := w.readsOfStore()
+			r := Simulate(w, "identity center")
+			line("| %s | %d | %s | %s | %s | %s | %s |", thousands(people), groups, thousands(int(calls+0.5)), short(interval),
+				number(r.PerSecond), percent(r.Refused), short(r.Arrival.Median))
+		}
+	}
+	line("")
 	line("## What is assumed")
 	line("")
 	line("- IAM allows the account %s calls a second and %s at once after a pause, for all callers together. "+
@@ -105,9 +125,9 @@ func page(w World, results map[string][]Result) string {
 	line("  Both list every user's keys once in %s", short(sweepAge))
 	line("  and once at each of %s logins a day, by a rate of 5 calls a second of their own "+
 		"that is halved by throttling.", thousands(int(w.Logins)*w.Users))
+	calls, interval := w.readsOfStore()
 	line("- *identity center*: one group of all users, about %.0f calls each %s on average, and two at each login. The "+
-		"Identity", identitycenter.RefreshCalls(w.Users, []int{w.Users}, schedule.Jittered(refreshStore, 0.5)),
-		short(refreshStore))
+		"Identity", calls, short(interval))
 	line("  Store allows %s calls a second for a whole organization, which AWS publishes; what at once is assumed as one",
 		number(identitycenter.OrganizationRate))
 	line("  second's worth. Names and states of people are read once an hour, memberships each time.")
@@ -131,6 +151,13 @@ func page(w World, results map[string][]Result) string {
 		"a publication", short(callTime))
 	line("  %s, a host %s from S3's answer to the new cache.", short(publishTime), short(fetchTime))
 	return b.String()
+}
+
+// tenOfStore is a world of ten hosts that read so many people and groups, long
+// enough for the longest interval.
+func tenOfStore(w World, people, groups int) World {
+	w.Hosts, w.Users, w.Groups, w.Logins, w.Day = 10, people, groups, 0, 48*time.Hour
+	return w
 }
 
 // List prices of us-east-1, in dollars; docs/unverified.md says how to check them.
