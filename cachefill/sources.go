@@ -126,7 +126,7 @@ func openSnapshot(o openOptions) (sources, error) {
 	ofStore := o
 	s.users = &usersBySnapshot{iam: s.users, read: read, open: func(store directory.Store) (sources, error) {
 		ofStore.config.Source.IdentityStore, ofStore.config.Source.Region = store.ID, store.Region
-		ofStore.config.Accounts.NameFrom = "" // the publisher's, which is not known here
+		ofStore.config.Accounts.NameFrom = store.NameFrom // the publisher's; "" if it does not say
 		return openIdentityCenter(ofStore)
 	}, stats: s.stats}
 	s.stats = s.users.(*usersBySnapshot).Stats

@@ -35,6 +35,9 @@ type Directory struct {
 type Store struct {
 	ID     string `json:"id"`     // d-…
 	Region string `json:"region"` // the home region of Identity Center
+	// NameFrom is the attribute that became the directory names: "user-name",
+	// "nick-name" or "email"; "" where a release before did not say.
+	NameFrom string `json:"name_from,omitempty"`
 }
 
 // Keyless reports whether the directory holds no SSH keys of anybody.

@@ -8,6 +8,7 @@
 package identitycenter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ func open(ctx context.Context, o Options) (*client, error) {
 		return nil, err
 	}
 	c := &client{Caller: caller, options: o, api: identitystore.NewFromConfig(caller.Config()),
-		store: directory.Store{ID: o.Store, Region: caller.Region()}}
+		store: directory.Store{ID: o.Store, Region: caller.Region(), NameFrom: cmp.Or(o.NameFrom, nameFromUser)}}
 	return c, c.find(ctx)
 }
 

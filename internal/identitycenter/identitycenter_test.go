@@ -104,7 +104,7 @@ func TestTheGroupsThatAreNamedAreReadWithTheirPeople(t *testing.T) {
 		t.Errorf("missing %q, whole %v, others %+v", d.Missing, d.Whole, d.Others)
 	}
 	if d.Account != emulator.DefaultAccount ||
-		d.Store != (directory.Store{ID: emulator.DefaultStore, Region: "eu-west-1"}) {
+		d.Store != (directory.Store{ID: emulator.DefaultStore, Region: "eu-west-1", NameFrom: "user-name"}) {
 		t.Errorf("account %q, store %+v", d.Account, d.Store)
 	}
 	for _, u := range d.Users {

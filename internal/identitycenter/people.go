@@ -103,7 +103,7 @@ func createdAt(t *time.Time) time.Time { return aws.ToTime(t).UTC() }
 
 // nameOf is the attribute that becomes the directory name, and why there is none.
 func nameOf(u *types.User, from string) (name, missing string) {
-	from = cmp.Or(from, "user-name")
+	from = cmp.Or(from, nameFromUser)
 	name = attribute(u, from)
 	if name == "" {
 		return "", fmt.Sprintf("%s has no %s, from which accounts.name_from takes the name", about(u),
@@ -112,23 +112,34 @@ func nameOf(u *types.User, from string) (name, missing string) {
 	return strings.Clone(name), ""
 }
 
+// The attributes that may become the directory name.
+const (
+	nameFromUser  = "user-name"
+	nameFromNick  = "nick-name"
+	nameFromEmail = "email"
+)
+
 func attribute(u *types.User, from string) string {
 	switch from {
-	case "nick-name":
+	case nameFromNick:
 		return aws.ToString(u.NickName)
-	case "email":
+	case nameFromEmail:
 		return emailOf(u.Emails)
 	}
 	return aws.ToString(u.UserName)
 }
 
 // namesOf are what a user may be called in an answer of somebody who takes the
-// name from this attribute, or, where it is "", from one that is not known here.
-func namesOf(u *types.User, from string) []string {
-	if from != "" {
-		return []string{attribute(u, from)}
+// name from this attribute, or, where it is "" or a later release's, from one that
+// is not known here.
+func namesOf(u *types.User, from string) (names []string) {
+	for _, known := range []string{nameFromUser, nameFromNick, nameFromEmail} {
+		if from == known {
+			return []string{attribute(u, from)}
+		}
+		names = append(names, attribute(u, known))
 	}
-	return []string{attribute(u, "user-name"), attribute(u, "nick-name"), attribute(u, "email")}
+	return names
 }
 
 // about names a user by what is left where the name is not there.

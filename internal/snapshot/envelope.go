@@ -184,15 +184,17 @@ func parseManifest(payload []byte) (Manifest, error) {
 	return m, nil
 }
 
-// storeForm is an identity store's id and its region.
-var storeForm = regexp.MustCompile(`^d-[0-9a-z]{10} [a-z0-9-]{1,64}$`)
+// storeForm is an identity store's id, its region, and what names are made from: one
+// of a later release's is let through.
+var storeForm = regexp.MustCompile(`^d-[0-9a-z]{10} [a-z0-9-]{1,64} [a-z-]{0,32}$`)
 
 func (m Manifest) check() error {
 	switch {
 	case m.Generation == 0 || m.Generation > maxGeneration:
 		return fmt.Errorf("generation %d is not in 1 to %d", m.Generation, uint64(maxGeneration))
-	case m.Store != (directory.Store{}) && !storeForm.MatchString(m.Store.ID+" "+m.Store.Region):
-		return fmt.Errorf("%.80q in region %.80q is no identity store", m.Store.ID, m.Store.Region)
+	case m.Store != (directory.Store{}) && !storeForm.MatchString(m.Store.ID+" "+m.Store.Region+" "+m.Store.NameFrom):
+		return fmt.Errorf("%.80q in region %.80q, with names from %.80q, is no identity store", m.Store.ID, m.Store.Region,
+			m.Store.NameFrom)
 	case !m.Expires.After(m.Written):
 		return fmt.Errorf("it expires at %s and was written at %s", m.Expires.Format(time.RFC3339),
 			m.Written.Format(time.RFC3339))

@@ -129,7 +129,7 @@ func (p *Publisher) upToDate(b body, content directory.Answer, now time.Time) bo
 		return false
 	}
 	renewal := cmp.Or(p.Renewal, cmp.Or(p.Lifetime, Lifetime)/4)
-	if p.seen.Store.ID != content.Directory.Store.ID {
+	if p.seen.Store != content.Directory.Store {
 		return false
 	}
 	return p.seen.AsOf.After(content.AsOf) ||

@@ -168,6 +168,8 @@ func TestASnapshotOfAnotherDirectoryIsLeftAloneUnlessThisPublisherSawIt(t *testi
 	second.Directory.Store = directory.Store{ID: "d-9067bbbbbb", Region: "eu-central-1"}
 	moved := center
 	moved.Directory.Store.Region = "us-east-1"
+	renamed := center
+	renamed.Directory.Store.NameFrom = "email"
 	now := uint64(start.Unix())
 	for _, c := range []struct {
 		name           string
@@ -186,6 +188,7 @@ func TestASnapshotOfAnotherDirectoryIsLeftAloneUnlessThisPublisherSawIt(t *testi
 		{"a publisher that moves back", center, iam, signer, now + 7, ""},
 		{"the same store", center, center, signer, 0, ""},
 		{"the same store, which moved to another region", center, moved, signer, 0, ""},
+		{"the same store, whose names are made from another attribute", center, renamed, signer, 0, ""},
 		{"IAM over IAM", iam, iam, signer, 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -214,7 +217,7 @@ func TestASnapshotOfAnotherDirectoryIsLeftAloneUnlessThisPublisherSawIt(t *testi
 					t.Errorf("it was overwritten: %v", err)
 				}
 			}
-			if c.refused == "" && c.there.Directory.Store.ID != c.content.Directory.Store.ID {
+			if c.refused == "" && c.there.Directory.Store != c.content.Directory.Store {
 				trust := trusting(signer)
 				got, _, err := Fetch(t.Context(), store, "", trust)
 				if err != nil || got.Manifest.Store != c.content.Directory.Store {
