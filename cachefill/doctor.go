@@ -91,6 +91,7 @@ func input(ctx context.Context, configFile string) (doctor.Input, error) {
 	facts := v.facts
 	facts.ConfigError, facts.NotConfigured = "", false // doctor looks at the file itself
 	facts.Trials = nil                                 // and tries now what the daemon tried
+	facts.Host.SetUp = false                           // what setup edits it looks at, too
 	p := doctor.Input{
 		Host: hostsetup.This(), ConfigFile: configFile, ConfigError: v.configError, Health: health.Examine(facts),
 		LowID: c.IDs.Low, HighID: c.IDs.High, CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam",

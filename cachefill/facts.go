@@ -15,6 +15,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/config"
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/health"
+	"github.com/nss-iam/nss-iam/internal/hostsetup"
 )
 
 // statusPatience is how long a command waits for the daemon to say how it does.
@@ -74,6 +75,13 @@ func lookAt(ctx context.Context, configFile string) (hostView, error) {
 	}
 	v.facts = factsOf(v.config, v.served, v.last, time.Now())
 	v.facts.Daemon, v.facts.UnitInstalled = v.daemon, unitInstalled()
+	if isHostsOwn(configFile) && servesHost(v.config) {
+		var before *hostsetup.Verdict
+		if v.last != nil {
+			before, v.last.SSHD = v.last.SSHD, nil // which is for us alone
+		}
+		v.facts.Host, _ = watchHost(ctx, before)
+	}
 	if v.configError != nil && !errors.Is(v.configError, config.ErrNotConfigured) {
 		v.facts.ConfigError = v.configError.Error()
 	}
@@ -100,6 +108,7 @@ func factsOf(c config.Config, s served, r *report, now time.Time) health.Facts {
 			c.Publish.URL != "",
 		NSSError: s.NSSError, KeysError: s.KeysError, Keys: health.AgesOf(s.tables, now), Policy: s.tables.Policy,
 		Refresh: interval(c, r), PublishOf: c.Publish.URL,
+		Wish: health.Wish{Chain: c.Keys.Chain, ConfigFile: configPath},
 	}
 	if slow := staleKeys(c, len(s.tables.Users)); slow != nil {
 		f.Slow, f.SlowRemedy = slow.Error(), slow.remedy()

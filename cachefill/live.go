@@ -1,7 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"time"
+
+	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/health"
 )
 
 // live is what the daemon learned since its last report.
@@ -50,6 +55,28 @@ func (d *daemon) retell() {
 	r.live = d.live()
 	if err := tellReport(r, c); err != nil {
 		d.log.Debug("cannot report the status", "error", err)
+	}
+}
+
+// noteHost has the log say, once for each cause, that glibc or sshd does not ask us.
+func (d *daemon) noteHost(c config.Config) {
+	r, err := readReport(c.Cache.Dir)
+	if err != nil || !servesHost(c) {
+		return
+	}
+	host, _ := watchHost(context.Background(), r.SSHD)
+	wrong := map[string]error{}
+	if host.SetUp {
+		for _, f := range health.Edits(host, health.Wish{ConfigFile: configPath}) {
+			if f.State == health.Broken {
+				wrong[f.Check] = errors.New(f.What)
+			}
+		}
+	}
+	for _, check := range []string{"setup", "nsswitch", "sshd"} {
+		if err := wrong[check]; d.faults.note("host: "+check, err, 0) && err != nil {
+			d.log.Error("what setup wrote is not in force", "check", check, "error", err)
+		}
 	}
 }
 

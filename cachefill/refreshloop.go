@@ -130,6 +130,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 		d.log.Warn("cannot report the status", "error", err)
 	}
 	d.reporting.Unlock()
+	d.noteHost(c)
 	d.after.Lock()
 	defer d.after.Unlock()
 	d.makeHomes(ctx, c)

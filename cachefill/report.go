@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/directory"
 	"github.com/nss-iam/nss-iam/internal/health"
+	"github.com/nss-iam/nss-iam/internal/hostsetup"
 	"github.com/nss-iam/nss-iam/internal/identitycenter"
 	"github.com/nss-iam/nss-iam/internal/refresh"
 	"github.com/nss-iam/nss-iam/internal/snapshot"
@@ -59,6 +61,8 @@ type report struct {
 	Snapshot  *snapshot.Status `json:",omitempty"` // the one in use
 	Published *publication     `json:",omitempty"` // the last publication
 	Unwritten string           `json:",omitempty"` // why the last publication failed
+
+	SSHD *hostsetup.Verdict `json:",omitempty"` // so that sshd is asked again only after a change of its files
 }
 
 // A live is what the daemon learns between refreshes, too.
@@ -105,7 +109,7 @@ func newReport(s *state.Store, started time.Time, o refresh.Outcome, err error, 
 	if r.Snapshot == nil && a.snapshot != nil {
 		r.Snapshot = before.Snapshot
 	}
-	r.Refused, r.live = before.Refused, before.live
+	r.Refused, r.live, r.SSHD = before.Refused, before.live, before.SSHD
 	for _, u := range readServed(c.Cache.Dir).tables.Users {
 		r.Keys += len(u.Keys)
 	}
@@ -134,6 +138,21 @@ func newReport(s *state.Store, started time.Time, o refresh.Outcome, err error, 
 	return r
 }
 
+// thisHost is the host that the program runs on.
+func thisHost() *hostsetup.Host { return hostsetup.Tree(hostRoot) }
+
+// watchHost looks how what setup edits stands, by what sshd said before, if it is known.
+func watchHost(ctx context.Context, before *hostsetup.Verdict) (hostsetup.Sight, *hostsetup.Verdict) {
+	if before == nil {
+		before = new(hostsetup.Verdict)
+	}
+	s, v := thisHost().Watch(ctx, *before)
+	if v.Of == "" {
+		return s, nil
+	}
+	return s, &v
+}
+
 func readReport(dir string) (r report, err error) {
 	b, err := os.ReadFile(reportPath(dir))
 	if err != nil {
@@ -145,10 +164,16 @@ func readReport(dir string) (r report, err error) {
 
 // tellReport writes the report for status, and the figures for monitoring.
 func tellReport(r report, c config.Config) error {
+	var host hostsetup.Sight
+	if servesHost(c) {
+		host, r.SSHD = watchHost(context.Background(), r.SSHD)
+	}
 	err := writeReport(c.Cache.Dir, r)
 	if c.Metrics.TextFile != "" && !spoilsMetrics(c) {
 		now, s := time.Now(), readServed(c.Cache.Dir)
-		err = errors.Join(err, writeMetrics(c.Metrics.TextFile, r, s, factsOf(c, s, &r, now)))
+		f := factsOf(c, s, &r, now)
+		f.Host = host
+		err = errors.Join(err, writeMetrics(c.Metrics.TextFile, r, s, f))
 	}
 	return err
 }

@@ -20,7 +20,8 @@ func statusCommand(o *options) *cobra.Command {
 		Short: "Say what is served, how old it is, and who is left out",
 		Long: "Say what is served, how old it is, and who is left out, without asking AWS.\n\n" +
 			"Exits with 1 if somebody cannot log in, or soon cannot: no sound cache, a refresh that failed, " +
-			"keys that are too old, no daemon although its unit is installed; with 2 if the configuration is wrong.",
+			"keys that are too old, no daemon although its unit is installed, or, where setup was run, glibc or sshd that " +
+			"does not ask; with 2 if the configuration is wrong.",
 		Example: "  # iam-cachefill status\n  # iam-cachefill status --json | jq .findings",
 		Args:    cobra.NoArgs,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {

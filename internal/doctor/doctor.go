@@ -82,7 +82,7 @@ func Examine(ctx context.Context, p Input) []Finding {
 	e.clock(ctx)
 	e.selinux(ctx)
 	e.denials(ctx)
-	return e.movable(causes(e.findings))
+	return health.Movable(causes(e.findings), e.edited)
 }
 
 // Sound reports whether nothing is broken.

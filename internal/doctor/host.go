@@ -7,10 +7,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nss-iam/nss-iam/internal/health"
 	"github.com/nss-iam/nss-iam/internal/hostsetup"
 )
 
-const setUp = "iam-cachefill setup"
+const setUp = health.SetUp
 
 var libraryPatterns = []string{
 	"/usr/lib/*-linux-gnu*/libnss_iam.so.2", "/lib/*-linux-gnu*/libnss_iam.so.2", "/usr/lib64/libnss_iam.so.2",
@@ -78,23 +79,10 @@ func errorText(err error) string {
 func (e *examination) host(ctx context.Context) {
 	s := e.Host.Look(ctx)
 	e.edited = s.Edited
-	if s.Interrupted {
-		e.add(Broken, "setup", "a setup was interrupted", "the host is set up in part", setUp)
+	e.findings = append(e.findings, health.Edits(s, health.Wish{Chain: e.Chain, ConfigFile: e.ConfigFile})...)
+	if !s.SSHD {
+		e.add(Warning, "sshd", "there is no sshd", "nobody logs in by ssh", "install openssh-server, then "+setUp)
 	}
-	switch {
-	case s.NsswitchError != nil:
-		e.add(Broken, "nsswitch", fmt.Sprintf("%s is broken: %v", s.NsswitchFile, s.NsswitchError),
-			"glibc may know no user at all", "correct it; nsswitch.conf(5) says how")
-	case !s.Passwd || !s.Group:
-		e.add(Broken, "nsswitch", s.NsswitchFile+" does not name iam for both passwd and group",
-			"no program knows a user of the directory", setUp)
-	case !s.Initgroups:
-		e.add(Broken, "nsswitch", s.NsswitchFile+" has an initgroups line without [SUCCESS=continue] before iam",
-			"a person in one local group is in none of ours", setUp)
-	default:
-		e.good("nsswitch", s.NsswitchFile+" names iam")
-	}
-	e.sshd(s)
 	e.doors(ctx, s)
 	if !e.unread() {
 		e.homes(s)
@@ -120,59 +108,6 @@ func (e *examination) homes(s hostsetup.Sight) {
 		e.add(Warning, "homes", "nothing makes homes", "people log in to / and can save nothing",
 			setUp+"; or set accounts.homes = \"create\", or \"none\" if they are there already")
 	}
-}
-
-func (e *examination) sshd(s hostsetup.Sight) {
-	command := strings.Join(s.KeysCommand, " ")
-	switch {
-	case !s.SSHD:
-		e.add(Warning, "sshd", "there is no sshd", "nobody logs in by ssh", "install openssh-server, then "+setUp)
-	case s.SSHDError != nil:
-		e.add(Broken, "sshd", fmt.Sprintf("sshd refuses its configuration: %v", s.SSHDError),
-			"after the next restart nobody logs in by ssh", "sshd -t")
-	case s.InUnit != "":
-		e.add(Broken, "sshd", s.InUnit+" gives sshd another AuthorizedKeysCommand",
-			"a command line beats sshd_config, so the directory is never asked",
-			"take it out of that file, then systemctl daemon-reload and "+setUp+"; setup says how to keep the other command")
-	case len(s.KeysCommand) == 0:
-		e.add(Broken, "sshd", "sshd has no AuthorizedKeysCommand", "keys in the directory open nothing", setUp)
-	case s.KeysCommand[0] != hostsetup.Helper:
-		e.add(Broken, "sshd", "sshd's AuthorizedKeysCommand is "+command, "keys in the directory open nothing", e.beside(s))
-	case s.KeysUser != hostsetup.HelperUser:
-		e.add(Broken, "sshd", "sshd runs the key helper as "+s.KeysUser, "only "+hostsetup.HelperUser+" may read the keys",
-			setUp)
-	case len(s.KeysCommand) < 2 || s.KeysCommand[1] != "%u":
-		e.add(Broken, "sshd", "sshd does not pass the login name first: "+command, "the helper refuses to guess", setUp)
-	case !strings.Contains(command, "%U"):
-		e.add(Warning, "sshd", "sshd does not pass %U: "+command, "the helper cannot compare the number that sshd found "+
-			"with its own", "with OpenSSH 7.7 or later: "+setUp)
-	default:
-		e.good("sshd", "sshd asks the key helper")
-	}
-}
-
-// beside is what lets setup put our helper in the place of another one: it refuses to take
-// a way in from people who may need it.
-func (e *examination) beside(s hostsetup.Sight) string {
-	if len(e.Chain) > 0 && e.Chain[0] == s.KeysCommand[0] {
-		return setUp
-	}
-	return fmt.Sprintf("to keep its keys, write under [keys] in %s: %s; otherwise take it out of sshd's configuration; "+
-		"then %s", e.ConfigFile, hostsetup.ChainKey(s.KeysCommand), setUp)
-}
-
-// movable has remedies move away what setup refuses to write again, since somebody edited
-// it. An undoing does that itself.
-func (e *examination) movable(findings []Finding) []Finding {
-	if len(e.edited) == 0 {
-		return findings
-	}
-	for i, f := range findings {
-		if !strings.Contains(f.Fix, setUp+" --undo") {
-			findings[i].Fix = strings.ReplaceAll(f.Fix, setUp, "mv "+strings.Join(e.edited, " ")+" /root/ && "+setUp)
-		}
-	}
-	return findings
 }
 
 // hidden are the folders that the daemon's unit keeps from it: ProtectHome and

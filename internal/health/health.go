@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/hostsetup"
 )
 
 // States of a finding.
@@ -19,7 +20,8 @@ const (
 )
 
 // Checks are the names of all checks of Examine.
-var Checks = []string{"cache", "configuration", "daemon", "keys", "logins", "publish", "refresh", "snapshot", "sweep"}
+var Checks = []string{"cache", "configuration", "daemon", "keys", "logins", "nsswitch", "publish", "refresh", "setup",
+	"snapshot", "sshd", "sweep"}
 
 // A Finding is the result of one check.
 type Finding struct {
@@ -28,6 +30,7 @@ type Finding struct {
 	What  string // a sentence without its full stop
 	Why   string `json:",omitempty"` // why it matters; "" where all is good
 	Fix   string `json:",omitempty"` // the command, or what to do
+	shuts bool   // keeps everybody of the directory out, whatever keys.online says
 }
 
 // Daemon says what is known of the daemon.
@@ -50,6 +53,9 @@ type Facts struct {
 
 	Daemon        Daemon
 	UnitInstalled bool // systemd has a unit of the daemon, so that it should run
+
+	Host hostsetup.Sight // as Watch tells it; judged where setup changed the host
+	Wish Wish
 
 	NSSError, KeysError string // why the file cannot be served from; "" if it can
 	Keys                Ages   // of keys.db
@@ -100,6 +106,9 @@ func Examine(f Facts) []Finding {
 	e.logins()
 	e.refresh()
 	e.snapshots()
+	if e.Host.SetUp {
+		e.findings = append(e.findings, Movable(Edits(e.Host, e.Wish), e.Host.Edited)...)
+	}
 	return e.findings
 }
 
@@ -118,7 +127,7 @@ func Sound(findings []Finding) bool {
 func StopsLogins(findings []Finding, policy cache.LoginPolicy) (all []Finding) {
 	for _, f := range findings {
 		asked := f.Check == "daemon" || f.Check == "logins" // matters where the cache does not answer instead
-		if f.State == Broken && (f.Check == "cache" || asked && policy.Online == "require") {
+		if f.shuts || f.State == Broken && (f.Check == "cache" || asked && policy.Online == "require") {
 			all = append(all, f)
 		}
 	}
@@ -133,7 +142,13 @@ type examination struct {
 func (e *examination) good(check, what string) { e.add(Good, check, what, "", "") }
 
 func (e *examination) add(state, check, what, why, fix string) {
-	e.findings = append(e.findings, Finding{check, state, what, why, fix})
+	e.findings = append(e.findings, Finding{Check: check, State: state, What: what, Why: why, Fix: fix})
+}
+
+// shut adds a finding that keeps everybody of the directory out.
+func (e *examination) shut(check, what, why, fix string) {
+	e.add(Broken, check, what, why, fix)
+	e.findings[len(e.findings)-1].shuts = true
 }
 
 func (e *examination) config() {

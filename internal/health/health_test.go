@@ -1,12 +1,14 @@
 package health
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nss-iam/nss-iam/internal/cache"
+	"github.com/nss-iam/nss-iam/internal/hostsetup"
 )
 
 var now = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
@@ -180,6 +182,62 @@ func TestOnlyWhatKeepsEverybodyOutStopsLogins(t *testing.T) {
 	for online, want := range map[string]int{"prefer": 1, "off": 1, "require": 3} {
 		if got := StopsLogins(all, cache.LoginPolicy{Online: online}); len(got) != want {
 			t.Errorf("keys.online = %q: %+v", online, got)
+		}
+	}
+}
+
+func TestGlibcAndSSHDAreJudgedWhereSetupWasRun(t *testing.T) {
+	good := hostsetup.Sight{SetUp: true, NsswitchFile: "/etc/nsswitch.conf", Passwd: true, Group: true, Initgroups: true,
+		SSHD: true}
+	good.KeysCommand, good.KeysUser = []string{hostsetup.Helper, "%u", "%U"}, hostsetup.HelperUser
+	for _, c := range []struct {
+		name   string
+		change func(*hostsetup.Sight)
+		broken string // the check
+		shuts  bool   // everybody out
+	}{
+		{"as setup left it", func(*hostsetup.Sight) {}, "", false},
+		{"never set up", func(s *hostsetup.Sight) { *s = hostsetup.Sight{} }, "", false},
+		{"set up where there is no sshd", func(s *hostsetup.Sight) { s.SSHD = false }, "", false},
+		{"interrupted", func(s *hostsetup.Sight) { s.Interrupted = true }, "setup", false},
+		{"no passwd", func(s *hostsetup.Sight) { s.Passwd = false }, "nsswitch", true},
+		{"no group", func(s *hostsetup.Sight) { s.Group = false }, "nsswitch", false},
+		{"a mistake in nsswitch.conf", func(s *hostsetup.Sight) { s.NsswitchError = errors.New("line 1") }, "nsswitch",
+			false},
+		{"a mistake in sshd_config", func(s *hostsetup.Sight) { s.SSHDError = errors.New("line 1") }, "sshd", false},
+		{"no key command", func(s *hostsetup.Sight) { s.KeysCommand = nil }, "sshd", true},
+		{"another key command", func(s *hostsetup.Sight) { s.KeysCommand = []string{"/usr/bin/other"} }, "sshd", true},
+		{"another user", func(s *hostsetup.Sight) { s.KeysUser = "root" }, "sshd", false},
+		{"an option of a unit", func(s *hostsetup.Sight) { s.InUnit = "ssh.service" }, "sshd", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := well()
+			f.Host = good
+			c.change(&f.Host)
+			all := Examine(f)
+			var broken []string
+			for _, x := range all {
+				if x.State == Broken {
+					broken = append(broken, x.Check)
+				}
+			}
+			if got := strings.Join(broken, " "); got != c.broken {
+				t.Errorf("broken is %q, want %q", got, c.broken)
+			}
+			if stops := StopsLogins(all, cache.LoginPolicy{Online: "prefer"}); len(stops) > 0 != c.shuts {
+				t.Errorf("it stops logins: %v", stops)
+			}
+		})
+	}
+}
+
+func TestARemedyMovesAwayWhatSomebodyEdited(t *testing.T) {
+	f := well()
+	f.Host = hostsetup.Sight{SetUp: true, NsswitchFile: "/etc/nsswitch.conf", Passwd: true, Group: true, Initgroups: true,
+		SSHD: true, Edited: []string{"/etc/ssh/sshd_config.d/10-nss-iam.conf"}}
+	for _, x := range Examine(f) {
+		if x.Check == "sshd" && x.Fix != "mv /etc/ssh/sshd_config.d/10-nss-iam.conf /root/ && iam-cachefill setup" {
+			t.Errorf("%+v", x)
 		}
 	}
 }

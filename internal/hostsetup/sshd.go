@@ -96,11 +96,7 @@ func includesDropIns(content string) bool {
 		case d.match, d.name == "authorizedkeyscommand", d.name == "authorizedkeyscommanduser":
 			return false
 		case d.name == "include":
-			for _, pattern := range strings.Fields(d.value) {
-				pattern = strings.Trim(pattern, `"`)
-				if !path.IsAbs(pattern) {
-					pattern = path.Join("/etc/ssh", pattern)
-				}
+			for _, pattern := range includePatterns(d.value) {
 				if ok, err := path.Match(pattern, sshdDropInPath); err == nil && ok {
 					return true
 				}
@@ -108,6 +104,18 @@ func includesDropIns(content string) bool {
 		}
 	}
 	return false
+}
+
+// includePatterns are what an Include names: absolute patterns of files.
+func includePatterns(value string) (patterns []string) {
+	for _, pattern := range strings.Fields(value) {
+		pattern = strings.Trim(pattern, `"`)
+		if !path.IsAbs(pattern) {
+			pattern = path.Join("/etc/ssh", pattern)
+		}
+		patterns = append(patterns, pattern)
+	}
+	return patterns
 }
 
 var sshVersion = regexp.MustCompile(`OpenSSH_(\d+)\.(\d+)`)

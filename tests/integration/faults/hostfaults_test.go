@@ -44,18 +44,33 @@ var hostFaults = []fault{
 		s.serve()
 	}, status: quiet(healed), explain: quiet(healed), doctor: quiet(healed), alert: quiet(healed), journal: quiet(healed)},
 	{name: "sshd_config has a mistake", make: func(s *site) {
-		s.Run(testbed.Refresh, "setup", "--offline")
 		s.Write("/etc/ssh/sshd_config.d/00-mistake.conf", "PasswordAuthentification no\n", 0o644)
-	}, code: 0,
-		status: quiet(othersFiles), explain: quiet(asked),
-		doctor: says(`broken +sshd .*PasswordAuthentification`), alert: quiet("see status"), journal: quiet(notTold)},
+		s.refresh()
+	}, code: 1,
+		status: says(`broken +sshd .*PasswordAuthentification`), explain: quiet("sshd goes on as it was until it is " +
+			"started again"),
+		doctor: says(`broken +sshd .*PasswordAuthentification`), alert: says("NSSIAMBroken"), journal: says(`sshd.*refuses`)},
+	{name: "an option of sshd_config has a wrong value", make: func(s *site) {
+		s.Write("/etc/ssh/sshd_config.d/00-mistake.conf", "PermitRootLogin maybe\n", 0o644)
+		s.refresh()
+	}, code: 1,
+		status: says(`broken +sshd .*maybe`), explain: quiet("sshd goes on as it was until it is " +
+			"started again"),
+		doctor: says(`broken +sshd .*maybe`), alert: says("NSSIAMBroken"), journal: says(`sshd.*refuses`)},
 	{name: "another AuthorizedKeysCommand comes before ours", make: func(s *site) {
-		s.Run(testbed.Refresh, "setup", "--offline")
 		s.Write("/etc/ssh/sshd_config.d/00-other.conf", "AuthorizedKeysCommand /usr/bin/false\n"+
 			"AuthorizedKeysCommandUser nobody\n", 0o644)
-	}, code: 0,
-		status: quiet(othersFiles), explain: quiet(asked),
-		doctor: says(`broken +sshd .*/usr/bin/false`), alert: quiet("see status"), journal: quiet(notTold)},
+		s.refresh()
+	}, code: 1,
+		status: says(`broken +sshd .*/usr/bin/false`), explain: says(`NO +this host: .*/usr/bin/false`),
+		doctor: says(`broken +sshd .*/usr/bin/false`), alert: says("NSSIAMBroken"), journal: says(`/usr/bin/false`)},
+	{name: "setup's file for sshd is gone", make: func(s *site) {
+		s.Run("rm", "/etc/ssh/sshd_config.d/10-nss-iam.conf")
+		s.refresh()
+	}, code: 1,
+		status: says(`broken +sshd .*no AuthorizedKeysCommand`), explain: says(`NO +this host: sshd has no`),
+		doctor: says(`broken +sshd .*no AuthorizedKeysCommand`), alert: says("NSSIAMBroken"),
+		journal: says(`no AuthorizedKeysCommand`)},
 	{name: "a name that is no Unix name",
 		make:   func(s *site) { s.iam.AddUser(testbed.User{Name: "1234", Groups: []string{"developers"}}); s.refresh() },
 		code:   0,
@@ -126,9 +141,10 @@ var hostFaults = []fault{
 	{name: "nsswitch.conf does not name iam", make: func(s *site) {
 		s.Write("/etc/nsswitch.conf", "passwd: files\n"+
 			"group: files\n", 0o644)
-	}, code: 0,
-		status: quiet(othersFiles), explain: quiet(asked),
-		doctor: says(`broken +nsswitch`), alert: quiet("see status"), journal: quiet(notTold)},
+		s.refresh()
+	}, code: 1,
+		status: says(`broken +nsswitch`), explain: says(`NO +this host: .*does not name iam`),
+		doctor: says(`broken +nsswitch`), alert: says("NSSIAMBroken"), journal: says(`does not name iam`)},
 	{name: "everybody may read keys.db",
 		make: func(s *site) { s.kill(); s.Run("chmod", "0644", testbed.CacheDir+"/keys.db") }, code: 1, later: time.Hour,
 		status: says(`broken +daemon`), explain: quiet(openStill), doctor: says(`broken +permissions +.*keys.db`),

@@ -53,6 +53,8 @@ func newSite(t *testing.T) *site {
 		Users:  []testbed.User{person("alice", "developers"), person("bob", "developers"), person("carol", "others")},
 	})
 	s.configure(plain)
+	s.Run("sh", "-ec", "mkdir -p /run/sshd; ssh-keygen -q -A") // as the package of sshd and its unit do
+	s.Run(testbed.Refresh, "setup", "--offline")
 	return s
 }
 
