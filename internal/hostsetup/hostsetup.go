@@ -55,9 +55,11 @@ type Host struct {
 	// of a command that failed holds what it wrote to standard error.
 	Run func(ctx context.Context, argv ...string) (string, error)
 
-	image        bool               // it has not booted yet, as Options.Offline says
-	makesNothing bool               // not even the folder that sshd needs to look at itself
-	interrupt    func(where string) // tests end the process here
+	image        bool // it has not booted yet, as Options.Offline says
+	makesNothing bool // not even the folder that sshd needs to look at itself
+	// noNewPrivileges reports whether PR_SET_NO_NEW_PRIVS is set; nil asks the kernel.
+	noNewPrivileges func() bool
+	interrupt       func(where string) // tests end the process here
 }
 
 // This is the host that the program runs on.

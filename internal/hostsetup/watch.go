@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Verdict is what sshd made of its configuration when its files were last
@@ -43,7 +45,11 @@ func (h *Host) Watch(ctx context.Context, before Verdict) (Sight, Verdict) {
 		return s, Verdict{}
 	}
 	v := before
-	if of := h.sshdState(); v.Of != of {
+	switch of := h.sshdState(); {
+	case v.Of == of:
+	case h.transitionDenied():
+		v = Verdict{}
+	default:
 		v = h.verdict(ctx, of)
 	}
 	s.SSHD, s.Answer = v.Of != "", v.Answer
@@ -77,6 +83,20 @@ func (h *Host) verdict(ctx context.Context, of string) Verdict {
 		return Verdict{Of: of, Error: err.Error()}
 	}
 	return Verdict{}
+}
+
+// transitionDenied reports whether SELinux would refuse sshd the domain that it has by
+// the policy, and write that down: who may gain no privileges, as the daemon by its unit,
+// may start no program with a domain of its own.
+func (h *Host) transitionDenied() bool {
+	bound := h.noNewPrivileges
+	if bound == nil {
+		bound = func() bool {
+			set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+			return err == nil && set == 1
+		}
+	}
+	return h.exists("/sys/fs/selinux/enforce") && bound()
 }
 
 // askSSHD runs sshd -t and -T.

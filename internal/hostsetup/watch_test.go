@@ -17,7 +17,8 @@ func TestWatchTellsWhatSetupRecordedAndNoMore(t *testing.T) {
 		want   func(Sight) bool
 	}{
 		{"a host that was never set up", func(tree) {}, false, func(s Sight) bool { return !s.SetUp && !s.SSHD }},
-		{"a host whose setup was undone", func(d tree) { d.mustUndo() }, true, func(s Sight) bool { return !s.SetUp && !s.SSHD }},
+		{"a host whose setup was undone", func(d tree) { d.mustUndo() }, true,
+			func(s Sight) bool { return !s.SetUp && !s.SSHD }},
 		{"a host as setup left it", func(tree) {}, true, func(s Sight) bool {
 			return s.SetUp && s.Passwd && s.Group && s.SSHD && s.SSHDError == nil && s.KeysCommand[0] == Helper
 		}},
@@ -36,6 +37,14 @@ func TestWatchTellsWhatSetupRecordedAndNoMore(t *testing.T) {
 			d.mustSetup(all)
 			_ = os.Rename(d.at("/usr/sbin/later"), d.at("/usr/sbin/sshd"))
 		}, true, func(s Sight) bool { return s.SetUp && s.Passwd && !s.SSHD }},
+		{"a daemon where SELinux is on, and would note that it starts sshd", func(d tree) {
+			d.write("/sys/fs/selinux/enforce", "1")
+			d.noNewPrivileges = func() bool { return true }
+		}, true, func(s Sight) bool { return s.SetUp && s.Passwd && !s.SSHD }},
+		{"a person where SELinux is on", func(d tree) {
+			d.write("/sys/fs/selinux/enforce", "1")
+			d.noNewPrivileges = func() bool { return false }
+		}, true, func(s Sight) bool { return s.SSHD && s.KeysCommand[0] == Helper }},
 		{"sshd cannot be asked", func(d tree) { d.write("/usr/sbin/sshd", "no folder") }, true,
 			func(s Sight) bool { return s.SetUp && s.Passwd && !s.SSHD }},
 	} {

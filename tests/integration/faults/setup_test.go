@@ -20,7 +20,8 @@ func TestStatusSaysNothingOfFilesThatSetupHasNotChanged(t *testing.T) {
 		s.refresh()
 		status, text := s.Try(testbed.Refresh, "status"), s.Read(figures)
 		counted := strings.Contains(text, `nss_iam_problems{check="`+check+`",state="broken"} 1`)
-		if said := regexp.MustCompile(`broken +` + check).MatchString(status.Stdout); said != counted || said != (status.Code == 1) {
+		said := regexp.MustCompile(`broken +` + check).MatchString(status.Stdout)
+		if said != counted || said != (status.Code == 1) {
 			t.Errorf("status and the figures differ about %s: %v\n%s", check, status, text)
 		}
 		return counted
