@@ -47,8 +47,10 @@ func TestAPowerCutLeavesCompleteFilesAndAModuleThatAnswers(t *testing.T) {
 		"ext4": {"mke2fs", "-q", "-t", "ext4"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			testbed.Require(t, format[0])
 			bookworm := release(t, "bookworm")
+			testbed.Require(t, format[0])
+			t.Parallel()
+			room(t)
 			disk := filepath.Join(t.TempDir(), "disk")
 			if err := os.WriteFile(disk, nil, 0o600); err != nil {
 				t.Fatal(err)

@@ -21,10 +21,10 @@ cp "$4" "$2/root/atd.cil"
 chroot "$2/root" semodule -n -s default -i /nss_iam.pp -i /atd.cil
 tar -C "$2/root" -cf "$5" etc/selinux/default var/lib/selinux/default`
 
-// The longest is first, so that others run beside it.
 func TestWhereSELinuxEnforcesEveryWayInWorksAndNothingOfOursIsDenied(t *testing.T) {
-	t.Parallel()
 	bookworm := release(t, "bookworm")
+	room(t)
+	t.Parallel()
 	p := pack(t, "selinux")
 	testbed.Require(t, "gawk", "m4", "checkmodule")
 	module := filepath.Join(t.TempDir(), "nss_iam.pp")
@@ -42,8 +42,9 @@ func TestWhereSELinuxEnforcesEveryWayInWorksAndNothingOfOursIsDenied(t *testing.
 }
 
 func TestProgramsThatAppArmorConfinesLookPeopleUpByOurFragmentsOnly(t *testing.T) {
-	t.Parallel()
 	bookworm := release(t, "bookworm")
+	room(t)
+	t.Parallel()
 	p := pack(t, "apparmor")
 	machine{tree: bookworm, payload: p.disk(), append: "security=apparmor", memory: "768"}.
 		boot(t, "apparmor").passed(20 * time.Minute)

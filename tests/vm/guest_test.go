@@ -21,6 +21,17 @@ import (
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
+// rooms are for as many machines as run at the same time. A test takes one before
+// t.Parallel, and so before any other, where it takes long: nothing runs beside what
+// is begun last.
+var rooms = make(chan struct{}, 2)
+
+func room(t *testing.T) {
+	t.Helper()
+	rooms <- struct{}{}
+	t.Cleanup(func() { <-rooms })
+}
+
 // A tree is what tests/vm/tree made of a release.
 type tree string
 
@@ -114,12 +125,12 @@ func (p payload) disk() string {
 // A machine is what is booted.
 type machine struct {
 	tree    tree
-	payload string   // the tour's disk
-	append  string   // further words for the kernel
-	args    []string // further arguments of qemu
-	memory  string   // megabytes
-	wired   bool     // to others, so that its time is theirs
-	saved   string   // begin where this guest was saved, see guest.save; empty: boot
+	payload string     // the tour's disk
+	append  string     // further words for the kernel
+	args    []string   // further arguments of qemu
+	memory  string     // megabytes
+	wires   []*os.File // to other machines, one for each of eth0, eth1, …
+	saved   string     // begin where this guest was saved, see guest.save; empty: boot
 }
 
 // A guest is a machine that runs.
@@ -149,7 +160,12 @@ func (m machine) boot(t *testing.T, name string) *guest {
 		"-append", "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off " + m.append,
 		"-drive", "file=" + m.tree.file("disk.img") + ",format=raw,if=virtio,snapshot=on",
 		"-drive", "file=" + m.payload + ",format=raw,if=virtio,readonly=on"}, m.args...)
-	if !m.wired {
+	for n := range m.wires {
+		// Descriptors begin at 3. Both ends of a wire have addresses of their own.
+		args = append(args, "-netdev", fmt.Sprintf("socket,id=wire%d,fd=%d", n, 3+n),
+			"-device", fmt.Sprintf("virtio-net-pci,netdev=wire%d,romfile=,mac=52:54:00:%02x:00:%02x", n, len(name), n))
+	}
+	if len(m.wires) == 0 {
 		// A machine's time is what it has computed: where this machine is busy no time
 		// limit in it is reached sooner, and a wait for the next minute takes none of ours.
 		args = append(args, "-icount", "shift=2,sleep=off", "-rtc", "clock=vm")
@@ -159,6 +175,7 @@ func (m machine) boot(t *testing.T, name string) *guest {
 	}
 	cmd := exec.Command("nice", args...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir) // for the layer
+	cmd.ExtraFiles = m.wires
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	monitor, err := cmd.StdinPipe()
