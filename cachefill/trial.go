@@ -72,7 +72,7 @@ func trySources(ctx context.Context, c config.Config) []health.Trial {
 	if !t.try(a.what, err) || len(answer.Directory.Users) == 0 || a.whole && c.Keys.Online == "off" {
 		return t.tried
 	}
-	t.login(ctx, c, a.users, answer.Directory.Users[0], func(string) (string, bool) { return "", false })
+	t.login(ctx, c, a.users, answer.Directory.Users, func(string) (string, bool) { return "", false })
 	return t.tried
 }
 
@@ -88,20 +88,35 @@ func (t *trial) try(what string, err error) (ok bool) {
 	return err == nil
 }
 
-// login asks what a login of a user asks. That the user is gone is an answer.
-func (t *trial) login(ctx context.Context, c config.Config, users directory.UserSource, u directory.User,
+// mostTried is of how many people a trial asks the same until the directory answers.
+const mostTried = 3
+
+// login asks what a login asks. That a user is gone is an answer. A question that is
+// refused about one person is asked about the next: only what is refused about all of
+// them is everybody's fault.
+func (t *trial) login(ctx context.Context, c config.Config, users directory.UserSource, people []directory.User,
 	body func(keyID string) (string, bool)) {
-	answered := func(err error) error {
-		if errors.Is(err, directory.ErrNoSuchUser) {
-			return nil
+	ask := func(what string, question func(directory.User) error) {
+		var err error
+		for _, u := range people[:min(len(people), mostTried)] {
+			if err = question(u); !errors.Is(err, directory.ErrUserRefused) {
+				break
+			}
 		}
-		return err
+		if errors.Is(err, directory.ErrNoSuchUser) {
+			err = nil
+		}
+		t.try(what, err)
 	}
-	_, err := users.Keys(ctx, u, directory.KeyQuery{Body: body, TagPrefix: c.Keys.TagPrefix, AllUsers: c.Login.AllUsers})
-	t.try("one user's keys", answered(err))
+	ask("one user's keys", func(u directory.User) error {
+		_, err := users.Keys(ctx, u, directory.KeyQuery{Body: body, TagPrefix: c.Keys.TagPrefix, AllUsers: c.Login.AllUsers})
+		return err
+	})
 	if !c.Login.AllUsers || len(c.Shared) > 0 {
-		_, err = users.Groups(ctx, u, c.Login.Groups)
-		t.try("one user's groups", answered(err))
+		ask("one user's groups", func(u directory.User) error {
+			_, err := users.Groups(ctx, u, c.Login.Groups)
+			return err
+		})
 	}
 }
 
@@ -131,6 +146,12 @@ func (d *daemon) tryLogins(ctx context.Context) {
 	if r == nil || c.Keys.Online == "off" {
 		return
 	}
+	d.tryWith(ctx, c, a.users, r.Logins.Some(mostTried), r.State.Body)
+}
+
+// tryWith is tryLogins with these people, if it is time.
+func (d *daemon) tryWith(ctx context.Context, c config.Config, users directory.UserSource, people []directory.User,
+	body func(keyID string) (string, bool)) {
 	before := d.live()
 	age := trialEvery(c)
 	if d.refused.Load() {
@@ -139,13 +160,12 @@ func (d *daemon) tryLogins(ctx context.Context) {
 	if !health.Answered(before.Trials) || before.LoginError != "" {
 		age = 0
 	}
-	u, ok := r.Logins.Anybody()
-	if !ok || time.Since(before.Tried) < age {
+	if len(people) == 0 || time.Since(before.Tried) < age {
 		return
 	}
 	hint := d.refused.Swap(false)
 	var t trial
-	t.login(ctx, c, a.users, u, r.State.Body)
+	t.login(ctx, c, users, people, body)
 	if ctx.Err() != nil || t.throttled { // throttled calls are told of by their number
 		if hint {
 			d.refused.Store(true)

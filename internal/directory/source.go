@@ -42,8 +42,9 @@ type UserSource interface {
 	// Exists returns ErrNoSuchUser if the user is not there, or if allUsers is
 	// set and the user is outside of the source's path prefix.
 	Exists(ctx context.Context, u User, allUsers bool) error
-	// Groups returns the names of those of the groups among that a user is in, or
-	// ErrNoSuchUser. It may return further groups of the user.
+	// Groups returns the names of those of the groups among that a user is in. It may
+	// return further groups of the user. The error is ErrNoSuchUser or ErrUserRefused,
+	// as with Keys.
 	Groups(ctx context.Context, u User, among []string) ([]string, error)
 }
 

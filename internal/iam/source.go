@@ -66,10 +66,16 @@ func (s *Source) Keys(ctx context.Context, u directory.User, q directory.KeyQuer
 	if err == nil && verify {
 		err = c.exists(ctx, u, q.AllUsers)
 	}
+	return l, aboutUser(err)
+}
+
+// aboutUser marks the error of a question about one user that IAM refused: it may be
+// this user's matter alone.
+func aboutUser(err error) error {
 	if errors.Is(err, awsapi.ErrAccessDenied) || errors.Is(err, awsapi.ErrRefused) {
-		err = fmt.Errorf("%w: %w", directory.ErrUserRefused, err)
+		return fmt.Errorf("%w: %w", directory.ErrUserRefused, err)
 	}
-	return l, err
+	return err
 }
 
 // Exists implements directory.UserSource.
@@ -119,7 +125,7 @@ func (s *Source) Groups(ctx context.Context, u directory.User, _ []string) ([]st
 	}
 	groups, err := c.GroupsOf(ctx, u.Name)
 	if err != nil {
-		return nil, err
+		return nil, aboutUser(err)
 	}
 	names := make([]string, len(groups))
 	for i, g := range groups {

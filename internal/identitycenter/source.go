@@ -99,10 +99,8 @@ func (s *Source) Exists(ctx context.Context, u directory.User, _ bool) error {
 		s.book.doubt(u.ID)
 	}
 	switch {
-	case errors.Is(err, awsapi.ErrAccessDenied), errors.Is(err, awsapi.ErrRefused):
-		return fmt.Errorf("%w: %w", directory.ErrUserRefused, err)
 	case err != nil:
-		return err
+		return aboutUser(err)
 	case !there:
 		return fmt.Errorf("user %.200q (%s): %w", u.Name, u.ID, directory.ErrNoSuchUser)
 	case p.Disabled:
@@ -132,11 +130,20 @@ func (s *Source) Groups(ctx context.Context, u directory.User, among []string) (
 	for part := range slices.Chunk(groups, mostGroups) {
 		names, err := c.memberOf(ctx, u, part)
 		if err != nil {
-			return nil, err
+			return nil, aboutUser(err)
 		}
 		in = append(in, names...)
 	}
 	return in, nil
+}
+
+// aboutUser marks the error of a question about one user that the store refused: it may
+// be this user's matter alone.
+func aboutUser(err error) error {
+	if errors.Is(err, awsapi.ErrAccessDenied) || errors.Is(err, awsapi.ErrRefused) {
+		return fmt.Errorf("%w: %w", directory.ErrUserRefused, err)
+	}
+	return err
 }
 
 // memberOf returns the names of those of the groups that a user is in. A group

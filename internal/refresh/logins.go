@@ -72,15 +72,18 @@ func (l *Logins) last() admission {
 	return l.admission
 }
 
-// Anybody returns a user whose keys open something, to try questions with, if there
-// is one. It is one about which the directory does not refuse to answer.
-func (l *Logins) Anybody() (u directory.User, ok bool) {
+// Some returns at most n users whose keys open something, to try questions with. The
+// directory is not known to refuse to answer about one of them.
+func (l *Logins) Some(n int) (users []directory.User) {
 	for _, p := range l.last().people {
+		if len(users) == n {
+			break
+		}
 		if l.listings.refusalOf(p.ID) == "" {
-			return directory.User{ID: p.ID, Name: p.DirectoryName}, true
+			users = append(users, directory.User{ID: p.ID, Name: p.DirectoryName})
 		}
 	}
-	return u, false
+	return users
 }
 
 // learn keeps listings, and has keys.db follow.
