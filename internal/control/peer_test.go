@@ -29,7 +29,7 @@ func TestOnlyKnownPeersAreAnswered(t *testing.T) {
 		fmt.Println("peer says:", err)
 		_, err = rawExchange(path, "POST /v1/refresh HTTP/1.1\r\nHost: x\r\n\r\n")
 		fmt.Println("peer refreshes:", err)
-		_, err = Client{Path: path}.Status(within(t, 10*time.Second))
+		_, err = Client{Path: path}.Status(within(t, time.Minute))
 		fmt.Println("peer believes root:", err == nil)
 		return
 	}
@@ -81,7 +81,7 @@ func TestOnlyKnownPeersAreAnswered(t *testing.T) {
 			if c.keys == "EOF" && !strings.Contains(text.String(), "uid 12345 is not allowed to connect") {
 				t.Errorf("the log does not tell: %s", text.String())
 			}
-			if _, err := client.Ask(within(t, 5*time.Second), Question{Name: "alice"}); err != nil {
+			if _, err := client.Ask(within(t, time.Minute), Question{Name: "alice"}); err != nil {
 				t.Errorf("root: %v", err)
 			}
 		})
@@ -113,7 +113,7 @@ func rawExchange(path, text string) (string, error) {
 		return "", err
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = io.WriteString(conn, text)
 	all, err := io.ReadAll(conn)
 	if len(all) == 0 {
@@ -128,7 +128,7 @@ func TestHostilePeersAreBounded(t *testing.T) {
 	c, _ := serve(t, Options{Reserved: 20, Lookup: func(context.Context, string) (Answer, error) { return alice(t), nil }})
 	ask := func() {
 		t.Helper()
-		if _, err := c.Ask(within(t, 5*time.Second), Question{Name: "alice"}); err != nil {
+		if _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); err != nil {
 			t.Errorf("an honest peer afterwards: %v", err)
 		}
 	}
@@ -149,7 +149,7 @@ func TestHostilePeersAreBounded(t *testing.T) {
 			if _, err := rawExchange(c.Path, p.text); err == nil || !strings.Contains(err.Error(), p.want) {
 				t.Errorf("answer %v, want %s", err, p.want)
 			}
-			if d := time.Since(begin); d > 8*time.Second {
+			if d := time.Since(begin); d > 30*time.Second {
 				t.Errorf("the connection was held for %s", d)
 			}
 			ask()
@@ -170,7 +170,7 @@ func TestHostilePeersAreBounded(t *testing.T) {
 			t.Errorf("the 21st got %v", err)
 		}
 		for _, conn := range open {
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(time.Minute))
 			if _, err := io.ReadAll(conn); err != nil {
 				t.Errorf("a silent one was not closed: %v", err)
 			}
@@ -240,7 +240,7 @@ func TestRootsRequestsHavePlacesOfTheirOwn(t *testing.T) {
 	if got := hold(helper, 5); got != 3 {
 		t.Errorf("%d connections of the helper's user were kept, want its 3 places", got)
 	}
-	if _, err := c.Ask(within(t, 5*time.Second), Question{Name: "alice"}); err != nil {
+	if _, err := c.Ask(within(t, time.Minute), Question{Name: "alice"}); err != nil {
 		t.Errorf("root, while the helper's user has all its places: %v", err)
 	}
 	if got := hold(0, 5); got != 2 {

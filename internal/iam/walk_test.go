@@ -19,9 +19,10 @@ import (
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
-// slowByItem passes requests on, and takes a time for each item that they ask
-// for. It returns what they asked for.
-func slowByItem(t *testing.T, e *emulator.Emulator, perItem time.Duration) (endpoint string, asked func() []int) {
+// slowByItem passes requests on, and takes a time that depends on how many items
+// they ask for. It returns what they asked for.
+func slowByItem(t *testing.T, e *emulator.Emulator, takes func(items int) time.Duration) (endpoint string,
+	asked func() []int) {
 	t.Helper()
 	target, err := url.Parse(e.URL)
 	if err != nil {
@@ -39,7 +40,7 @@ func slowByItem(t *testing.T, e *emulator.Emulator, perItem time.Duration) (endp
 		items = append(items, n)
 		mu.Unlock()
 		select {
-		case <-time.After(time.Duration(n) * perItem):
+		case <-time.After(takes(n)):
 			proxy.ServeHTTP(w, r)
 		case <-r.Context().Done():
 		}
@@ -60,9 +61,9 @@ func TestPagesBecomeSmallerUntilTheyComeInTime(t *testing.T) {
 	e := start(t, emulator.Options{Company: emulator.Generate(emulator.Size{Users: 600})})
 	o := quick(e)
 	var asked func() []int
-	// 250 items are there in half of the time allowed, 500 never.
-	o.Endpoint, asked = slowByItem(t, e, 2*time.Millisecond)
-	o.PageTimeout = 990 * time.Millisecond
+	// 250 items are there at once, 500 never.
+	o.Endpoint, asked = slowByItem(t, e, func(items int) time.Duration { return time.Duration(items/500) * time.Hour })
+	o.PageTimeout = 2 * time.Second
 	c := open(t, o)
 	for _, walk := range []struct {
 		name  string
@@ -86,7 +87,7 @@ func TestALoginWaitsShorterThanARefresh(t *testing.T) {
 	isolate(t)
 	e := start(t, emulator.Options{Company: company})
 	o := quick(e)
-	o.Endpoint, _ = slowByItem(t, e, time.Millisecond) // a second a call
+	o.Endpoint, _ = slowByItem(t, e, func(int) time.Duration { return time.Second })
 	o.AttemptTimeout, o.CallTimeout, o.PageTimeout = 300*time.Millisecond, 700*time.Millisecond, time.Minute
 	c := open(t, o)
 	if _, err := c.GroupsOf(t.Context(), "alice"); err != nil {

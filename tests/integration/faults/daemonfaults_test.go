@@ -52,7 +52,7 @@ var daemonFaults = []fault{
 		status: says(`broken +cache +nss.db`), explain: says(`NO +this host: nss.db`),
 		doctor: says(`broken +(cache|permissions)`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
 	{name: "nss.db is deleted under the daemon", heals: true,
-		make:   func(s *site) { s.Run("rm", testbed.CacheDir+"/nss.db"); time.Sleep(5 * time.Second) },
+		make:   func(s *site) { s.Run("rm", testbed.CacheDir+"/nss.db") },
 		status: quiet(healed), explain: quiet(healed), doctor: quiet(healed), alert: quiet(healed), journal: quiet(healed)},
 	{name: "state.db is damaged at a start", heals: true, make: func(s *site) {
 		s.daemon.Stop()

@@ -19,7 +19,7 @@ var hostFaults = []fault{
 		status: says(`broken +keys .*ahead`), explain: says(`NO +cached keys`),
 		doctor: says(`broken +keys .*ahead`), alert: says("NSSIAMGone"), journal: quiet(notRunning)},
 	{name: "the same under the daemon", heals: true,
-		make:   func(s *site) { s.redate(2 * time.Hour); time.Sleep(5 * time.Second) },
+		make:   func(s *site) { s.redate(2 * time.Hour) },
 		status: quiet(healed), explain: quiet(healed), doctor: quiet(healed), alert: quiet(healed), journal: quiet(healed)},
 	{name: "the clock is 12 minutes behind at a boot, and IAM is down", make: func(s *site) {
 		s.daemon.Stop()
@@ -80,7 +80,8 @@ var hostFaults = []fault{
 	{name: "the configuration is wrong at a reload", make: func(s *site) {
 		s.configure("[login]\ngroups = \"developers\"\n")
 		s.daemon.Signal(unix.SIGHUP)
-		time.Sleep(time.Second)
+		s.Eventually("the daemon has read it", time.Minute,
+			func() bool { return strings.Contains(s.daemon.Output(), "reload failed") })
 	}, code: 2,
 		status: says(`broken +configuration +.*config.toml:\d+`), explain: quiet("the daemon goes on with the " +
 			"configuration before"), doctor: says(`broken +configuration`),
@@ -105,7 +106,12 @@ var hostFaults = []fault{
 		status: says(`broken +configuration +.*config.toml`), explain: says(`config.toml`),
 		doctor: says(`broken +configuration`), alert: says("NSSIAMGone"), journal: says(`<3>iam-cachefill: .*config.toml`)},
 	{name: "no login rule is set",
-		make: func(s *site) { s.configure("[sudo]\ngroups = [\"developers\"]\n"); s.start(); time.Sleep(time.Second) },
+		make: func(s *site) {
+			s.configure("[sudo]\ngroups = [\"developers\"]\n")
+			s.start()
+			s.Eventually("the daemon has read it", time.Minute,
+				func() bool { return strings.Contains(s.daemon.Output(), "not configured") })
+		},
 		code: 2, later: time.Hour,
 		status: says(`broken +configuration +no login rule`), explain: says(`.`), doctor: says(`broken +configuration`),
 		alert: says("NSSIAMGone"), journal: says(`<4>not configured`)},

@@ -146,7 +146,7 @@ func (s site) follow(c remedy) {
 	r := s.Try("bash", "-c", typed)
 	var left []finding
 	ended := func() bool { left = s.trouble(); return slices.Equal(left, s.well) }
-	for deadline := time.Now().Add(20 * time.Second); !ended() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(90 * time.Second); !ended() && time.Now().Before(deadline); {
 		time.Sleep(time.Second) // the daemon does its part
 	}
 	if !slices.Equal(left, s.well) {

@@ -187,7 +187,7 @@ func (s *site) eventuallyFor(r release, readable bool) {
 	if readable {
 		want = 0
 	}
-	s.Eventually(fmt.Sprintf("the other release finds fault with %d files", want), 20*time.Second, func() bool {
+	s.Eventually(fmt.Sprintf("the other release finds fault with %d files", want), 2*time.Minute, func() bool {
 		said := s.Try(command, "status")
 		rows := regexp.MustCompile(`(?m)^(?:nss|keys)\.db .*format version`).FindAllString(said.Stdout, -1)
 		return said.Stdout != "" && len(rows) == want
