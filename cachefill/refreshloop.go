@@ -66,8 +66,13 @@ const lookEvery = 10 * time.Minute
 // rest waits for so long, or until a refresh is asked for, and reports whether the
 // daemon goes on.
 func (d *daemon) rest(ctx context.Context, wait time.Duration) bool {
+	return d.restWith(ctx, wait, lookEvery)
+}
+
+// restWith is rest that looks so often.
+func (d *daemon) restWith(ctx context.Context, wait, every time.Duration) bool {
 	over := time.After(wait)
-	look := time.NewTicker(lookEvery)
+	look := time.NewTicker(every)
 	defer look.Stop()
 	for {
 		select {
