@@ -24,11 +24,12 @@ const (
 	Deny      = "deny"       // 403 AccessDenied
 	Expire    = "expire"     // 403 ExpiredToken
 	Vanish    = "vanish"     // 404 NoSuchEntity
+	Other     = "other"      // DescribeUser: the answer is about another person
 )
 
 // Faults lists all kinds.
 var Faults = []string{Throttle, Failure, Stall, Slow, Reset, NoMarker, OldMarker, Empty, Bare, None, Garbage, Cut,
-	CutShort, Deny, Expire, Vanish}
+	CutShort, Deny, Expire, Vanish, Other}
 
 // A Fault spoils some calls. Of the calls with its Action, it spoils the one
 // at position Call and the Times-1 that follow.

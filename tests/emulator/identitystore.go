@@ -363,8 +363,9 @@ func (c *storeCall) listPeople() (object, error) {
 }
 
 func (c *storeCall) describePerson() (object, error) {
+	other := c.fault != nil && c.fault.Kind == Other
 	for _, p := range c.e.store.People {
-		if p.ID == c.in.UserID {
+		if p.ID == c.in.UserID != other {
 			return c.person(p), nil
 		}
 	}

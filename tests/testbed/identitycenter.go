@@ -8,8 +8,10 @@ import (
 // An IdentityStore is the people and groups of IAM Identity Center, as
 // tests/emulator has them. Ids are chosen where they are empty.
 type IdentityStore struct {
-	People []Person      `json:"people"`
-	Groups []PeopleGroup `json:"groups"`
+	ID        string        `json:"id,omitempty"`
+	People    []Person      `json:"people"`
+	Groups    []PeopleGroup `json:"groups"`
+	KeyDenied bool          `json:"key_denied,omitempty"` // the store's KMS key refuses every reader
 }
 
 // A Person is a user of the Identity Store, who has no keys.
@@ -24,8 +26,20 @@ type Person struct {
 
 // A PeopleGroup is a group of the Identity Store.
 type PeopleGroup struct {
-	ID   string `json:"id,omitempty"`
-	Name string `json:"name"`
+	ID   string   `json:"id,omitempty"`
+	Name string   `json:"name"`
+	Gone []string `json:"gone,omitempty"` // ids of members who are no longer there
+}
+
+// SetFaults has the account spoil calls as tests/emulator says; without any, it is
+// well again.
+func (iam *IAM) SetFaults(faults ...map[string]any) {
+	iam.h.t.Helper()
+	if len(faults) == 0 {
+		iam.Do(http.MethodDelete, "faults", nil, nil)
+		return
+	}
+	iam.Do(http.MethodPut, "faults", faults, nil)
 }
 
 // SetPeople replaces everybody in the account's Identity Store.

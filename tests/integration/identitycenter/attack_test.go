@@ -16,6 +16,7 @@ import (
 type siege struct {
 	*site
 	iam       *testbed.IAM
+	source    string // the section [source]
 	authority testbed.Key
 	keys      map[string]testbed.Key // by login name
 }
@@ -34,7 +35,9 @@ max_fraction = 1.0
 timeout = "10s"
 `
 
-func TestNobodyOfIdentityCenterComesToTheAccountOfAnother(t *testing.T) {
+// newSiege is a host whose people have come in once, each with files.
+func newSiege(t *testing.T) *siege {
+	t.Helper()
 	testbed.RequireArtifacts(t, "debootstrap")
 	t.Parallel()
 	host := testbed.NewDebianHost(t, "bookworm")
@@ -54,7 +57,8 @@ func TestNobodyOfIdentityCenterComesToTheAccountOfAnother(t *testing.T) {
 		testbed.Person{UserName: "grace@example.com", Groups: []string{"Night  Shift, EU"}})
 	s.iam.SetPeople(store)
 	s.Write("/etc/ssh/user_ca.pub", s.authority.Public+"\n", 0o644)
-	s.Configure(s.iam.PeopleSource() + siegeRules)
+	s.source = s.iam.PeopleSource()
+	s.Configure(s.source + siegeRules)
 	s.Run(testbed.Refresh, "setup", "--offline")
 	s.open(siegeRules)
 	for _, name := range []string{"alice", "bob", "carol", "dave", "erin"} {
@@ -62,6 +66,11 @@ func TestNobodyOfIdentityCenterComesToTheAccountOfAnother(t *testing.T) {
 		s.Run("sh", "-c", "echo of $1 >/srv/files/$1 && chown $1:$1 /srv/files/$1 && chmod 0600 /srv/files/$1 && "+
 			"cp -p /srv/files/$1 /home/$1/", "sh", name)
 	}
+	return s
+}
+
+func TestNobodyOfIdentityCenterComesToTheAccountOfAnother(t *testing.T) {
+	s := newSiege(t)
 	s.step("a person is renamed, and another gets the name", s.renamed)
 	s.step("a person is deleted, and another is created under the name", s.recreated)
 	s.step("two people have one login name", s.namesake)
@@ -80,7 +89,7 @@ func (s *siege) open(rules string, environment ...string) {
 		s.daemon.Stop()
 		s.sshd.Process.Stop()
 	}
-	s.Configure(s.iam.PeopleSource() + rules)
+	s.Configure(s.source + rules)
 	s.Run("rm", "-f", "/run/nss-iam/cachefill.sock")
 	s.daemon = s.Start(append(testbed.Credentials(), environment...), testbed.Refresh, "run", "--config", testbed.Config)
 	s.Eventually("the daemon answers", time.Minute, func() bool {
@@ -308,7 +317,7 @@ func (s *siege) unreachable() {
 	s.out("out by an answer about the person, later than that", "dave")
 	s.out("out by the last good answer", "frank")
 	s.daemon.Stop()
-	s.Configure(s.iam.PeopleSource() + siegeRules + "online = \"require\"\n")
+	s.Configure(s.source + siegeRules + "online = \"require\"\n")
 	s.daemon = s.StartDaemon()
 	s.Eventually("the daemon's socket is there", time.Minute, func() bool {
 		return s.Try("test", "-S", "/run/nss-iam/cachefill.sock").Code == 0
