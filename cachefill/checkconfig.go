@@ -69,10 +69,10 @@ source    %s, asked every %s
 login     %s
 sudo      %s
 numbers   %d to %d, %d pinned
-keys      online: %s within %s; cached ones open a login for %s
+keys      online: %s within %s; cached %s for %s
 removal   after %d answers without the user, at most %g of all at once
 `, name, c.Source.Kind, interval(c, last), strings.Join(who, "; "), sudo,
-		c.IDs.Low, c.IDs.High, len(c.IDs.Pin), c.Keys.Online, c.Keys.Timeout, stale,
+		c.IDs.Low, c.IDs.High, len(c.IDs.Pin), c.Keys.Online, c.Keys.Timeout, config.Cached(c.Source.Kind), stale,
 		c.Removal.Confirm, c.Removal.MaxFraction)
 	if share := rateShare(c, last); share != "" && err == nil {
 		_, err = fmt.Fprintf(w, "rate      %s\n", share)

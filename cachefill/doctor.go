@@ -130,8 +130,7 @@ func input(ctx context.Context, configFile string) (doctor.Input, error) {
 func keylessOf(v hostView) *doctor.Keyless {
 	c := v.config
 	direct := c.Source.Kind == config.KindIdentityCenter
-	fromStore := v.last != nil && v.last.Snapshot != nil && v.last.Snapshot.Store != ""
-	if !direct && !fromStore {
+	if !keyless(c, v.last) {
 		return nil
 	}
 	k := &doctor.Keyless{Home: c.Accounts.Home}
@@ -164,6 +163,12 @@ func keylessOf(v hostView) *doctor.Keyless {
 		}
 	}
 	return k
+}
+
+// keyless reports whether the directory is known to hold no keys of anybody.
+func keyless(c config.Config, last *report) bool {
+	return c.Source.Kind == config.KindIdentityCenter ||
+		last != nil && last.Snapshot != nil && last.Snapshot.Store != ""
 }
 
 // faultsOf picks out of a refresh's findings what a person is to look at: removals

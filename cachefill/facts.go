@@ -107,6 +107,7 @@ func factsOf(c config.Config, s served, r *report, now time.Time) health.Facts {
 		NotConfigured: !c.Login.Configured() && c.Publish.URL == "", ServesNobody: !c.Login.Configured() &&
 			c.Publish.URL != "",
 		NSSError: s.NSSError, KeysError: s.KeysError, Keys: health.AgesOf(s.tables, now), Policy: s.tables.Policy,
+		Keyless: keyless(c, r),
 		Refresh: interval(c, r), PublishOf: c.Publish.URL,
 		Wish: health.Wish{Chain: c.Keys.Chain, ConfigFile: configPath},
 	}

@@ -125,6 +125,7 @@ func policyFrom(c config.Config) accounts.Policy {
 	return accounts.Policy{
 		Range: accounts.Range{Low: c.IDs.Low, High: c.IDs.High}, Pins: c.IDs.Pin,
 		AllUsers: c.Login.AllUsers, Login: c.Login.Groups, Sudo: c.Sudo.Groups,
+		LoginTaggedBy: c.Login.GroupsTag, SudoTaggedBy: c.Sudo.GroupsTag,
 		Shell: c.Accounts.Shell, NoLogin: "/usr/sbin/nologin", Home: c.Accounts.Home,
 		StripDomains: c.Accounts.StripDomains, Lowercase: c.Accounts.Lowercase, Reserve: c.Accounts.Reserve,
 		Publish: c.Accounts.PublishGroups, MapGroups: c.Accounts.MapGroups,

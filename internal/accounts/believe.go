@@ -52,11 +52,11 @@ func (p *plan) nameGroups() error {
 		return key
 	}
 	p.loginGroups, p.sudoGroups, p.mapped = map[string]bool{}, map[string]bool{}, map[string]string{}
-	for _, name := range pol.Login {
-		p.loginGroups[want(name, "login.groups")] = true
+	for i, name := range pol.Login {
+		p.loginGroups[want(name, from(i, pol.Login, pol.tagged.login, "login.groups", pol.LoginTaggedBy))] = true
 	}
-	for _, name := range pol.Sudo {
-		p.sudoGroups[want(name, "sudo.groups")] = true
+	for i, name := range pol.Sudo {
+		p.sudoGroups[want(name, from(i, pol.Sudo, pol.tagged.sudo, "sudo.groups", pol.SudoTaggedBy))] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(pol.MapGroups)) {
 		p.mapped[want(name, "accounts.map_groups")] = pol.MapGroups[name]
@@ -73,8 +73,8 @@ func (p *plan) nameGroups() error {
 		p.missing = append(p.missing, *missing[key])
 	}
 	if len(unknown) > 0 {
-		return fmt.Errorf("%w: %s; create it in the directory or correct the configuration; the previous state is kept",
-			ErrUnknownGroup, strings.Join(unknown, ", "))
+		return fmt.Errorf("%w: %s; create it in the directory or correct %s; the previous state is kept",
+			ErrUnknownGroup, strings.Join(unknown, ", "), named(unknown))
 	}
 	return nil
 }
@@ -127,10 +127,27 @@ func (p *plan) groupFindings() (all []Finding) {
 		all = append(all, Finding{
 			Kind: "group", ID: g.ID, DirectoryName: g.Name, Reason: GroupMissing,
 			Detail: "the directory says that this group does not exist; it counts as empty in " + strings.Join(g.where, ", "),
-			Remedy: "take it out of the configuration, or create it again and confirm it",
+			Remedy: "take it out of " + named(g.where) + ", or create it again and confirm it",
 		})
 	}
 	return all
+}
+
+// named is what a person corrects where these settings name a group.
+func named(where []string) string {
+	tags := 0
+	for _, w := range where {
+		if strings.HasSuffix(w, "_tag)") {
+			tags++
+		}
+	}
+	switch tags {
+	case 0:
+		return "the configuration"
+	case len(where):
+		return "the tag"
+	}
+	return "the configuration and the tag"
 }
 
 func checkBelieved(p *plan, c *principal) verdict {

@@ -90,6 +90,44 @@ func TestAGroupThatWasNeverSeenOrNotAskedForIsAnError(t *testing.T) {
 	}
 }
 
+// Who corrects it looks where the name stands: in the configuration or at the instance.
+func TestAGroupThatIsMissingIsSaidToBeOfItsTag(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		login, sudo []string // of the configuration
+		tags        [2][]string
+		where, what string // of the error, and what to correct
+	}{
+		{"in the configuration", []string{"dev", "ops"}, nil, [2][]string{}, `"ops" of login.groups;`,
+			"or correct the configuration"},
+		{"in the tag for logins", []string{"dev"}, nil, [2][]string{{"ops"}, nil},
+			`"ops" of the instance's tag "nss-iam:login" (login.groups_tag)`, "or correct the tag"},
+		{"in the tag for sudo", []string{"dev"}, []string{"dev"}, [2][]string{nil, {"dev", "ops"}},
+			`"ops" of the instance's tag "nss-iam:sudo" (sudo.groups_tag)`, "or correct the tag"},
+		{"in both", []string{"dev", "ops"}, nil, [2][]string{{"ops"}, nil},
+			`"ops" of login.groups, "ops" of the instance's tag "nss-iam:login" (login.groups_tag)`,
+			"or correct the configuration and the tag"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := policy()
+			p.Login, p.Sudo, p.LoginTaggedBy, p.SudoTaggedBy = c.login, c.sudo, "nss-iam:login", "nss-iam:sudo"
+			p = p.WithTags(c.tags[0], c.tags[1])
+			d := withoutGroup(company([]string{"alice"}, "dev: alice"), "ops")
+			_, err := Build(Input{Directory: d, Policy: p, Now: at(1000)})
+			if err == nil || !strings.Contains(err.Error(), c.where) || !strings.Contains(err.Error(), c.what) {
+				t.Errorf("never seen: %v, want %q and %q", err, c.where, c.what)
+			}
+			r, err := Build(Input{Directory: d, Policy: p, Now: at(1000), AcceptRemovals: true,
+				History: History{Groups: []KnownGroup{{"ops", "AGPAOPS"}}}})
+			f := finding(r.Findings, "AGPAOPS")
+			remedy := strings.Replace(c.what, "or correct", "take it out of", 1)
+			if err != nil || !strings.HasPrefix(f.Remedy, remedy+",") {
+				t.Errorf("known: %v, %+v; want %q", err, f, remedy)
+			}
+		})
+	}
+}
+
 func TestALoginGroupThatComesBackWithAnotherIDIsNotBelieved(t *testing.T) {
 	p := sudoPolicy()
 	p.Login = append(p.Login, "ops")

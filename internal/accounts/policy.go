@@ -21,9 +21,12 @@ type Policy struct {
 	Range Range
 	Pins  map[string]uint32 // UserId or GroupId, or the name of a fixed group → number
 
-	AllUsers bool     // every user of the directory may log in
-	Login    []string // names of directory groups whose members may log in
-	Sudo     []string // names of directory groups whose members are in iam-sudo
+	AllUsers      bool     // every user of the directory may log in
+	Login         []string // names of directory groups whose members may log in
+	Sudo          []string // names of directory groups whose members are in iam-sudo
+	LoginTaggedBy string   // key of the instance's tag that names further login groups; "": none
+	SudoTaggedBy  string   // the same for Sudo
+	tagged        tagged
 
 	Shell        string
 	NoLogin      string // the shell of former users
@@ -48,8 +51,20 @@ type Policy struct {
 	Accept string
 }
 
+// A tagged says how many of the last names of Login and Sudo stood in tags.
+type tagged struct{ login, sudo int }
+
+// from is where the name at i of a list comes from, of which the last n stood in a tag.
+func from(i int, list []string, n int, setting, tag string) string {
+	if i < len(list)-n {
+		return setting
+	}
+	return fmt.Sprintf("the instance's tag %s (%s_tag)", quoted(tag), setting)
+}
+
 // WithTags returns the policy with the groups of the instance's tags added.
 func (p Policy) WithTags(login, sudo []string) Policy {
+	p.tagged = tagged{len(login), len(sudo)}
 	p.Login = append(append([]string(nil), p.Login...), login...)
 	p.Sudo = append(append([]string(nil), p.Sudo...), sudo...)
 	return p

@@ -17,6 +17,7 @@ type kind struct {
 	refresh time.Duration // source.refresh where the file says nothing
 	asked   string        // what a refresh asks, as people know it; "" for a snapshot
 	address string        // an example of source.url; "" for what has no address
+	cached  string        // what hosts keep of it for an outage, and what that does
 }
 
 // A snapshot is polled by one conditional request, a directory walk is not. The
@@ -24,11 +25,17 @@ type kind struct {
 // ten hosts that read 5,000 people whole each time (106 calls) take 1.8 of them. A
 // host that needs more calls stretches this default (cachefill/share.go).
 var kinds = []kind{
-	{name: KindIAM, refresh: 5 * time.Minute, asked: "IAM"},
-	{name: KindIdentityCenter, refresh: 10 * time.Minute, asked: "the Identity Store"},
-	{name: KindS3, refresh: 45 * time.Second, address: "s3://bucket/key"},
-	{name: KindFile, refresh: 45 * time.Second, address: "file:///path"},
+	{name: KindIAM, refresh: 5 * time.Minute, asked: "IAM", cached: keysOpen},
+	{name: KindIdentityCenter, refresh: 10 * time.Minute, asked: "the Identity Store", cached: "answers let people in"},
+	{name: KindS3, refresh: 45 * time.Second, address: "s3://bucket/key", cached: keysOpen},
+	{name: KindFile, refresh: 45 * time.Second, address: "file:///path", cached: keysOpen},
 }
+
+const keysOpen = "keys open a login"
+
+// Cached is what hosts keep for an outage of a source of this kind, and what that does:
+// "keys open a login".
+func Cached(kind string) string { return sourceKind(kind).cached }
 
 // Kinds are the values of source.kind.
 func Kinds() []string {

@@ -60,6 +60,7 @@ type Facts struct {
 	NSSError, KeysError string // why the file cannot be served from; "" if it can
 	Keys                Ages   // of keys.db
 	Policy              cache.LoginPolicy
+	Keyless             bool // the directory holds no keys: what is cached is whether people may come in
 
 	Refresh     time.Duration // the time between refreshes, as the daemon keeps it
 	Known       bool          // of the last refresh

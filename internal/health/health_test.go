@@ -186,6 +186,36 @@ func TestOnlyWhatKeepsEverybodyOutStopsLogins(t *testing.T) {
 	}
 }
 
+func TestOfPeopleWithoutKeysTheWordsAreAnswers(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		change    func(*Facts)
+		key, none string
+	}{
+		{"young ones", func(*Facts) {}, "keys checked 1h ago at most, half of them within 1h; they open nothing from ",
+			"answers checked 1h ago at most, half of them within 1h; they let nobody in from "},
+		{"old ones", aged("prefer", time.Hour, 2*time.Hour), "the cached keys of 1 of 1 people who may log in open nothing",
+			"the cached answers of 1 of 1 people who may log in let nobody in"},
+		{"the directory alone decides", func(f *Facts) { f.Policy.Online = "require" },
+			`keys.online is "require", so they open nothing`, `keys.online is "require", so they let nobody in`},
+	} {
+		for keyless, want := range map[bool]string{false: c.key, true: c.none} {
+			f := well()
+			c.change(&f)
+			f.Keyless = keyless
+			text := f.Checked()
+			for _, x := range Examine(f) {
+				if x.Check == "keys" {
+					text += "\n" + x.What
+				}
+			}
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: got %q, want %q", c.name, text, want)
+			}
+		}
+	}
+}
+
 func TestGlibcAndSSHDAreJudgedWhereSetupWasRun(t *testing.T) {
 	good := hostsetup.Sight{SetUp: true, NsswitchFile: "/etc/nsswitch.conf", Passwd: true, Group: true, Initgroups: true,
 		SSHD: true}

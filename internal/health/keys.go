@@ -67,8 +67,9 @@ func (e *examination) keys() {
 	if e.KeysError != "" || e.ServesNobody || a.People == 0 || p.Online == "require" {
 		return
 	}
+	w := e.words()
+	why := "cached " + w.what + " are all that " + w.useful + " while the directory cannot be asked"
 	const (
-		why = "cached keys are all that opens logins while the directory cannot be asked"
 		fix = "iam-cachefill refresh; then iam-cachefill doctor, which tries what the sweep over keys needs"
 		// The daemon asks again whatever the date, where it can.
 		set = "put the clock right (timedatectl), which needs no directory; or iam-cachefill refresh, where it answers"
@@ -79,34 +80,45 @@ func (e *examination) keys() {
 		if a.Oldest.After(e.Now) {
 			fix = set
 		}
-		e.add(Broken, "keys", fmt.Sprintf("the cached keys of %d of %d people who may log in open nothing (%s): %s", n,
-			a.People, quoted(a.Useless), a.why), why, fix)
+		e.add(Broken, "keys", fmt.Sprintf("the cached %s of %d of %d people who may log in %s (%s): %s", w.what, n,
+			a.People, w.useless, quoted(a.Useless), a.why), why, fix)
 	case p.MaxStale > 0 && e.Now.Sub(a.Median) > p.MaxStale/2:
-		e.add(Warning, "keys", fmt.Sprintf("%s; from %s on they open nothing", e.Checked(),
-			p.Until(a.Oldest).Format(time.RFC3339)), why, fix)
+		e.add(Warning, "keys", fmt.Sprintf("%s; from %s on they %s", e.Checked(),
+			p.Until(a.Oldest).Format(time.RFC3339), w.useless), why, fix)
 	default:
 		e.good("keys", e.Checked())
 	}
 }
 
+// words say what a host keeps of a person for an outage, and what that does.
+type words struct{ what, useful, useless string }
+
+func (f Facts) words() words {
+	if f.Keyless {
+		return words{"answers", "lets people in", "let nobody in"}
+	}
+	return words{"keys", "opens logins", "open nothing"}
+}
+
 // Checked says when keys were checked, as status has it.
 func (f Facts) Checked() string {
 	a := f.Keys
+	w := f.words()
 	if a.People == 0 {
-		return "nobody's keys are cached"
+		return "nobody's " + w.what + " are cached"
 	}
 	if ahead := a.Oldest.Sub(f.Now); ahead > time.Minute {
-		return fmt.Sprintf("keys are dated %s ahead: the clock was set back, or is behind", Span(ahead))
+		return fmt.Sprintf("%s are dated %s ahead: the clock was set back, or is behind", w.what, Span(ahead))
 	}
-	text := fmt.Sprintf("keys checked %s ago at most, half of them within %s", Span(f.Now.Sub(a.Oldest)),
+	text := fmt.Sprintf("%s checked %s ago at most, half of them within %s", w.what, Span(f.Now.Sub(a.Oldest)),
 		Span(f.Now.Sub(a.Median)))
 	switch p := f.Policy; {
 	case p.Online == "require":
-		text += `; keys.online is "require", so they open nothing`
+		text += `; keys.online is "require", so they ` + w.useless
 	case p.MaxStale == 0:
 		text += "; they never grow too old"
 	case len(a.Useless) == 0:
-		text += fmt.Sprintf("; they open nothing from %s on", p.Until(a.Oldest).Format(time.RFC3339))
+		text += fmt.Sprintf("; they %s from %s on", w.useless, p.Until(a.Oldest).Format(time.RFC3339))
 	}
 	return text
 }
