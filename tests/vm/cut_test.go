@@ -45,6 +45,7 @@ func TestAPowerCutLeavesCompleteFilesAndAModuleThatAnswers(t *testing.T) {
 	t.Parallel()
 	for name, format := range map[string][]string{
 		"ext4": {"mke2fs", "-q", "-t", "ext4"},
+		"xfs":  {"mkfs.xfs", "-q"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bookworm := release(t, "bookworm")
