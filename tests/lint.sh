@@ -28,6 +28,7 @@ shell_files() {
 check gofmt test -z "$(gofmt -l $(git ls-files '*.go') | tee /dev/stderr)"
 check 'go vet' go vet ./...
 check staticcheck go tool -modfile=tools/go.mod staticcheck ./...
+check 'the linter of make check' go test -C tools ./lint
 # shellcheck disable=SC2046
 check shellcheck shellcheck $(shell_files)
 check words tests/words.sh

@@ -62,7 +62,7 @@ func Read(p Paths) (host accounts.Host, problems []error, err error) {
 }
 
 // sysGIDMax reads SYS_GID_MAX, or GID_MIN less one, as groupadd(8) does. 0 means
-// that the file says nothing: the default holds.
+// that the file says nothing, or cannot be read to its end: the default holds.
 func sysGIDMax(path string) uint32 {
 	file, err := os.Open(path)
 	if err != nil {
@@ -84,6 +84,9 @@ func sysGIDMax(path string) uint32 {
 		case f[0] == "GID_MIN" && n > 0:
 			least = n - 1
 		}
+	}
+	if lines.Err() != nil {
+		return 0
 	}
 	if sys == 0 {
 		sys = least

@@ -207,6 +207,9 @@ func (r *reader) head(file string) error {
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "package ") {
 		r.copyright(lines.Text())
 	}
+	if err := lines.Err(); err != nil && !errors.Is(err, bufio.ErrTooLong) {
+		return err
+	}
 	return nil // a line that is too long is no copyright line
 }
 
