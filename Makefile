@@ -53,7 +53,7 @@ test:
 # The last step of make test alone: kernels of their own, under emulation.
 vm-test: build
 	tests/setup.sh
-	$(GO) test -count=1 -v -parallel 8 -timeout 30m ./tests/vm
+	$(GO) test -count=1 -v -timeout 30m ./tests/vm
 
 bench: build
 	tests/setup.sh

@@ -29,5 +29,5 @@ step 'integration'
 # Much of their time is waiting for time limits.
 go test -count=1 -parallel 9 -timeout 30m ./tests/integration/...
 step 'kernels of their own'
-go test -count=1 -parallel 8 -timeout 30m ./tests/vm
+go test -count=1 -timeout 30m ./tests/vm
 step 'all passed'

@@ -6,6 +6,7 @@ package vm
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -25,6 +26,16 @@ import (
 // t.Parallel, and so before any other, where it takes long: nothing runs beside what
 // is begun last.
 var rooms = make(chan struct{}, 2)
+
+// TestMain lets every test go on to wait for a room: those that have one and wait for
+// their turn would otherwise wait for those that have a turn and wait for a room.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 func room(t *testing.T) {
 	t.Helper()
