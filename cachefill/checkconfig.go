@@ -17,7 +17,7 @@ func checkConfigCommand(o *options) *cobra.Command {
 		Long: "Read the configuration, name every fault of it with its line, and say in words what it means.\n\n" +
 			"Exits with 2 if anything is wrong.",
 		Example: "  # iam-cachefill check-config\n  # iam-cachefill check-config --config ./config.toml",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(o.configFile)
 			if err != nil {

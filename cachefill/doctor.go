@@ -31,7 +31,7 @@ func doctorCommand(o *options) *cobra.Command {
 			"Changes nothing.\n\n" +
 			"Exits with 1 if anything is broken.",
 		Example: "  # iam-cachefill doctor\n  # iam-cachefill doctor --json | jq '.findings[] | select(.state != \"good\")'",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			if os.Geteuid() != 0 {
 				return errors.New("doctor looks at what only root may see; run it with sudo")

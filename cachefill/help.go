@@ -123,6 +123,22 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	return errors.New(text)
 }
 
+// noArguments is of commands that have flags alone. A flag without its dashes, or the
+// configuration without its flag, is answered by what was meant.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("%s takes no argument, and got %.40q", cmd.Name(), args[0])
+	switch {
+	case cmd.Flags().Lookup(args[0]) != nil:
+		text += didYouMean([]string{"--" + args[0]})
+	case strings.HasSuffix(args[0], ".toml") && len(args[0]) <= 80 && cmd.Flags().Lookup("config") != nil:
+		text += didYouMean([]string{"--config " + args[0]})
+	}
+	return errors.New(text)
+}
+
 // suggestions are the commands that somebody who typed this may have meant.
 func suggestions(cmd *cobra.Command, typed string) []string {
 	if len(typed) > 40 {
@@ -164,7 +180,7 @@ func versionCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Say which version this is",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			if o.json {
 				return printJSON(cmd.OutOrStdout(), struct{ ProgramVersion string }{version})

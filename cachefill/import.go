@@ -45,6 +45,9 @@ func importCommand(o *options) *cobra.Command {
 				file = args[0]
 			}
 			old, err := os.ReadFile(file)
+			if errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("open %q: no such file or directory; name the old configuration: iam-cachefill import FILE", file)
+			}
 			if err != nil {
 				return err
 			}

@@ -30,7 +30,7 @@ func refreshCommand(o *options) *cobra.Command {
 			"without one it is done here, and the keys of those who have none in the cache yet are read too.",
 		Example: "  # iam-cachefill refresh --dry-run\n  # iam-cachefill refresh\n" +
 			"  # iam-cachefill refresh --accept-removals",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("config") {
 				return lockedAlone(refreshHere(cmd, o, ask), o.configFile)

@@ -26,7 +26,7 @@ func runCommand(o *options) *cobra.Command {
 		Short: "Refresh for as long as the host is up (the daemon)",
 		Long: "The daemon, as nss-iam.service starts it: it refreshes on schedule, answers the helpers, and reads its " +
 			"configuration again at a SIGHUP.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			return run(cmd.Context(), o.configFile, slog.New(daemonLog(cmd.ErrOrStderr())))
 		}),

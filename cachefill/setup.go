@@ -25,7 +25,7 @@ func setupCommand(opts *options) *cobra.Command {
 			"The programs concerned check the result; if they object, all is put back. May be repeated.",
 		Example: "  # iam-cachefill setup --dry-run\n  # iam-cachefill setup\n  # iam-cachefill setup --offline --root " +
 			"/mnt/image\n  # iam-cachefill setup --undo",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	cmd.Flags().BoolVar(&undo, "undo", false, "put every file back as it was before")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would change, as a unified diff")

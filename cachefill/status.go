@@ -23,7 +23,7 @@ func statusCommand(o *options) *cobra.Command {
 			"keys that are too old, no daemon although its unit is installed, or, where setup was run, glibc or sshd that " +
 			"does not ask; with 2 if the configuration is wrong.",
 		Example: "  # iam-cachefill status\n  # iam-cachefill status --json | jq .findings",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: job(func(cmd *cobra.Command, _ []string) error {
 			v, err := lookAt(cmd.Context(), o.configFile)
 			if err != nil {

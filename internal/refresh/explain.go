@@ -46,7 +46,13 @@ type ExplainedKey struct {
 // accounts.Explain.
 func (r *Refresher) Explain(query string) ([]Explanation, error) {
 	a := r.last()
-	if !a.known {
+	r.mu.Lock()
+	refused, failed := r.refused.err, r.failed
+	r.mu.Unlock()
+	switch {
+	case !a.known && failed != nil: // a refresh by hand would say the same
+		return nil, fmt.Errorf("no directory was read yet: %w", failed)
+	case !a.known:
 		return nil, errors.New(`no directory was read yet; run "iam-cachefill refresh" first`)
 	}
 	host, err := r.Host()
@@ -62,9 +68,6 @@ func (r *Refresher) Explain(query string) ([]Explanation, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
-	refused := r.refused.err
-	r.mu.Unlock()
 	if len(found) == 0 && refused != nil {
 		return nil, fmt.Errorf("no user or group named %.200q is known, and the last answer was refused: %w", query, refused)
 	}

@@ -76,6 +76,7 @@ type Refresher struct {
 	// refused is why the last answer is not believed. That of a source that
 	// repeats itself stays so, until another comes or somebody confirms it.
 	refused refusedAnswer
+	failed  error // why the last refresh failed; nil: it did not
 }
 
 type refusedAnswer struct {
@@ -118,6 +119,9 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (outcome Outcome, er
 	r.asking.Lock()
 	defer r.asking.Unlock()
 	defer func() {
+		r.mu.Lock()
+		r.failed = err
+		r.mu.Unlock()
 		if err == nil {
 			outcome.Findings = slices.Concat(outcome.Findings, r.listings.findings())
 		}

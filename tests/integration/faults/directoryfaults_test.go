@@ -90,7 +90,7 @@ var directoryFaults = []fault{
 		s.daemon.Signal(unix.SIGHUP)
 		s.refresh()
 	}, code: 1,
-		status: says(`broken +refresh .*developpers`), explain: says(`no directory was read yet`),
+		status: says(`broken +refresh .*developpers`), explain: says(`no directory was read yet: .*developpers`),
 		doctor: says(`broken +(refresh|source) .*developpers`), alert: says("NSSIAMBroken"),
 		journal: says(`refresh failed.*developpers`)},
 	{name: "all login groups are suddenly empty",
