@@ -51,7 +51,7 @@ func everyFigure(t *testing.T) (path string, names []string) {
 
 var figureName = regexp.MustCompile(`nss_iam_[a-z_]+`)
 
-// A misspelt name in a dashboard is a panel that is empty for ever.
+// A misspelled name in a dashboard is a panel that is empty for ever.
 func TestDashboardsAndAlarmsNameFiguresThatThereAre(t *testing.T) {
 	_, names := everyFigure(t)
 	var ages []string

@@ -71,7 +71,6 @@ func (b *book) read(ctx context.Context, c *client, q directory.Query, now time.
 		if groups, _, err = b.groupList(ctx, c, now, always); err != nil {
 			return directory.Directory{}, err
 		}
-		fresh = true
 		wanted, missing = choose(groups, q)
 	}
 	members, pages, err := c.membersOf(ctx, wanted)

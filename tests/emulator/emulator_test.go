@@ -159,7 +159,7 @@ func TestWritesAreRefusedAsIAMRefusesThem(t *testing.T) {
 			for i := range 10 {
 				name := aws.String(fmt.Sprintf("g%d", i))
 				if _, err := c.CreateGroup(ctx, &iam.CreateGroupInput{GroupName: name}); err != nil {
-					return fmt.Errorf("not this: %v", err)
+					return fmt.Errorf("not this: %w", err)
 				}
 				if _, err := c.AddUserToGroup(ctx, &iam.AddUserToGroupInput{GroupName: name,
 					UserName: aws.String("Bob")}); err != nil {

@@ -29,7 +29,7 @@ func (b block) String() string { return fmt.Sprintf("%s:%d", b.document, b.line)
 func (b block) text() string   { return strings.Join(b.lines, "\n") + "\n" }
 
 // Languages of blocks that are run or checked; the others are named here too,
-// so that a misspelt one is found.
+// so that a misspelled one is found.
 var languages = map[string]bool{
 	"sh": true, "console": true, "toml": true, "yaml": true, "json": true,
 	"text": false, "ini": false, "": false,
