@@ -1,6 +1,9 @@
 package doctor
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // causes leaves out findings that another one explains, so that each cause is told once, with
 // the remedy of the cause: what a person does about it also ends the others.
@@ -40,13 +43,19 @@ const glibc = "glibc"
 // ignoreOwn is the remedy where sshd reads people's own keys.
 const ignoreOwn = setUp + "; or set keys.own_file = \"allow\""
 
+// Groups are read at the same time, and any of them may fail first.
+var groupNamed = regexp.MustCompile(`( group) "[^"]*"|(:group/)[^\s"]+`)
+
+// nameless is a message without the group that failed first.
+func nameless(what string) string { return groupNamed.ReplaceAllString(what, "$1$2") }
+
 // explained reports whether a failed refresh, sweep or login is what AWS refuses now, too.
 func explained(f Finding, missing []string) bool {
 	if f.Check != "refresh" && f.Check != "sweep" && f.Check != "logins" {
 		return false
 	}
 	for _, what := range missing {
-		if strings.Contains(f.What, what) {
+		if strings.Contains(nameless(f.What), nameless(what)) {
 			return true
 		}
 	}

@@ -19,6 +19,12 @@ func TestOneCauseIsOneFinding(t *testing.T) {
 			{Check: "refresh", State: Broken, What: "the last refresh failed: " + denied + "; add to the policy"},
 			{Check: "source", State: Broken, What: denied, Fix: "add to the policy"},
 		}, []string{"source"}},
+		{"a refusal of AWS that hits another group first when it is asked again", []Finding{
+			{Check: "refresh", State: Broken, What: `the last refresh failed: read group "admins": access denied: ` +
+				`the role lacks iam:GetGroup on arn:aws:iam::111122223333:group/admins; grant it`},
+			{Check: "source", State: Broken, What: `read group "developers": access denied: the role lacks iam:GetGroup on ` +
+				`arn:aws:iam::111122223333:group/developers`, Fix: "grant it"},
+		}, []string{"source"}},
 		{"a refresh that failed for another reason", []Finding{
 			{Check: "refresh", State: Broken, What: "the last refresh failed: disk full"},
 			{Check: "source", State: Broken, What: denied},
