@@ -23,15 +23,14 @@ GOFLAGS_STATIC = -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VER
 
 build: $(BUILD)/libnss_iam.so.2 programs
 
-# go build knows itself what is out of date. Each compiler is asked to collect its
-# garbage in time, so that small machines build: see docs/dependencies.md.
+# go build knows itself what is out of date, and links what it can side by side. Each
+# compiler is asked to collect its garbage in time, so that small machines build: see
+# docs/dependencies.md. A folder's name is the program's, but for one.
 programs: export GOMEMLIMIT ?= 250MiB
 programs:
 	@mkdir -p $(BUILD)
-	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/iam-cachefill ./cachefill
-	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/authkeys ./authkeys
-	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/account ./authkeys/account
-	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/iam-emulator ./tests/emulator/iam-emulator
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS_STATIC) -o $(BUILD)/ ./cachefill ./authkeys ./authkeys/account ./tests/emulator/iam-emulator
+	@ln -f $(BUILD)/cachefill $(BUILD)/iam-cachefill
 
 include nss/build.mk
 include packaging/packaging.mk
@@ -40,7 +39,7 @@ include tests/mutate/mutate.mk
 
 # The story begins on the first screen.
 demo:
-	@tests/demo/demo.sh --build $(MAKE) -s --no-print-directory build
+	@tests/demo/demo.sh --build $(MAKE) -s --no-print-directory -j2 build
 
 # What can be known of a change in under a minute: no root, no network.
 check:
