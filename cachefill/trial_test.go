@@ -40,13 +40,13 @@ func (q *questions) Groups(_ context.Context, u directory.User, _ []string) ([]s
 }
 
 var (
-	refusedOne = fmt.Errorf("%w: AccessDenied", directory.ErrUserRefused)
+	errRefused = fmt.Errorf("%w: AccessDenied", directory.ErrUserRefused)
 	three      = []directory.User{{ID: "A", Name: "alice"}, {ID: "B", Name: "bob"}, {ID: "C", Name: "carol"}}
 )
 
 func TestARefusalAboutOnePersonIsNotEverybodys(t *testing.T) {
 	unreachable := errors.New("no route")
-	all := map[string]error{"*": refusedOne}
+	all := map[string]error{"*": errRefused}
 	for _, c := range []struct {
 		name   string
 		people []directory.User
@@ -55,9 +55,9 @@ func TestARefusalAboutOnePersonIsNotEverybodys(t *testing.T) {
 		asked  string
 	}{
 		{"all is granted", three, questions{}, "", "keys alice, groups alice"},
-		{"one person's groups are refused", three, questions{groups: map[string]error{"alice": refusedOne}}, "",
+		{"one person's groups are refused", three, questions{groups: map[string]error{"alice": errRefused}}, "",
 			"keys alice, groups alice, groups bob"},
-		{"one person's keys are refused", three, questions{keys: map[string]error{"alice": refusedOne}}, "",
+		{"one person's keys are refused", three, questions{keys: map[string]error{"alice": errRefused}}, "",
 			"keys alice, keys bob, groups alice"},
 		{"everybody's groups are refused", three, questions{groups: all}, "one user's groups",
 			"keys alice, groups alice, groups bob, groups carol"},
@@ -108,13 +108,13 @@ func TestALoginIsTriedWhenItIsTime(t *testing.T) {
 		{"a snapshot, an hour ago", config.KindS3, time.Hour, live{}, nil, questions{}, true, false},
 		{"Identity Center, 59 minutes ago", config.KindIdentityCenter, 59 * time.Minute, live{}, nil, questions{}, false,
 			false},
-		{"a refused login, four minutes after a trial", config.KindS3, 4 * time.Minute, live{}, refusedOne, questions{},
+		{"a refused login, four minutes after a trial", config.KindS3, 4 * time.Minute, live{}, errRefused, questions{},
 			false, true},
-		{"a refused login, five minutes after a trial", config.KindS3, 5 * time.Minute, live{}, refusedOne, questions{},
+		{"a refused login, five minutes after a trial", config.KindS3, 5 * time.Minute, live{}, errRefused, questions{},
 			true, false},
-		{"the same with Identity Center", config.KindIdentityCenter, 5 * time.Minute, live{}, refusedOne, questions{}, true,
+		{"the same with Identity Center", config.KindIdentityCenter, 5 * time.Minute, live{}, errRefused, questions{}, true,
 			false},
-		{"a refused login, and the trial has no turn", config.KindS3, 5 * time.Minute, live{}, refusedOne,
+		{"a refused login, and the trial has no turn", config.KindS3, 5 * time.Minute, live{}, errRefused,
 			questions{keys: map[string]error{"*": awsapi.ErrThrottled}}, false, true},
 		{"a login that could not ask, a moment after a trial", config.KindS3, time.Second, live{}, errors.New("no route"),
 			questions{}, true, false},
