@@ -24,8 +24,9 @@ GOFLAGS_STATIC = -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VER
 build: $(BUILD)/libnss_iam.so.2 programs
 
 # go build knows itself what is out of date, and links what it can side by side. Each
-# compiler is asked to collect its garbage in time, so that small machines build: see
-# docs/dependencies.md. A folder's name is the program's, but for one.
+# compiler is asked to collect its garbage rarely, but in time, so that small machines
+# build: see docs/dependencies.md. A folder's name is the program's, but for one.
+programs: export GOGC ?= 200
 programs: export GOMEMLIMIT ?= 250MiB
 programs:
 	@mkdir -p $(BUILD)
