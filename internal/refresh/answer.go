@@ -24,7 +24,7 @@ type answer struct {
 	homes     map[string]uint32 // folders that are not given to anybody as a home, and the uids that own them
 	result    accounts.Result   // what the answer gives; users who are denied since have less
 	outcome   Outcome           // for the same answer, should it come again
-	unchanged unchanged         // while it has nothing new to say
+	unchanged unchanged         // how long the same answer need not be computed again
 }
 
 // Names under which the state is kept. Version 0.1.0 chose them, so they keep its words.
@@ -47,9 +47,9 @@ type earlier struct {
 	empty   emptyAnswers
 }
 
-// earlier loads what this host keeps of earlier answers. On another machine than the one that
-// wrote it, as after a boot from a golden image, no absence is counted: its
-// answers are from another time.
+// earlier loads what this host keeps of earlier answers. If another machine wrote
+// it, as after a boot from a golden image, its counts of absences are dropped: they
+// are from another time.
 func (s *Setup) earlier() (e earlier, err error) {
 	machine := ""
 	if err := errors.Join(s.State.Load(savedHistory, &e.history), s.State.Load(savedEmpty, &e.empty),
@@ -71,8 +71,8 @@ type emptyAnswers struct {
 	Origin directory.Origin // of the last one
 }
 
-// before is how many came before an answer: the same one is not counted twice. A
-// rebuild looks at the last answer again, and counts nothing.
+// before is how many empty answers came before this one. An answer that comes again
+// is not counted twice, and a rebuild, which has no new answer, counts nothing.
 func (e emptyAnswers) before(o directory.Origin, rebuild bool) int {
 	if !rebuild && o != (directory.Origin{}) && o == e.Origin {
 		return max(e.Count-1, 0)
@@ -201,8 +201,8 @@ func (r *Refresher) saved(a answer, rebuild bool) (map[string]any, error) {
 	return values, nil
 }
 
-// unchangedFor is how long an answer that comes again is not computed at most:
-// then nss.db is read whole, and found damaged if it is.
+// unchangedFor is the longest time for which an answer that comes again is not
+// computed again. After it nss.db is read whole, so that damage is found.
 const unchangedFor = time.Hour
 
 // inputs is the fingerprint of everything that an answer's result follows from,
@@ -215,8 +215,9 @@ func (s *Setup) inputs(a answer, host accounts.Host) (fingerprint, error) {
 	return fingerprintOf(a.directory, a.tags, a.pins, a.origin, a.homes, host, file)
 }
 
-// unchangedAfter returns while an answer, should it come again, has nothing new
-// to say: it was computed, and changed neither the files nor the history.
+// unchangedAfter returns how long the same answer need not be computed again. The zero
+// value, if it changed the files or the history, or if time alone will change something
+// at the next refresh.
 func (s *Setup) unchangedAfter(a answer, o Outcome, history accounts.History, host accounts.Host) (u unchanged,
 	err error) {
 	before, err := fingerprintOf(history)
@@ -242,7 +243,8 @@ func (s *Setup) unchangedAfter(a answer, o Outcome, history accounts.History, ho
 	return u, err
 }
 
-// repeats reports whether a has nothing new to say after last.
+// repeats reports whether a is the answer of last again, and nothing else that its
+// result follows from has changed.
 func (r *Refresher) repeats(last, a answer) (bool, error) {
 	host, err := r.Host()
 	if err != nil || last.unchanged.inputs == (fingerprint{}) || len(r.denials.all()) > 0 {
@@ -253,7 +255,7 @@ func (r *Refresher) repeats(last, a answer) (bool, error) {
 	return last.unchanged.holds(inputs, r.Now()), err
 }
 
-// repeat takes an answer from the time at for the one in hand. The caller holds
+// repeat notes that the answer in hand came again at the time at. The caller holds
 // r.publishing.
 func (r *Refresher) repeat(at time.Time) (Outcome, error) {
 	if r.stopped {

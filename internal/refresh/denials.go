@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// denials are the users of which the directory said at a login, after the last
-// answer, that they lost a right. Their keys open nothing from the cache until
-// an answer that is younger says otherwise.
+// denials are the users who lost a right since the last answer, as the directory
+// said at a login. Their keys open nothing from the cache until a younger answer
+// says otherwise.
 type denials struct {
 	setup *Setup
 
@@ -74,8 +74,8 @@ func (d *denials) liftBefore(at time.Time) (lifted bool) {
 	return lifted
 }
 
-// takeChanged reports whether nss.db has other rights than it should, because
-// of who is denied since. It reports so once.
+// takeChanged reports, once, whether nss.db gives rights that it should not, or
+// lacks some, because users were denied or are no longer denied.
 func (d *denials) takeChanged() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

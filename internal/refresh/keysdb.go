@@ -15,14 +15,14 @@ import (
 	"github.com/nss-iam/nss-iam/internal/keys"
 )
 
-// A keysDB writes keys.db: which keys open what, by what is known now.
+// A keysDB writes keys.db, which says which keys open what.
 type keysDB struct {
 	setup *Setup
 
 	publishing sync.Mutex // held while the file is written; guards:
 	stopped    bool
-	selections map[string]cachedSelection // user id → what the file as written last was made of
-	writtenAt  time.Time                  // when the file was written, or found to be in order first
+	selections map[string]cachedSelection // user id → what the user's part of that file was made of
+	writtenAt  time.Time                  // when the file was written, or first found to be in order
 	written    string                     // stamp of the file as written last
 	noticed    map[string]bool            // what was logged about keys
 
@@ -47,8 +47,8 @@ func (k *keysDB) checked() {
 	k.mu.Unlock()
 }
 
-// checkedAll says that all keys were looked at: nothing that is yet to come would
-// be worth a wait.
+// checkedAll says that all keys were looked at, so that the file need not wait for
+// further answers.
 func (k *keysDB) checkedAll() {
 	k.mu.Lock()
 	if !k.aged.IsZero() {
@@ -64,7 +64,7 @@ func (k *keysDB) retire() {
 	k.publishing.Unlock()
 }
 
-// publish writes the file if what is known differs from what it holds.
+// publish writes the file if more or other things are known than it holds.
 func (k *keysDB) publish(a admission, denied map[string]bool) error {
 	k.publishing.Lock()
 	defer k.publishing.Unlock()
@@ -94,12 +94,13 @@ func (k *keysDB) publish(a admission, denied map[string]bool) error {
 	return nil
 }
 
-// agedPublish is how long answers that say nothing new wait for others.
+// agedPublish is how long an answer that says nothing new waits for others, so that
+// they are written together.
 const agedPublish = 15 * time.Second
 
-// takeDue reports whether the file is to be written, and counts it as written
-// if taken is set. It is due as well once package cache would write it for its
-// times alone. The caller holds k.publishing.
+// takeDue reports whether the file is to be written: because something is new, or
+// because its times are so old that package cache writes it for them alone. If taken
+// is set, it counts as written from now on. The caller holds k.publishing.
 func (k *keysDB) takeDue(taken bool) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -120,16 +121,16 @@ type selection struct {
 	cached         cachedSelection // for the next time
 }
 
-// A cachedSelection says while which of a person's keys open something is as
-// keys.db has it: to parse two keys of 5,000 users each takes as long as all
-// else that a publication does.
+// A cachedSelection says how long what keys.db has of a person's keys can be used
+// again. To parse two keys of each of 5,000 users takes as long as the rest of a
+// publication.
 type cachedSelection struct {
 	unchanged
 	checked time.Time
 	keys    int
 }
 
-// selectAtOnce is for how many people keys are selected in one go.
+// selectAtOnce is the number of people whose keys one goroutine selects at a time.
 const selectAtOnce = 128
 
 // selectAll selects the keys of all people, in their order, on all processors.
@@ -169,7 +170,7 @@ func (k *keysDB) selectAll(a admission, denied map[string]bool) ([]selection, er
 	return all, group.Wait()
 }
 
-// selectNone is for a person who is denied.
+// selectNone selects no key, for a person who is denied.
 func (k *keysDB) selectNone(p person, read func() (directory.KeyListing, error)) (selection, error) {
 	l, err := read()
 	return selection{listed: true, denied: true, user: cache.UserKeys{Name: p.Name, Checked: l.Checked}}, err
@@ -247,7 +248,7 @@ func (k *keysDB) write(a admission, all []selection) error {
 	return err
 }
 
-// notice logs, once, something about which a person may want to do something.
+// notice logs, once, something that somebody may want to act on.
 // The caller holds k.publishing.
 func (k *keysDB) notice(what, message string, args ...any) {
 	if k.noticed == nil {

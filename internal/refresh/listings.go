@@ -100,9 +100,8 @@ func (l *listings) read() (err error) {
 	return err
 }
 
-// save keeps listings by user id, and reports whether they say anything new
-// besides that the keys were looked at. They count although they cannot be
-// written.
+// save keeps listings by user id, and reports whether they say more than that the
+// keys were looked at again.
 func (l *listings) save(made map[string]directory.KeyListing) (news bool, err error) {
 	for id, listing := range made {
 		before, ok, err := l.setup.State.Listing(id)

@@ -53,11 +53,10 @@ func (l *Logins) Ask(ctx context.Context, name string) (cache.UserKeys, []string
 // lost reports whether a person had a right to log in that is gone.
 func lost(had, has person) bool { return had.Login != has.Login || len(had.Shared) != len(has.Shared) }
 
-// decide keeps what the directory said of a person. Of a person who lost a
-// right, the keys open nothing from the cache until an answer that is younger
-// says otherwise; of a person who has all, an older denial is lifted. What the
-// directory said counts although it cannot be written: then only a restart
-// forgets it.
+// decide keeps what the directory said of a person. If the person lost a right, the
+// person's keys open nothing from the cache until a younger answer says otherwise.
+// If not, an older denial is lifted. This holds even if it cannot be written: then
+// only a restart forgets it.
 func (l *Logins) decide(had person, lost bool, asked time.Time) {
 	changed := false
 	if lost {

@@ -11,9 +11,9 @@ import (
 )
 
 // Logins is what opens a login: the listings of people's keys, the users who
-// lost a right since the last answer, and keys.db, which follows from both. It
-// is told by each refresh whose keys open something (admit), and answers, sweeps
-// and publishes by that. Its methods may be called at the same time.
+// lost a right since the last answer, and keys.db, which follows from both. Each
+// refresh tells it whose keys open something (admit); it answers, sweeps and
+// publishes by that. Its methods may be called at the same time.
 type Logins struct {
 	setup    *Setup
 	users    users
@@ -41,9 +41,9 @@ type admission struct {
 	keysCome bool            // the source hands over all keys it knows: there is nothing to sweep
 }
 
-// admit has logins follow an answer. Users that it admits are no longer denied
-// if it is younger than the denial. Then keys.db can be outdated only if other
-// people may log in; after a restart nothing is known of what it holds.
+// admit has logins follow an answer. Users that it admits are no longer denied if it
+// is younger than the denial. keys.db is outdated if other people may log in than
+// before, and after a restart, when nothing is known of what it holds.
 func (l *Logins) admit(a admission) {
 	l.mu.Lock()
 	before := l.admission
@@ -72,8 +72,8 @@ func (l *Logins) last() admission {
 	return l.admission
 }
 
-// Some returns at most n users whose keys open something, to try questions with. The
-// directory is not known to refuse to answer about one of them.
+// Some returns at most n users whose keys open something, to try questions with. It
+// leaves out those about which the directory refused to answer.
 func (l *Logins) Some(n int) (users []directory.User) {
 	for _, p := range l.last().people {
 		if len(users) == n {
@@ -99,10 +99,9 @@ func (l *Logins) learn(made map[string]directory.KeyListing) error {
 	return nil
 }
 
-// follow publishes what follows from an answer. Of the listings that came with
-// it, those are kept that are of people whose keys open something, and newer
-// than what is known. The listings of all users but these are dropped; nil drops
-// none.
+// follow publishes what follows from an answer. Listings that came with it are kept
+// if they are of people whose keys open something, and newer than what is known. The
+// listings of users who are not among userIDs are dropped; nil drops none.
 func (l *Logins) follow(came map[string]directory.KeyListing, userIDs map[string]bool) error {
 	checked, err := l.listings.lastChecked()
 	if err != nil {
@@ -135,8 +134,8 @@ func (l *Logins) PublishKeys() error {
 	return l.keysDB.publish(l.last(), denied)
 }
 
-// News grows with whatever is learned of anybody's keys, except that they were
-// looked at.
+// News counts what was learned about anybody's keys. That they were looked at again
+// does not count.
 func (l *Logins) News() int {
 	l.listings.mu.Lock()
 	defer l.listings.mu.Unlock()

@@ -6,9 +6,9 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 )
 
-// Out returns the people who are served and may run nothing by the answer in
-// hand: former users, and with pendingToo also those pending removal. Who has
-// another uid by now is not out under the old one.
+// Out returns the people who are served but may run nothing: former users, and with
+// pendingToo also those pending removal. A person who has another uid by now is not
+// out under the old one.
 func (r *Refresher) Out(pendingToo bool) []accounts.User {
 	users := r.last().result.Tables.Users
 	here := map[string]bool{}

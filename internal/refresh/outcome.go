@@ -24,8 +24,8 @@ type Outcome struct {
 	HeldBack  *accounts.HeldBack // why pending removals wait for a person; nil: they do not
 }
 
-// outcome compares a result with what is served: with what is in the file, not
-// with what is remembered, so that a damaged file shows as what it serves, nothing.
+// outcome compares a result with what the file holds, and not with what is
+// remembered: a damaged file serves nothing, and that shows.
 func (s *Setup) outcome(at time.Time, history accounts.History, result accounts.Result) Outcome {
 	o := Outcome{At: at, Users: len(result.Tables.Users), Admitted: len(result.Admitted), Findings: result.Findings,
 		Gone:    result.NewFormer,

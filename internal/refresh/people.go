@@ -112,7 +112,7 @@ func (a answer) users(wholeAccount bool) map[string]bool {
 }
 
 // keysName returns the name in keys.db of a user who may only enter shared
-// accounts: the directory name if it is unambiguous, else the user id, with "_"
+// accounts: the directory name if nobody else has it, else the user id, with "_"
 // appended until it is unique. It is "" if that gets too long.
 func keysName(u directory.User, taken map[string]bool) string {
 	m := u.ID
@@ -130,8 +130,8 @@ func keysName(u directory.User, taken map[string]bool) string {
 	return m
 }
 
-// selectKeys makes of a listing what keys.db holds of a person. The directory
-// that the person's tags may have come with was asked for at the time given.
+// selectKeys turns a listing into what keys.db holds of a person. The person's tags,
+// if the directory's answer had them, are from the time asked.
 func selectKeys(policy keys.Policy, p person, l directory.KeyListing, asked, now time.Time) (cache.UserKeys,
 	keys.Selection) {
 	u := cache.UserKeys{Name: p.Name, UID: p.UID, Login: p.Login, Checked: l.Checked}

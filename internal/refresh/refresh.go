@@ -49,8 +49,8 @@ type Setup struct {
 	// homes.Looker does, which mounts nothing and does not hang; nil: nobody looks.
 	HomeOwners func(folders []string) map[string]uint32
 	KeysGID    int           // who may read keys.db; -1: root alone
-	SweepAge   time.Duration // how old a listing of keys becomes at most before the sweep repeats it
-	Changed    func()        // called after nss.db may have become another; must not wait; may be nil
+	SweepAge   time.Duration // the age at which the sweep repeats a listing of keys
+	Changed    func()        // called after nss.db may have changed; must not wait; may be nil
 	Now        func() time.Time
 	Log        *slog.Logger
 
@@ -69,7 +69,7 @@ type Refresher struct {
 
 	publishing sync.Mutex // held while an answer is computed and published; guards:
 	stopped    bool
-	written    string // stamp of nss.db as it was published last
+	written    string // stamp of nss.db as it was last published
 
 	mu     sync.Mutex // guards what follows, and is never held for long
 	answer answer

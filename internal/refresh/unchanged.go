@@ -29,7 +29,7 @@ func (u unchanged) holds(inputs fingerprint, now time.Time) bool {
 		(u.until.IsZero() || now.Before(u.until))
 }
 
-// earlier has the result hold until t at most.
+// earlier shortens how long the result holds: until t at most.
 func (u *unchanged) earlier(t time.Time) {
 	if u.until.IsZero() || t.Before(u.until) {
 		u.until = t
@@ -61,8 +61,8 @@ func fingerprintOf(inputs ...any) (f fingerprint, err error) {
 	return fingerprint(sum.Sum(nil)), nil
 }
 
-// stampOf tells the file that has a name in the folder now from any other that
-// had it. It is "" if there is none.
+// stampOf identifies the file that has this name now: another file of the same name
+// has another stamp. It is "" if there is none.
 func stampOf(dir, name string) string {
 	info, err := os.Lstat(filepath.Join(dir, name))
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 // in the sweep.
 type users struct{ setup *Setup }
 
-// ask asks for a person's groups and keys, side by side: somebody waits,
-// nearly everybody is a member still, and where the rate is short questions are
-// answered one after the other, not all half. An error about the keys of a
-// person who may enter nothing any more is none.
+// ask asks for a person's groups and keys at the same time, since somebody waits and
+// nearly everybody is still a member. Where calls are short, one person's questions
+// are answered before the next person's begin. An error about the keys of a person
+// who may enter nothing any more is not an error.
 func (u *users) ask(ctx context.Context, policy accounts.Policy, had person) (p person, listing directory.KeyListing,
 	err error) {
 	var listingErr error
@@ -73,8 +73,7 @@ func (u *users) list(ctx context.Context, p person, allUsers, login bool) (direc
 	for _, k := range before.Keys {
 		q.Own[k.ID] = true
 	}
-	// Tags that came with the directory are young enough for everybody but
-	// somebody who waits for a login.
+	// Tags that came with the directory's answer are young enough, except at a login.
 	if login || p.tags == nil {
 		q.TagPrefix = u.setup.Keys.TagPrefix
 	}
