@@ -17,11 +17,11 @@ type Input struct {
 	History   History // what the Build before returned; zero on a host that has none
 	Now       time.Time
 
-	// Denied are UserIds of users of which the directory said, after this answer, that
-	// they lost a right. They keep their identity and have no rights.
+	// Denied are UserIds of users who lost a right since this answer, as the directory
+	// said at a login. They keep their identity and have no rights.
 	Denied []string
-	// ForeignHomes are folders of Result.Homes that another uid than root or the
-	// user owns, and that uid. Nobody is given one of them.
+	// ForeignHomes are the folders of Result.Homes that belong neither to root nor to
+	// the user, and the uids that own them. Nobody is given one of them.
 	ForeignHomes map[string]uint32
 	// EmptyAnswers counts the complete answers without anybody that came in a
 	// row before this one. See ErrEmptyAnswer.
@@ -48,8 +48,8 @@ type Result struct {
 	HeldBack  *HeldBack           // why their removal waits for a person; nil: it does not
 	NewFormer []User              // who became former by this Build, as last served
 	// Homes are the folders that were considered as homes, with the uid that each
-	// is for. If one of them turns out to be another's, Build wants to be called
-	// again, with ForeignHomes.
+	// is for. If one of them turns out to be another's, Build has to be called again,
+	// with ForeignHomes.
 	Homes []Home
 	// EmptyAnswers is for the next Input: how many answers without anybody came
 	// in a row by now. After ErrEmptyAnswer the caller adds one instead.
@@ -128,8 +128,8 @@ type plan struct {
 	newFormer    []*Entry
 }
 
-// newPlan decides everything. A tolerant one takes an answer without anybody,
-// and a group that was never seen.
+// newPlan decides everything. A tolerant plan, for explain, also takes an answer
+// without anybody, and a group that was never seen.
 func newPlan(in Input, tolerant bool) (*plan, error) {
 	if err := in.Policy.check(); err != nil {
 		return nil, err

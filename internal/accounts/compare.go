@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Changes is what becoming of one host's tables another means for people.
+// Changes says what it means for people that a host's tables become others.
 // Users are ascending by uid, groups by gid, memberships by group and user.
 type Changes struct {
 	Added        []User // who may be looked up as new users
@@ -37,9 +37,8 @@ func (c Changes) Empty() bool {
 		len(c.GroupsAdded)+len(c.GroupsRemoved)+len(c.GroupsRenamed)+len(c.MembersAdded)+len(c.MembersRemoved) == 0
 }
 
-// Compare tells how the tables before became those after. Private groups go
-// without saying. A number that went from one principal to another is both
-// expired and added.
+// Compare tells how the tables before became those after. Private groups are left
+// out. A number that went from one principal to another is both expired and added.
 func Compare(before, after Tables) Changes {
 	var c Changes
 	was := make(map[uint32]*User, len(before.Users))

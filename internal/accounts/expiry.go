@@ -7,8 +7,8 @@ import (
 )
 
 // expiry reads the account's end from a user's tags: the last day, which ends
-// at midnight UTC, or a moment (RFC 3339). Tag keys are alike whatever their
-// letter case, as IAM has it.
+// at midnight UTC, or a moment (RFC 3339). The letter case of tag keys does not matter,
+// as in IAM.
 func expiry(tags map[string]string, key string) (end time.Time, problem string) {
 	value, found := tags[key]
 	if !found {

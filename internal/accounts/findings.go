@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// findings reports who is not served although one would expect it.
+// findings reports who is not served although somebody may expect it.
 func (p *plan) findings(groupVerdicts []verdict) []Finding {
 	var all []Finding
 	pins := map[string]bool{}

@@ -144,7 +144,7 @@ func (p *plan) join(tables *Tables, rows []row, locals map[int32]uint32, result 
 	}
 }
 
-// makeRoom gives every group the room its members need at most.
+// makeRoom allocates for every group the most members that it can have.
 func (p *plan) makeRoom(tables *Tables, rows []row, place map[uint32]int) {
 	counts := make([]int, len(p.groups))
 	live, sudo := 0, 0
@@ -172,8 +172,8 @@ func (p *plan) makeRoom(tables *Tables, rows []row, place map[uint32]int) {
 	}
 }
 
-// limit keeps a user within max_groups, the private group counted in: fixed
-// groups first, then local ones, then directory groups from the oldest.
+// limit keeps a user within max_groups, which counts the private group too: fixed
+// groups come first, then local ones, then directory groups from the oldest.
 func (p *plan) limit(r *row, fixed []uint32, local *[]uint32, iam []uint32, result *Result) []uint32 {
 	most := p.in.Policy.MaxGroups
 	if most == 0 || 1+len(fixed)+len(*local)+len(iam) <= most {

@@ -15,8 +15,8 @@ type Grant struct {
 }
 
 // HandedOver returns the login names that another user had before, ascending,
-// for as long as the history knows of it. Local files that name people do not
-// know the difference.
+// for as long as the history knows of it. Local files that name people cannot tell
+// the two apart.
 func (r Result) HandedOver() []string {
 	var names []string
 	for name := range r.handedOver() {

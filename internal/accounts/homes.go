@@ -11,11 +11,10 @@ type Home struct {
 	UID  uint32
 }
 
-// settleHome gives a user another home where another uid owns the usual one,
-// whatever is in that folder by now: a profile left there would run as the
-// user. The other home lies beside it and has the uid in its path, so that no
-// second person of the name ever gets it. Where that is another's as well, the
-// user has none.
+// settleHome gives a user another home if another uid owns the usual one, whatever
+// is in that folder by now: a profile that was left there would run as the user. The
+// other home lies beside it and has the uid in its path, so that no second person of
+// the name ever gets it. If that one belongs to another, too, the user has none.
 func (p *plan) settleHome(u *User, result *Result) {
 	usual := u.Home
 	owner, foreign := p.considerHome(usual, u.UID, result)

@@ -48,9 +48,9 @@ func (p Policy) WithPins(carried map[string]uint32) (Policy, []Finding) {
 	return p, findings
 }
 
-// Former returns the entry of a former user who was perhaps never seen here, as this policy names and numbers people.
-// It reports false where
-// the policy serves no such name or number.
+// Former returns the entry of a former user, perhaps one who was never seen here, as
+// this policy names and numbers people. It reports false if the policy serves no such
+// name or number.
 func (p Policy) Former(id, directoryName string, left time.Time) (Entry, bool) {
 	name, _, ok := p.userName(directoryName)
 	n, pinned := p.Pins[id]

@@ -160,10 +160,9 @@ func (p *plan) remove(active int) {
 	}
 }
 
-// stays reports whether a user that a rule refuses keeps the identity for as
-// long as the directory gives a login: only the name, a tag or a suspension is in
-// the way, and
-// the next change there puts it right. Nobody can make another former by a name.
+// stays reports whether a user that a rule refuses keeps the identity for as long as
+// the directory gives a login: only the name, a tag or a suspension is in the way, and
+// the next change there puts it right. So nobody can make another former by a name.
 func (p *plan) stays(u *principal, reason Reason) bool {
 	switch reason {
 	case NameTaken:

@@ -137,7 +137,7 @@ func (p *plan) liveRows(result *Result) []row {
 // withoutRights leaves a row its identity: no group but the private one and iam-users.
 func (r *row) withoutRights() { r.groups, r.sudo, r.Pending = nil, false, true }
 
-// free reports whether the host's own files leave an entry's name and id free.
+// free reports whether the host's own files use neither an entry's name nor its id.
 func (p *plan) free(e *Entry) bool {
 	return p.host.ownerOfID(e.UnixID) == "" && p.host.ownerOfName(e.UnixName) == ""
 }
