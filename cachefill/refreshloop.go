@@ -59,8 +59,8 @@ func (d *daemon) refreshForEver(ctx context.Context) error {
 	}
 }
 
-// lookEvery is how often the daemon says how the host does where refreshes come
-// more seldom: files are damaged and permissions taken away meanwhile, too.
+// lookEvery is how often the daemon reports how the host does if refreshes come less
+// often: files may be damaged and permissions taken away between them.
 const lookEvery = 10 * time.Minute
 
 // rest waits for so long, or until a refresh is asked for, and reports whether the
@@ -69,7 +69,7 @@ func (d *daemon) rest(ctx context.Context, wait time.Duration) bool {
 	return d.restWith(ctx, wait, lookEvery)
 }
 
-// restWith is rest that looks so often.
+// restWith is rest with another lookEvery.
 func (d *daemon) restWith(ctx context.Context, wait, every time.Duration) bool {
 	over := time.After(wait)
 	look := time.NewTicker(every)

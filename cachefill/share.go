@@ -43,8 +43,8 @@ func intervalFor(c config.Config, cost identitycenter.Cost) time.Duration {
 	return max(c.Source.Refresh, min(wanted, longest))
 }
 
-// paid is how long a host that stretches source.refresh has to wait on average, so
-// that refreshes of this cost stay within its part of the rate; 0 for any other.
+// paid is the average wait that keeps refreshes of this cost within the host's part of
+// the rate. It is 0 for a host that does not stretch source.refresh.
 func paid(c config.Config, cost identitycenter.Cost) time.Duration {
 	if !asksStore(c) || c.Source.RefreshSet {
 		return 0
@@ -52,10 +52,10 @@ func paid(c config.Config, cost identitycenter.Cost) time.Duration {
 	return cost.Between(hundredth * identitycenter.OrganizationRate)
 }
 
-// pauseAfter is the wait for the next refresh: after a good one, where refreshes
-// come at an interval, or after so many failures in a row, the last of which took
-// so many calls. One that fails early is tried again soon, and one that fails late
-// after as long as its calls are worth, unless nobody is served yet.
+// pauseAfter is the wait for the next refresh. After a good one it follows the
+// interval. After failures in a row, one that failed early is tried again soon, and
+// one that failed late waits until the calls that it took are paid for, unless nobody
+// is served yet.
 func pauseAfter(c config.Config, interval time.Duration, failures, calls int, servesNobody bool,
 	u float64) time.Duration {
 	if failures == 0 {

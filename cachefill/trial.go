@@ -88,7 +88,7 @@ func (t *trial) try(what string, err error) (ok bool) {
 	return err == nil
 }
 
-// mostTried is of how many people a trial asks the same until the directory answers.
+// mostTried is the number of people that a trial asks about until the directory answers.
 const mostTried = 3
 
 // login asks what a login asks. That a user is gone is an answer. A question that is
@@ -137,8 +137,8 @@ const trialAgain = 5 * time.Minute
 
 // tryLogins asks what a login asks, so that a permission that is missing is known
 // before somebody cannot log in: after refreshes as often as trialEvery says, after
-// each while it is not answered, and after one before which a login was refused. In
-// which lane it asks is the caller's to say: a person may wait for the end.
+// each refresh while questions are not answered, and after a refresh if a login was
+// refused before it. The caller chooses the lane, since a person may be waiting.
 func (d *daemon) tryLogins(ctx context.Context) {
 	d.mu.Lock()
 	r, a, c := d.refresher, d.sources, d.config

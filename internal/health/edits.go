@@ -73,8 +73,8 @@ func (e *examination) sshd(s hostsetup.Sight, w Wish) {
 	}
 }
 
-// beside is what lets setup put our helper in the place of another one: it refuses to take
-// a way in from people who may need it.
+// beside is the remedy where another helper has our place. setup alone refuses to
+// replace it, because people may need that way in.
 func (w Wish) beside(command []string) string {
 	if len(w.Chain) > 0 && w.Chain[0] == command[0] {
 		return SetUp
@@ -83,8 +83,8 @@ func (w Wish) beside(command []string) string {
 		"then %s", w.ConfigFile, hostsetup.ChainKey(command), SetUp)
 }
 
-// Movable has remedies move away what setup refuses to write again, since somebody edited
-// it. An undoing does that itself.
+// Movable completes remedies that run setup: files that somebody edited, which setup
+// refuses to write again, are moved away first. setup --undo does that itself.
 func Movable(findings []Finding, edited []string) []Finding {
 	if len(edited) == 0 {
 		return findings

@@ -254,9 +254,9 @@ func (e *examination) overdue() bool {
 	return !e.Success.IsZero() && e.Refresh > 0 && e.Now.Sub(e.Success) > Overdue(e.Refresh)
 }
 
-// Overdue is how old the last good refresh is at most where refreshes come at
-// this interval and all is well: that none was tried for hours is a fault, however
-// seldom they come.
+// Overdue is the greatest age of the last good refresh at which all is well, if
+// refreshes come at this interval. However rare they are, that none was tried for
+// hours is a fault.
 func Overdue(interval time.Duration) time.Duration { return interval + min(2*interval, 2*time.Hour) }
 
 func (e *examination) snapshots() {

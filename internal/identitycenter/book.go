@@ -27,7 +27,7 @@ const (
 	attributesAge = time.Hour
 )
 
-// A book is what a store said so far. One refresh at a time writes in it.
+// A book keeps what a store has said so far. One refresh at a time writes in it.
 type book struct {
 	refresh sync.Mutex // held by a refresh
 
@@ -229,7 +229,7 @@ func (b *book) readPeople(ctx context.Context, c *client, needed map[string]bool
 	return b.describe(ctx, c, due, now)
 }
 
-// doubt has the next refresh read a person.
+// doubt marks a person whose attributes the next refresh reads again.
 func (b *book) doubt(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -239,8 +239,8 @@ func (b *book) doubt(id string) {
 	b.doubted[id] = true
 }
 
-// forgetDoubted makes what the book knows of such people too old, until they are
-// read.
+// forgetDoubted treats what the book knows of the people that doubt marked as too
+// old, until they are read again.
 func (b *book) forgetDoubted() {
 	b.mu.Lock()
 	doubted := b.doubted

@@ -23,12 +23,12 @@ func Estimate(people int, members []int) Cost {
 // pages is how many pages so many take: an empty list takes one.
 func pages(n int) int { return max(n+largestPage-1, largestPage) / largestPage }
 
-// Calls is what a refresh takes on average, where refreshes are so far apart.
+// Calls is how many calls a refresh takes on average, if refreshes are this far apart.
 func (c Cost) Calls(between time.Duration) float64 {
 	return float64(c.Each) + float64(c.Hourly)*min(1, between.Seconds()/attributesAge.Seconds())
 }
 
-// Between is how far apart refreshes are that take so many calls a second.
+// Between is the time between refreshes that together take so many calls a second.
 func (c Cost) Between(rate float64) time.Duration {
 	hourly := float64(c.Hourly) / attributesAge.Seconds()
 	if hourly < rate {
