@@ -12,8 +12,8 @@ import (
 // live is what the daemon learned since its last report.
 func (d *daemon) live() live {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	l := d.learned
+	d.mu.Unlock()
 	if server := d.server.Load(); server != nil {
 		l.Logins = server.Counts()
 	}

@@ -71,7 +71,8 @@ type Options struct {
 	Log         *slog.Logger // nil: slog.Default()
 }
 
-// A Server answers on the daemon's socket.
+// A Server answers on the daemon's socket. It holds no lock while it calls one of its
+// Options' functions, so that they may call its methods.
 type Server struct {
 	options    Options
 	lookups    *lookups

@@ -46,10 +46,11 @@ func (l *lookups) toStranger(ctx context.Context, name string, listed Answer) (A
 // joinStranger returns a lookup for name that is fresh, under way or started, or
 // nil where strangers have spent what is theirs.
 func (l *lookups) joinStranger(name string) *lookup {
+	perSecond := rate.Limit(l.strangers.perSecond())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	l.strangers.rate.SetLimit(rate.Limit(l.strangers.perSecond()))
+	l.strangers.rate.SetLimit(perSecond)
 	n := l.stateOf(name, now)
 	switch {
 	case n == nil:

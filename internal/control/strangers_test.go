@@ -386,3 +386,36 @@ func TestTheStrangersRateIsTheOneOfTheMoment(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatTheServerCallsMayCallTheServer(t *testing.T) {
+	d := newDirectory(1)
+	var s *Server
+	busy := func() { s.Counts(); s.Outdate() }
+	s = NewServer(Options{
+		Lookup:   d.lookup,
+		Listed:   func(name string) (Answer, Standing) { busy(); return d.list(name) },
+		Spare:    func() bool { busy(); return true },
+		Patience: func() time.Duration { busy(); return time.Minute },
+		Strangers: func() float64 {
+			if s != nil {
+				busy()
+			}
+			return 1
+		},
+	})
+	t.Cleanup(s.end)
+	for name, key := range map[string]keys.Key{
+		"the person's own key": aKey(person(0)), "an unknown key": aKey("unknown"),
+	} {
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			_, _, _ = ask(t, s, person(0), key)
+		}()
+		select {
+		case <-answered:
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: no answer: a lock is held while the server calls", name)
+		}
+	}
+}
