@@ -318,6 +318,23 @@ func TestTheWatchdogIsToldNothingOfAStuckRefresh(t *testing.T) {
 	}
 }
 
+func TestTheWatchdogIsToldNothingWhileTheDaemonsLockIsHeld(t *testing.T) {
+	d := &daemon{}
+	d.mu.Lock()
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		d.stuck(time.Now())
+	}()
+	select {
+	case <-told:
+		t.Error("the watchdog is told that all is well")
+	case <-time.After(50 * time.Millisecond):
+	}
+	d.mu.Unlock()
+	<-told
+}
+
 func TestADaemonWhoseStateIsRemovedEnds(t *testing.T) {
 	unmet.Long(t, "the daemon's look at its files is waited for")
 	x := newTerminal(t)

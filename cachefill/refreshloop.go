@@ -188,8 +188,10 @@ func (d *daemon) calls() (n int) {
 const overtime = 2 * time.Minute
 
 // stuck reports whether the refresh under way should have ended long ago. Then
-// systemd is told nothing more, and starts the daemon again.
+// systemd is told nothing more, and starts the daemon again. The same happens where
+// the daemon's lock is never given up: stuck then does not return.
 func (d *daemon) stuck(now time.Time) bool {
+	deadline := refreshDeadline(d.settings())
 	since := d.since.Load()
-	return since != 0 && now.Sub(time.Unix(0, since)) > refreshDeadline(d.settings())+overtime
+	return since != 0 && now.Sub(time.Unix(0, since)) > deadline+overtime
 }
