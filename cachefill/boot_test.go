@@ -158,7 +158,7 @@ func bootWithLateNetwork(t *testing.T, late time.Duration) {
 		after := at.Sub(up)
 		t.Logf("ready %v after the network", after.Round(time.Millisecond))
 		// 1.5 s on a machine that does nothing else; without it the daemon is ready when its patience ends.
-		if after > min(8*time.Second, readyPatience-late-time.Second) {
+		if after > min(5*time.Second, readyPatience-late-time.Second) {
 			t.Errorf("ready only %v after the network", after)
 		}
 	case <-time.After(time.Minute):

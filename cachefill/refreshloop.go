@@ -53,7 +53,7 @@ func (d *daemon) refreshForEver(ctx context.Context) error {
 				d.tryLogins(directory.Background(ctx))
 			}
 		}
-		if !d.rest(ctx, wait) {
+		if !d.rest(ctx, wait, lookEvery) {
 			return nil
 		}
 	}
@@ -63,14 +63,9 @@ func (d *daemon) refreshForEver(ctx context.Context) error {
 // often: files may be damaged and permissions taken away between them.
 const lookEvery = 10 * time.Minute
 
-// rest waits for so long, or until a refresh is asked for, and reports whether the
-// daemon goes on.
-func (d *daemon) rest(ctx context.Context, wait time.Duration) bool {
-	return d.restWith(ctx, wait, lookEvery)
-}
-
-// restWith is rest with another lookEvery.
-func (d *daemon) restWith(ctx context.Context, wait, every time.Duration) bool {
+// rest waits for so long, or until a refresh is asked for, and reports meanwhile how
+// the host does. It returns whether the daemon goes on.
+func (d *daemon) rest(ctx context.Context, wait, every time.Duration) bool {
 	over := time.After(wait)
 	look := time.NewTicker(every)
 	defer look.Stop()

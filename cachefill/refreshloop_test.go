@@ -21,7 +21,7 @@ func TestADaemonThatWaitsLongTellsMeanwhileHowTheHostDoes(t *testing.T) {
 	if err := writeReport(d.config.Cache.Dir, report{Version: "1", Success: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	if !d.restWith(t.Context(), 200*time.Millisecond, 10*time.Millisecond) {
+	if !d.rest(t.Context(), 200*time.Millisecond, 10*time.Millisecond) {
 		t.Error("the wait is over, and the daemon ends")
 	}
 	if text, err := os.ReadFile(d.config.Metrics.TextFile); err != nil || !strings.Contains(string(text),
@@ -29,12 +29,12 @@ func TestADaemonThatWaitsLongTellsMeanwhileHowTheHostDoes(t *testing.T) {
 		t.Errorf("the figures are not those of a host without nss.db: %s, %v", text, err)
 	}
 	d.soon()
-	if began := time.Now(); !d.restWith(t.Context(), time.Hour, time.Hour) || time.Since(began) > time.Minute {
+	if began := time.Now(); !d.rest(t.Context(), time.Hour, time.Hour) || time.Since(began) > time.Minute {
 		t.Error("a refresh that is asked for is not made")
 	}
 	ctx, end := context.WithCancel(t.Context())
 	end()
-	if d.restWith(ctx, time.Hour, time.Hour) {
+	if d.rest(ctx, time.Hour, time.Hour) {
 		t.Error("the daemon does not end")
 	}
 }

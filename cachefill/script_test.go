@@ -335,7 +335,7 @@ func daemonCommand(ts *testscript.TestScript, neg bool, args []string) {
 		case <-w.finished:
 		// A second is what it should take; more is a busy machine's, and a
 		// stalled call would take twelve.
-		case <-time.After(11 * time.Second):
+		case <-time.After(8 * time.Second):
 			ts.Fatalf("the daemon does not stop:\n%s", w.log)
 		}
 		if code := w.daemon.ProcessState.ExitCode(); code != 0 {

@@ -25,7 +25,9 @@ shell_files() {
 }
 
 # shellcheck disable=SC2046 # file names in this repository hold no spaces
-check gofmt test -z "$(gofmt -l $(git ls-files '*.go') | tee /dev/stderr)"
+unformatted=$(gofmt -l $(git ls-files '*.go'))
+[ -z "$unformatted" ] || echo "$unformatted" >&2 # tee /dev/stderr would cut off a log in a file
+check gofmt test -z "$unformatted"
 check 'go vet' go vet ./...
 check staticcheck go tool -modfile=tools/go.mod staticcheck ./...
 check 'the linter of make check' go test -C tools ./lint

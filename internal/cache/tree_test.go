@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
@@ -92,6 +93,7 @@ func TestNobodysLockHoldsUpAReader(t *testing.T) {
 	}
 	before, err := os.Stat(filepath.Join(dir, NSSFile))
 	must(t, err)
+	started := time.Now()
 	for name, read := range map[string]func() error{
 		"ReadMeta":   func() error { _, err := ReadMeta(dir); return err },
 		"Verify":     func() error { return Verify(dir) },
@@ -109,6 +111,9 @@ func TestNobodysLockHoldsUpAReader(t *testing.T) {
 		if err := read(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if took := time.Since(started); took > time.Second {
+		t.Errorf("reading took %s", took)
 	}
 	after, err := os.Stat(filepath.Join(dir, NSSFile))
 	must(t, err)

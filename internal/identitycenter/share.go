@@ -7,8 +7,8 @@ import "time"
 // attributesAge.
 type Cost struct{ Each, Hourly int }
 
-// Estimate is about what refreshes cost where so many people are in named groups
-// with so many members each. It is never less than it is.
+// Estimate is about what refreshes cost if so many people are in named groups with
+// so many members each. It is never below what they cost.
 func Estimate(people int, members []int) Cost {
 	c := Cost{Each: spareCalls}
 	for _, n := range members {

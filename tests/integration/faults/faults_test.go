@@ -104,8 +104,8 @@ func witnesses(t *testing.T, s *site, f fault, rules []alerts.Rule, figuresBefor
 		return summary
 	}
 	status := s.Try(testbed.Refresh, "status")
-	// What heals does so within seconds, or longer on a busy machine.
-	for deadline := time.Now().Add(time.Minute); f.heals && status.Code != 0 && time.Now().Before(deadline); {
+	// What heals does so within seconds.
+	for deadline := time.Now().Add(10 * time.Second); f.heals && status.Code != 0 && time.Now().Before(deadline); {
 		time.Sleep(time.Second)
 		status = s.Try(testbed.Refresh, "status")
 	}
