@@ -21,7 +21,7 @@ import (
 // policy's to notice.
 var undetectable = []string{emulator.None, emulator.NoMarker}
 
-// Each call of a refresh is spoilt in turn, once and from there on for ever, in
+// Each call of a refresh is spoiled in turn, once and from there on for ever, in
 // every way there is.
 func TestEveryFaultAtEveryCallIsAnErrorOrTheRightAnswer(t *testing.T) {
 	unmet.Long(t, "every fault is made at every call, and many wait for a time limit")

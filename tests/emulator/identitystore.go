@@ -166,7 +166,7 @@ func (k keyDenied) Error() string {
 		"access"
 }
 
-// identityStore answers one call, spoilt as query's are.
+// identityStore answers one call, spoiled as query's are.
 func (e *Emulator) identityStore(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), storeTarget)
 	body, readError := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))

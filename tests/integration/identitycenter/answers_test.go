@@ -129,7 +129,7 @@ func (s *siege) answers() {
 	}
 }
 
-// fault has an operation, or each, spoilt for ever.
+// fault has an operation, or each, spoiled for ever.
 func (s *siege) fault(kind, action string) func() (end func()) {
 	return func() func() {
 		s.iam.SetFaults(map[string]any{"kind": kind, "action": action, "times": -1})
