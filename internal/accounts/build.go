@@ -109,7 +109,7 @@ type plan struct {
 	others []principal // as in Directory.Others: they only claim ids
 
 	byUnixID   map[uint32]*principal
-	groupNames map[string]*principal
+	groupNames map[string]*principal // folded
 	userNames  map[string]*principal // folded
 	host       *hostIndex
 

@@ -78,3 +78,51 @@ func TestOrdinaryNamesAreNotReserved(t *testing.T) {
 		}
 	}
 }
+
+// sudo compares the names of groups without regard to case, and its rules outlive groups.
+func TestTheNameOfAGroupIsNoUsersInAnyLettersNorWhenTheGroupIsGone(t *testing.T) {
+	p := sudoPolicy()
+	p.Publish = []string{"ops", "team-*"}
+	others := []string{"admins: alice", "ops: alice", "team-web: alice"}
+	first := company([]string{"alice"}, append([]string{"dev: alice"}, others...)...)
+	before := build(t, Input{Directory: first, Policy: p})
+	for _, c := range []struct {
+		name string
+		gone bool
+		want Reason
+	}{
+		{"admins", false, NameTaken},
+		{"Admins", false, NameTaken},
+		{"ADMINS", false, NameTaken},
+		{"Dev", false, NameTaken},
+		{"Ops", false, NameTaken},
+		{"Team-Web", false, NameTaken},
+		{"admins", true, NameReserved},
+		{"Admins", true, NameReserved},
+		{"Ops", true, NameReserved},
+		{"dEv", true, NameTaken},
+		{"admin", false, NameReserved}, // a name that images have
+		{"admins2", false, ""},
+		{"team-web", true, ""}, // a pattern names nobody
+		{"team-x", false, ""},
+	} {
+		d := company([]string{c.name + ":x", "alice"}, append([]string{"dev: alice " + c.name}, others...)...)
+		if c.gone {
+			d = withoutGroup(withoutGroup(withoutGroup(d, "ops"), "team-web"), "admins")
+		}
+		r := build(t, Input{Directory: d, Policy: p, History: before.History})
+		if f := finding(r.Findings, "x"); f.Reason != c.want || contains(r.Admitted, "x") != (c.want == "") {
+			t.Errorf("%s, others gone %v: got %+v, admitted %v; want the reason %q", c.name, c.gone, f, r.Admitted, c.want)
+		}
+	}
+}
+
+func TestOfGroupsThatDifferInCaseOneIsServed(t *testing.T) {
+	p := policy()
+	p.Publish = []string{"*"}
+	d := company([]string{"alice"}, "dev: alice", "ops: alice", "Ops: alice")
+	r := build(t, Input{Directory: d, Policy: p})
+	if a, b := r.Tables.group("ops").Name, r.Tables.group("Ops").Name; (a == "") == (b == "") {
+		t.Errorf("served are %q and %q, want one of the two", a, b)
+	}
+}

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"fmt"
 	"path"
 	"strconv"
 	"time"
@@ -230,35 +231,43 @@ func (p *plan) relevantGroups() {
 // change of groups must not hand a name from one person to another. A login
 // name that two people map to is nobody's: neither is let in by what was meant
 // for the other. A name of a served group is never a user's, because sudoers
-// rules name groups.
+// rules name groups, and sudo makes no difference between capitals and small letters
+// there (case_insensitive_group of sudoers(5), which is on by default). Nor is the
+// name of a group of the configuration that is missing: rules outlive it.
 func (p *plan) claimNames() {
 	p.groupNames = make(map[string]*principal, len(p.fixed)+len(p.groups))
 	for i := range p.fixed {
-		p.groupNames[p.fixed[i].name] = &p.fixed[i]
+		p.groupNames[fold(p.fixed[i].name)] = &p.fixed[i]
 		p.fixed[i].nameOwner = &p.fixed[i]
 	}
 	for i := range p.groups {
 		if g := &p.groups[i]; g.wanted {
 			name, bad, ok := p.in.Policy.groupName(g.directoryName)
 			g.name, g.badName = name, bad
-			if holder := p.groupNames[name]; ok && (holder == nil || senior(g, holder)) {
-				p.groupNames[name] = g
+			if holder := p.groupNames[fold(name)]; ok && (holder == nil || senior(g, holder)) {
+				p.groupNames[fold(name)] = g
 			}
 		}
 	}
+	configured := p.in.Policy.configuredGroups()
 	p.userNames = make(map[string]*principal, len(p.users))
 	for i := range p.users {
 		if u := &p.users[i]; u.invalid == "" {
 			name, bad, ok := p.in.Policy.userName(u.directoryName)
 			u.name, u.badName = name, bad
-			if ok {
-				p.claimLogin(fold(name), u)
+			switch folded := fold(name); {
+			case !ok:
+			case configured[folded] && p.groupNames[folded] == nil:
+				u.badName = reject(NameReserved, fmt.Sprintf("the Unix name %q is reserved: the configuration names a group "+
+					"so, and a private group of that name would pass for it", name), "rename the user in the directory; the id stays")
+			default:
+				p.claimLogin(folded, u)
 			}
 		}
 	}
 	for i := range p.groups {
 		if g := &p.groups[i]; g.wanted && g.badName.reason == "" {
-			g.nameOwner = p.groupNames[g.name]
+			g.nameOwner = p.groupNames[fold(g.name)]
 		}
 	}
 	for i := range p.users {
@@ -267,7 +276,7 @@ func (p *plan) claimNames() {
 			if u.rival != nil {
 				u.nameOwner = u.rival
 			}
-			if g := p.groupNames[u.name]; g != nil {
+			if g := p.groupNames[fold(u.name)]; g != nil {
 				u.nameOwner = g
 			}
 		}

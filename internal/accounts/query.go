@@ -26,3 +26,18 @@ func (p Policy) groupNames() []string {
 	}
 	return names
 }
+
+// configuredGroups are the folded Unix names under which groups that the policy names
+// are served, whether or not the directory has them.
+func (p Policy) configuredGroups() map[string]bool {
+	names := make(map[string]bool)
+	for _, directoryName := range slices.Concat(p.Login, p.Sudo, p.Publish) {
+		if strings.ContainsAny(directoryName, `*?[\`) { // a pattern of Publish: whose names it means is not known
+			continue
+		}
+		if name, _, ok := p.groupName(directoryName); ok {
+			names[fold(name)] = true
+		}
+	}
+	return names
+}

@@ -191,3 +191,33 @@ func TestJobsOfManyPeopleCostIAMNothing(t *testing.T) {
 		t.Error("bob's jobs run after a refusal that the daemon knows of")
 	}
 }
+
+// sudo makes no difference between capitals and small letters in the names of groups, and its rules outlive groups.
+func TestNobodyGetsAGroupsRuleOfSudoByTakingItsName(t *testing.T) {
+	testbed.RequireArtifacts(t, "sudo")
+	host := testbed.NewHost(t)
+	iam := serving(t, host)
+	host.Write("/etc/sudoers.d/rules", "%admins ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+	host.Run("iam-cachefill", "setup", "--offline")
+	if r := host.TryAs("carol", "sudo", "-n", "id", "-u"); r.Stdout != "0\n" {
+		t.Errorf("carol, who is in the group: %v", r)
+	}
+	now := "bob"
+	takes := func(name string) {
+		t.Helper()
+		iam.RenameUser(now, name)
+		now = name
+		host.Refreshed()
+		if host.Try("id", "-u", name).Code != 0 {
+			return // nobody is served under that name
+		}
+		if r := host.TryAs(name, "sudo", "-n", "id", "-u"); r.Code == 0 {
+			t.Errorf("bob, who calls himself %s: %v", name, r)
+		}
+	}
+	takes("Admins")
+	takes("aDMINS")
+	iam.DeleteGroup("admins")
+	takes("admins")
+	takes("ADMINS")
+}
