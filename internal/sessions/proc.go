@@ -142,14 +142,16 @@ func readStatus(pid int) (s status, err error) {
 	if err != nil {
 		return status{}, err
 	}
-	s.alive = true
-	owned := false
+	owned, ended, threads := false, false, ""
 	for line := range strings.Lines(string(b)) {
 		key, value, _ := strings.Cut(line, ":")
 		numbers := strings.Fields(value)
 		switch key {
 		case "State": // "Z (zombie)" has ended, and waits for its parent
-			s.alive = len(numbers) > 0 && numbers[0] != "Z" && numbers[0] != "X"
+			ended = len(numbers) == 0 || numbers[0] == "Z" || numbers[0] == "X"
+			continue
+		case "Threads":
+			threads = strings.TrimSpace(value)
 			continue
 		case "Uid", "Gid": // real, effective, saved, file system
 			if len(numbers) != 4 {
@@ -175,5 +177,7 @@ func readStatus(pid int) (s status, err error) {
 	if !owned {
 		return status{}, fmt.Errorf("process %d has no uid", pid)
 	}
+	// Where the first thread alone has ended, the state is the same, and others run on.
+	s.alive = !ended || threads != "0" && threads != "1"
 	return s, nil
 }

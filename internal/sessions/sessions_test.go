@@ -3,6 +3,7 @@ package sessions
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -21,6 +22,20 @@ import (
 var limits = Limits{
 	Range: accounts.Range{Low: 2001000000, High: 2146999999},
 	Host:  accounts.Host{Users: []accounts.HostUser{{Name: "root"}, {Name: "local", UID: 2001000009}}},
+}
+
+// firstThreadEnds makes this program one whose first thread has ended, while others run
+// on: /proc shows it as a zombie.
+const firstThreadEnds = "FIRST_THREAD_ENDS"
+
+func init() { // which runs in the first thread
+	if os.Getenv(firstThreadEnds) != "" {
+		go func() {
+			time.Sleep(10 * time.Minute)
+			os.Exit(0)
+		}()
+		_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT, 0, 0, 0)
+	}
 }
 
 func TestMain(m *testing.M) {
@@ -229,5 +244,41 @@ func TestWhoHoldsAGroupIsFoundByTheRealUid(t *testing.T) {
 		if got, err := Holding(test.gid); err != nil || !slices.Equal(got, test.want) {
 			t.Errorf("%s: got %v, %v", name, got, err)
 		}
+	}
+}
+
+func TestAProcessWhoseFirstThreadHasEndedIsSeenAndEnded(t *testing.T) {
+	unmet.Root(t, "only root can give a process groups")
+	noBus(t)
+	shortGrace(t)
+	const group = 2001000998
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{firstThreadEnds + "=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: gone, Gid: gone, Groups: []uint32{group}}}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	path := fmt.Sprintf("/proc/%d/status", cmd.Process.Pid)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		status, err := os.ReadFile(path)
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("%v; its first thread does not end:\n%s", err, status)
+		}
+		if strings.Contains(string(status), "zombie") {
+			break
+		}
+	}
+	if got, err := Holding(group); err != nil || !slices.Equal(got, []uint32{gone}) {
+		t.Errorf("the holders of its group are %v, %v; want %d", got, err, gone)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	if got, err := End(t.Context(), []uint32{gone}, limits); err != nil ||
+		!slices.Equal(got, []Ended{{UID: gone, Processes: 1}}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if err := <-ended; err == nil {
+		t.Error("it was not ended by a signal")
 	}
 }
