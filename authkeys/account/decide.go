@@ -44,11 +44,13 @@ func (h *helper) decide(a attempt) error {
 	}
 	// Before a refusal the host itself is asked whose the name is: where another
 	// directory comes before ours, it is another person's.
-	uid, known := h.hostUID(a.name)
-	if known && !h.numbers().Contains(uid) {
+	uid, found, asked := h.hostUID(a.name)
+	switch {
+	case asked != nil: // who starts a program can leave it too few files, or too little time, to ask
+		return fmt.Errorf("%w; and the host cannot be asked whose the name is: %w", err, asked)
+	case found && !h.numbers().Contains(uid):
 		return nil
-	}
-	if u == nil && !known { // nss.db is unreadable, and no program knows the name
+	case u == nil && !found: // nss.db is unreadable, and no program knows the name
 		return nil
 	}
 	return err
@@ -138,20 +140,27 @@ func (h *helper) admit(a attempt, u accounts.User) error {
 }
 
 // hostUID returns the number that the host gives a name, by all that
-// nsswitch.conf lists.
-func (h *helper) hostUID(name string) (uid uint32, known bool) {
+// nsswitch.conf lists, and whether it gives one. An error says that it could not be asked.
+func (h *helper) hostUID(name string) (uid uint32, found bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), hostTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, h.getent, "passwd", "--", name)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = "/", []string{}, 100*time.Millisecond
 	out, err := cmd.Output()
-	if err != nil {
-		return 0, false
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() == notFound:
+		return 0, false, nil
+	case err != nil:
+		return 0, false, fmt.Errorf("run %q: %w", h.getent, err)
 	}
 	fields := strings.SplitN(string(out), ":", 4)
 	if len(fields) < 4 || fields[0] != name {
-		return 0, false
+		return 0, false, nil
 	}
 	n, err := strconv.ParseUint(fields[2], 10, 32)
-	return uint32(n), err == nil
+	return uint32(n), err == nil, err
 }
+
+// notFound is getent's exit status for a name that nobody has: getent(1).
+const notFound = 2
