@@ -98,6 +98,8 @@ var rules = []struct{ pattern, what string }{
 	{"/etc/cron.d/*", "has a job of cron"},
 	{"/etc/cron.allow", "may use cron"},
 	{"/etc/at.allow", "may use at"},
+	{"/etc/systemd/system/*.service", "is named by a unit of systemd"},
+	{"/etc/systemd/system/*.service.d/*.conf", "is named by a unit of systemd"},
 	{"/etc/subuid", "has further uids"},
 	{"/etc/subgid", "has further gids"},
 }
@@ -218,6 +220,7 @@ func (f *finder) keys(accounts []Account) {
 	for _, home := range f.person.Homes {
 		if !closed(home) {
 			f.ownKeys(home)
+			f.mail(home)
 		}
 	}
 	var unseen []string
@@ -255,12 +258,31 @@ func (f *finder) keys(accounts []Account) {
 	}
 }
 
+// mail looks for what has the mail server run commands as the person: it asks nobody.
+func (f *finder) mail(home string) {
+	for _, name := range []string{".forward", ".procmailrc", ".qmail", ".mailfilter"} {
+		path := filepath.Join(f.at(home), name)
+		if _, err := os.Lstat(path); err != nil {
+			f.fault(err)
+			continue
+		}
+		f.add(path, "tells a mail server what to run as the person", fmt.Sprintf("rm %q, if it is not wanted", path))
+	}
+}
+
 // ownKeys learns the keys that the person keeps at home.
 func (f *finder) ownKeys(home string) {
 	paths, err := filepath.Glob(filepath.Join(f.at(home), ".ssh", "*.pub"))
 	f.fault(err)
+	real, err := filepath.EvalSymlinks(f.at(home))
+	f.fault(err)
 	for _, path := range append(paths, filepath.Join(f.at(home), ".ssh", "authorized_keys"),
 		filepath.Join(f.at(home), ".ssh", "authorized_keys2")) {
+		// A link to another's file would make the keys there the person's.
+		if target, err := filepath.EvalSymlinks(path); err != nil || !strings.HasPrefix(target, real+"/") {
+			f.fault(err)
+			continue
+		}
 		f.fault(eachLine(path, func(_ int, line string) {
 			if key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line)); err == nil {
 				f.person.Fingerprints = append(f.person.Fingerprints, ssh.FingerprintSHA256(key))
@@ -299,13 +321,18 @@ func eachLine(path string, fn func(n int, line string)) error {
 	if !info.Mode().IsRegular() {
 		return nil
 	}
-	lines := bufio.NewScanner(io.LimitReader(file, maxFile))
+	bounded := &io.LimitedReader{R: file, N: maxFile}
+	lines := bufio.NewScanner(bounded)
 	lines.Buffer(nil, 64<<10)
 	for n := 1; lines.Scan(); n++ {
 		fn(n, lines.Text())
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("read %q: %w", path, err)
+	}
+	if bounded.N <= 0 && info.Size() > maxFile {
+		return fmt.Errorf("read %q: it has %d bytes, and what is behind the first %d was not looked at", path, info.Size(),
+			maxFile)
 	}
 	return nil
 }

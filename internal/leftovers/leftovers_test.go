@@ -76,9 +76,11 @@ func TestWhatLocalFilesGrantToTheNameIsFound(t *testing.T) {
 			"/var/spool/cron/crontabs/alice"},
 		"a crontab where RHEL has them": {"/var/spool/cron/alice", "* * * * * true\n", "/var/spool/cron/alice"},
 		"linger":                        {"/var/lib/systemd/linger/alice", "", "/var/lib/systemd/linger/alice"},
-		"somebody else's linger":        {"/var/lib/systemd/linger/bob", "", ""},
-		"a process begun by sudo":       {"/proc/77/loginuid", "2001000001", "process 77"},
-		"a process of somebody else":    {"/proc/77/loginuid", "1000", ""},
+		"a unit of systemd": {"/etc/systemd/system/x.service", "[Service]\nUser=alice\nExecStart=/home/alice/x\n",
+			"/etc/systemd/system/x.service:2"},
+		"somebody else's linger":     {"/var/lib/systemd/linger/bob", "", ""},
+		"a process begun by sudo":    {"/proc/77/loginuid", "2001000001", "process 77"},
+		"a process of somebody else": {"/proc/77/loginuid", "1000", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			where, found := find(t, map[string]string{test.path: test.text, "/proc/77/comm": "bash\n"}, alice)
@@ -166,5 +168,53 @@ func TestTheAccountsOfPasswdAreRead(t *testing.T) {
 	got, err := Accounts(root)
 	if want := []Account{{"root", "/root"}, {"u", "/home/u"}}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestWhatAMailServerRunsIsFoundInTheHome(t *testing.T) {
+	files := map[string]string{"/home/alice/.forward": "|id\n", "/home/bob/.forward": "|id\n"}
+	where, _ := find(t, files, Person{Names: []string{"alice"}, Homes: []string{"/home/alice"}})
+	if !slices.Equal(where, []string{"/home/alice/.forward"}) {
+		t.Errorf("got %q", where)
+	}
+}
+
+func TestAKeyBehindMuchTextIsNotSaidToBeAbsent(t *testing.T) {
+	root := t.TempDir()
+	key, sum := keyLine(t, 0)
+	if err := os.MkdirAll(filepath.Join(root, "root/.ssh"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for size, want := range map[int]bool{maxFile - len(key) - 1: false, maxFile: true} {
+		text := strings.Repeat("#\n", size/2) + key + "\n"
+		if err := os.WriteFile(filepath.Join(root, "root/.ssh/authorized_keys"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		found, faults := Find(root, Person{Fingerprints: []string{sum}}, []Account{{"root", "/root"}})
+		if told := len(faults) == 1 && strings.Contains(faults[0].Error(), "was not looked at"); told != want ||
+			(len(found) == 1) == want {
+			t.Errorf("behind %d bytes: found %+v, faults %v; want a fault: %v", size, found, faults, want)
+		}
+	}
+}
+
+func TestALinkMakesNobodyElsesKeysThePersons(t *testing.T) {
+	root := t.TempDir()
+	key, sum := keyLine(t, 0)
+	for _, dir := range []string{"root/.ssh", "home/alice/.ssh"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rootsKeys := filepath.Join(root, "root/.ssh/authorized_keys")
+	if err := os.WriteFile(rootsKeys, []byte(key+" of root\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(rootsKeys, filepath.Join(root, "home/alice/.ssh/authorized_keys")); err != nil {
+		t.Fatal(err)
+	}
+	alice := Person{Names: []string{"alice"}, Homes: []string{"/home/alice"}}
+	if found, faults := Find(root, alice, []Account{{"root", "/root"}}); len(found) > 0 || len(faults) > 0 {
+		t.Errorf("found %+v, faults %v: %s is root's", found, faults, sum)
 	}
 }

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -220,4 +221,35 @@ func TestNobodyGetsAGroupsRuleOfSudoByTakingItsName(t *testing.T) {
 	iam.DeleteGroup("admins")
 	takes("admins")
 	takes("ADMINS")
+}
+
+// A program that runs as root has the limits of who starts it: doas, and sudo.
+func TestNoLimitOfWhoStartsAProgramLetsThePersonIn(t *testing.T) {
+	testbed.RequireArtifacts(t, "prlimit")
+	host := testbed.NewHost(t)
+	iam := serving(t, host)
+	iam.RemoveMember("developers", "alice")
+	host.Refreshed()
+	ask := func(user string, limit ...string) int {
+		command := append(append([]string{"prlimit"}, limit...), testbed.Account)
+		return host.TryInput("", []string{"PAM_USER=" + user, "PAM_SERVICE=doas", "PAM_TYPE=account"}, command...).Code
+	}
+	if code := ask("bob", "--nofile=1024:1024"); code != 0 {
+		t.Errorf("bob, who may come in: exit status %d", code)
+	}
+	for limit, values := range map[string][]int{
+		"nofile": {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 1024},
+		"as":     {1 << 20, 1 << 26, 1 << 29, 1 << 31},
+		"data":   {0, 1 << 20, 1 << 24},
+		"stack":  {0, 1 << 14, 1 << 16},
+		"cpu":    {0, 1},
+		"nproc":  {0, 1},
+		"fsize":  {0},
+	} {
+		for _, n := range values {
+			if code := ask("alice", fmt.Sprintf("--%s=%d:%d", limit, n, n)); code == 0 {
+				t.Errorf("alice, who is out, comes in with the limit %s = %d", limit, n)
+			}
+		}
+	}
 }
