@@ -31,8 +31,9 @@ func (r Result) handedOver() map[string]handover {
 	before := map[string]Entry{}
 	for _, e := range r.History.Entries {
 		if !e.Group && e.Former() {
-			if other, found := before[e.UnixName]; !found || e.FormerSince.After(other.FormerSince) {
-				before[e.UnixName] = e
+			name := fold(e.UnixName) // to sudo, capitals and small letters are one in names
+			if other, found := before[name]; !found || e.FormerSince.After(other.FormerSince) {
+				before[name] = e
 			}
 		}
 	}
@@ -42,7 +43,7 @@ func (r Result) handedOver() map[string]handover {
 	}
 	for i := range r.Tables.Users {
 		u := &r.Tables.Users[i]
-		if e, had := before[u.Name]; had && !u.Former && e.ID != u.ID {
+		if e, had := before[fold(u.Name)]; had && !u.Former && e.ID != u.ID {
 			found[u.Name] = handover{u, e}
 		}
 	}

@@ -45,3 +45,18 @@ func TestANameThatChangesHandsIsToldWithWhatLocalFilesGrantIt(t *testing.T) {
 		t.Errorf("handed over: %q, after keep_names", got)
 	}
 }
+
+func TestANameInOtherLettersHasChangedHandsToo(t *testing.T) {
+	again := company([]string{"ALICE:AIDANEWALICE", "bob", "carol", "dave", "erin"}, "dev: ALICE bob carol dave erin",
+		"admins: ALICE")
+	s := newStory(t, policy(), all)
+	s.answer(again)
+	r := s.answer(again)
+	if got := r.HandedOver(); !slices.Equal(got, []string{"ALICE"}) {
+		t.Fatalf("handed over: %q, want ALICE, who has the rules of sudo for alice", got)
+	}
+	r.ReportGrants([]Grant{{"ALICE", "/etc/sudoers.d/x:3", "a sudo rule"}})
+	if f := finding(r.Findings, "AIDANEWALICE"); f.Reason != NameHandedOver || !strings.Contains(f.Detail, aliceID) {
+		t.Errorf("got %+v", f)
+	}
+}

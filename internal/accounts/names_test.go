@@ -126,3 +126,15 @@ func TestOfGroupsThatDifferInCaseOneIsServed(t *testing.T) {
 		t.Errorf("served are %q and %q, want one of the two", a, b)
 	}
 }
+
+func TestAUserWithoutALoginShutsOutWhoMapsToTheSameName(t *testing.T) {
+	p := policy()
+	p.StripDomains = []string{"example.com"}
+	for name, other := range map[string]string{"alice": "alice@example.com", "a@b": "a.at.b", "bob": "carol"} {
+		d := company([]string{name + ":x", other}, "dev: "+name)
+		want := name == "bob"
+		if r := build(t, Input{Directory: d, Policy: p}); contains(r.Admitted, "x") != want {
+			t.Errorf("%s, beside %s who is in no group: admitted are %q, want that it is: %v", name, other, r.Admitted, want)
+		}
+	}
+}

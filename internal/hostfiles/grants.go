@@ -31,9 +31,10 @@ const (
 // It looks for names and understands no rule: a line of sudoers that mentions a
 // name is told, whatever it says of it. Jobs of at belong to a uid, not to a name.
 func Grants(root string, names []string) ([]accounts.Grant, error) {
-	s := &scan{root: root, names: make(map[string]bool, len(names))}
+	s := &scan{root: root, names: make(map[string]bool, len(names)), folded: make(map[string][]string, len(names))}
 	for _, name := range names {
 		s.names[name] = true
+		s.folded[strings.ToLower(name)] = append(s.folded[strings.ToLower(name)], name)
 	}
 	s.lines("/etc/group", s.group)
 	s.sudoers("/etc/sudoers")
@@ -62,6 +63,7 @@ func Grants(root string, names []string) ([]accounts.Grant, error) {
 type scan struct {
 	root     string
 	names    map[string]bool
+	folded   map[string][]string // the names by how they look in small letters
 	included int
 	found    []accounts.Grant
 	faults   []error
@@ -179,8 +181,8 @@ func (s *scan) sudoers(path string) {
 		for _, word := range strings.FieldsFunc(line, func(c rune) bool {
 			return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("._-", c))
 		}) {
-			if s.names[word] {
-				s.add(word, place, "a sudo rule")
+			for _, name := range s.folded[strings.ToLower(word)] { // case_insensitive_user of sudoers(5)
+				s.add(name, place, "a sudo rule")
 			}
 		}
 	})

@@ -72,6 +72,22 @@ func TestWhatLocalFilesGrantANameIsFound(t *testing.T) {
 	}
 }
 
+// To sudo capitals and small letters are one in names; to cron they are not.
+func TestARuleOfSudoIsFoundInAnyLetters(t *testing.T) {
+	root := tree(t, map[string]string{
+		"etc/sudoers":    "ALICE ALL=(ALL) ALL\n%Alice ALL=(ALL) ALL\nmalice ALL=(ALL) ALL\n",
+		"etc/cron.allow": "alice\n",
+	})
+	got, err := Grants(root, []string{"Alice"})
+	want := []accounts.Grant{
+		{LoginName: "Alice", File: "/etc/sudoers:1", What: "a sudo rule"},
+		{LoginName: "Alice", File: "/etc/sudoers:2", What: "a sudo rule"},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+}
+
 func TestOddFilesHoldUpNoScan(t *testing.T) {
 	root := tree(t, map[string]string{
 		"etc/sudoers":      strings.Repeat("alice ", maxGrantFile/6+1),

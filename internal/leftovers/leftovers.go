@@ -129,9 +129,10 @@ func (f *finder) named(line string) string {
 		}
 	}
 	line, _, _ = strings.Cut(line, "#")
+	line = strings.ToLower(line) // sudo takes alice for ALICE
 	for _, name := range f.person.Names {
 		for rest := line; name != ""; {
-			before, after, ok := strings.Cut(rest, name)
+			before, after, ok := strings.Cut(rest, strings.ToLower(name))
 			if !ok {
 				break
 			}

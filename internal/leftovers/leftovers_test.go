@@ -65,6 +65,7 @@ func TestWhatLocalFilesGrantToTheNameIsFound(t *testing.T) {
 			"/etc/sudoers.d/ops:2"},
 		"a rule of sudo by number": {"/etc/sudoers", "#2001000001 ALL=(ALL) ALL\n#20010000011 ALL=(ALL) ALL\n",
 			"/etc/sudoers:1"},
+		"a rule of sudo in capitals": {"/etc/sudoers", "ALICE ALL=(ALL) ALL\n", "/etc/sudoers:1"},
 		"a job of cron":              {"/etc/cron.d/job", "* * * * * alice /bin/true\n", "/etc/cron.d/job:1"},
 		"a path that holds the name": {"/etc/cron.d/job", "* * * * * root /home/alice/job\n", ""},
 		"sshd's own list": {"/etc/ssh/sshd_config.d/x.conf", "AllowUsers bob alice\n",
