@@ -18,9 +18,6 @@ import (
 	"github.com/nss-iam/nss-iam/internal/refresh"
 )
 
-// daemonPatience bounds what a command waits for the daemon.
-const daemonPatience = 10 * time.Minute
-
 func refreshCommand(o *options) *cobra.Command {
 	var ask refresh.Options
 	cmd := &cobra.Command{
@@ -53,9 +50,9 @@ func refreshCommand(o *options) *cobra.Command {
 	return cmd
 }
 
+// askDaemon has the running daemon refresh. It waits as long as the daemon does: a large
+// store is read for an hour (refreshDeadline), and a daemon that dies ends the wait.
 func askDaemon(ctx context.Context, o refresh.Options) (refresh.Outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, daemonPatience)
-	defer cancel()
 	var outcome refresh.Outcome
 	body, err := control.Client{Path: socketPath}.Refresh(ctx, control.RefreshRequest{DryRun: o.DryRun,
 		Confirm: o.AcceptRemovals, AcceptGroups: o.AcceptGroups})

@@ -308,7 +308,10 @@ func TestInventedNamesDoNotFillTheMemory(t *testing.T) {
 func TestStatusAndRefresh(t *testing.T) {
 	c, _ := serve(t, Options{
 		Status: func(context.Context) (any, error) { return map[string]int{"users": 7}, nil },
-		Refresh: func(_ context.Context, r RefreshRequest) (any, error) {
+		Refresh: func(ctx context.Context, r RefreshRequest) (any, error) {
+			if deadline, ok := ctx.Deadline(); ok {
+				t.Errorf("a refresh must end by %v, however large the store is", deadline)
+			}
 			if r.Confirm {
 				return nil, errors.New("nothing to confirm")
 			}

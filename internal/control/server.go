@@ -42,7 +42,8 @@ type Options struct {
 	// Try asks the directory once for all that the configuration needs; the result
 	// becomes JSON.
 	Try func(ctx context.Context) (any, error)
-	// Refresh refreshes now; the result becomes JSON.
+	// Refresh refreshes now; the result becomes JSON. It has as long as it needs, and
+	// ends with ctx when the connection does.
 	Refresh func(ctx context.Context, r RefreshRequest) (any, error)
 
 	Peers []uint32      // who may ask for keys and status, besides root
@@ -55,11 +56,10 @@ type Options struct {
 	// Patience is how long after a lookup's begin anybody still waits for it:
 	// sshd asks two to four times a login, and a slow IAM is to cost the person
 	// one wait. nil or 0: as long as each has time.
-	Patience       func() time.Duration
-	RefreshTimeout time.Duration // of one refresh: 10 min
-	Concurrent     int           // lookups at a time: 4
-	Rate           float64       // lookups a second: 20
-	Burst          int           // lookups at once after a pause: 50
+	Patience   func() time.Duration
+	Concurrent int     // lookups at a time: 4
+	Rate       float64 // lookups a second: 20
+	Burst      int     // lookups at once after a pause: 50
 	// Spare reports whether there is room for a lookup beside those that cannot do
 	// without. nil: there is while a turn is free.
 	Spare func() bool
@@ -88,7 +88,6 @@ func NewServer(o Options) *Server {
 	o.Older = cmp.Or(o.Older, time.Minute)
 	o.QueueTimeout = cmp.Or(o.QueueTimeout, time.Minute)
 	o.LookupTimeout = cmp.Or(o.LookupTimeout, 10*time.Second)
-	o.RefreshTimeout = cmp.Or(o.RefreshTimeout, 10*time.Minute)
 	o.Concurrent = cmp.Or(o.Concurrent, 4)
 	o.Rate = cmp.Or(o.Rate, 20)
 	o.Burst = cmp.Or(o.Burst, 50)
@@ -279,6 +278,9 @@ func fromRoot(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
+// trialTimeout bounds a trial, for which doctor waits a minute.
+const trialTimeout = 2 * time.Minute
+
 func (s *Server) trial(w http.ResponseWriter, r *http.Request) {
 	if !fromRoot(w, r) {
 		return
@@ -287,7 +289,7 @@ func (s *Server) trial(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusNotImplemented, wireError{Error: "this daemon does not try permissions"})
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.options.RefreshTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), trialTimeout)
 	defer cancel()
 	result, err := s.options.Try(ctx)
 	s.report(w, result, err)
@@ -301,10 +303,8 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusNotImplemented, wireError{Error: "this daemon does not refresh"})
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.options.RefreshTimeout)
-	defer cancel()
 	query := r.URL.Query()
-	result, err := s.options.Refresh(ctx, RefreshRequest{DryRun: query.Get("dry_run") == "1",
+	result, err := s.options.Refresh(r.Context(), RefreshRequest{DryRun: query.Get("dry_run") == "1",
 		Confirm:      query.Get("confirm") == "1",
 		AcceptGroups: query.Get("accept_groups") == "1"})
 	s.report(w, result, err)
