@@ -231,3 +231,32 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.status = status
 	w.ResponseWriter.WriteHeader(status)
 }
+
+// What docs/security.md warns of: the key is all that tells one directory's snapshots from
+// another's. A new host takes another account's, and every host another directory's.
+func TestASnapshotOfAnotherDirectoryUnderTheSameKeyIsTaken(t *testing.T) {
+	f := newFleet(t)
+	f.publish()
+	known := f.host(usual())
+	known.poll()
+	account, store := f.content(), f.content()
+	account.Directory.Account = "999999999999"
+	store.Directory.Store = directory.Store{ID: "d-1234567890", Region: "us-east-1"}
+	generation := known.src.Status().Generation + 1
+
+	f.replace(f.signed(account, generation, f.now, f.signer))
+	if _, err := known.tryPoll(t.Context()); !errors.Is(err, snapshot.ErrAccount) {
+		t.Errorf("another account's, on a host that knows its own: got %v, want %v", err, snapshot.ErrAccount)
+	}
+	if _, err := f.host(usual()).tryPoll(t.Context()); err != nil {
+		t.Errorf("another account's, on a new host: %v", err)
+	}
+	f.replace(f.signed(store, generation, f.now, f.signer))
+	if _, err := known.tryPoll(t.Context()); err != nil {
+		t.Errorf("another directory's of the account: %v", err)
+	}
+	f.replace(f.signed(store, generation+1, f.now, newSigner(t)))
+	if _, err := known.tryPoll(t.Context()); !errors.Is(err, snapshot.ErrUntrusted) {
+		t.Errorf("the same, where each has a key of its own: got %v, want %v", err, snapshot.ErrUntrusted)
+	}
+}
