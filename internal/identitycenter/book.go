@@ -54,51 +54,91 @@ func (b *book) read(ctx context.Context, c *client, q directory.Query, now time.
 	}
 	b.refresh.Lock()
 	defer b.refresh.Unlock()
-	spare := spareCalls
-	groups, fresh, err := b.groupList(ctx, c, now, func(age time.Duration, pages int) bool {
-		return q.AllUsers || age >= attributesAge || pages <= spareCalls
-	})
+	b.forgetDoubted()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, walks := errgroup.WithContext(ctx)
+	everybody := q.AllUsers || now.Sub(b.everybody) >= 24*attributesAge
+	if everybody {
+		// Beside the other walks: the pages of one list come one after another.
+		g.Go(func() error { return b.listEverybody(walks, c, now) })
+	}
+	m, err := b.chooseGroups(ctx, c, q, now)
 	if err != nil {
+		cancel()
+		_ = g.Wait() // it fails by this, or as the groups did
 		return directory.Directory{}, err
 	}
-	if fresh {
-		b.mu.Lock()
-		spare -= b.groupPages
-		b.mu.Unlock()
-	}
-	wanted, missing := choose(groups, q)
-	if len(missing) > 0 && !fresh {
-		if groups, _, err = b.groupList(ctx, c, now, always); err != nil {
-			return directory.Directory{}, err
-		}
-		wanted, missing = choose(groups, q)
-	}
-	members, pages, err := c.membersOf(ctx, wanted)
-	if errors.Is(err, errGroupGone) {
-		// Deleted since the list was read, or during this read.
-		if groups, _, err = b.groupList(ctx, c, now, always); err != nil {
-			return directory.Directory{}, err
-		}
-		wanted, missing = choose(groups, q)
-		members, pages, err = c.membersOf(ctx, wanted)
-	}
-	if errors.Is(err, errGroupGone) {
-		return directory.Directory{}, awsapi.Incomplete("read directory", "groups are deleted during the read: %v", err)
-	}
-	if err != nil {
+	g.Go(func() error { return b.readMembers(walks, c, q, &m, now) })
+	if err := g.Wait(); err != nil {
 		return directory.Directory{}, err
 	}
 	needed := map[string]bool{}
-	for _, ids := range members {
+	for _, ids := range m.members {
 		for _, id := range ids {
 			needed[id] = true
 		}
 	}
-	if err := b.readPeople(ctx, c, needed, q.AllUsers, spare, now); err != nil {
+	if err := b.readPeople(ctx, c, needed, everybody, m.spare, now); err != nil {
 		return directory.Directory{}, err
 	}
-	b.count(pages, len(needed), q.AllUsers)
-	return b.assemble(c, q, groups, wanted, missing, members), nil
+	b.count(m.pages, len(needed), q.AllUsers)
+	return b.assemble(c, q, m), nil
+}
+
+// Memberships are the groups of the store, and who is in those that a query asks for.
+type memberships struct {
+	groups  map[string]directory.Group
+	wanted  []directory.Group
+	missing []string   // names that no group has
+	members [][]string // of wanted, by its index
+	pages   int        // that the members took
+	spare   int        // calls that the list of groups left of spareCalls
+}
+
+// chooseGroups has the list of groups, and which of them a query asks for.
+func (b *book) chooseGroups(ctx context.Context, c *client, q directory.Query, now time.Time) (memberships, error) {
+	groups, fresh, err := b.groupList(ctx, c, now, func(age time.Duration, pages int) bool {
+		return q.AllUsers || age >= attributesAge || pages <= spareCalls
+	})
+	if err != nil {
+		return memberships{}, err
+	}
+	m := memberships{groups: groups, spare: spareCalls}
+	if fresh {
+		b.mu.Lock()
+		m.spare -= b.groupPages
+		b.mu.Unlock()
+	}
+	if m.wanted, m.missing = choose(groups, q); len(m.missing) > 0 && !fresh {
+		err = b.chooseAgain(ctx, c, q, &m, now)
+	}
+	return m, err
+}
+
+func (b *book) chooseAgain(ctx context.Context, c *client, q directory.Query, m *memberships,
+	now time.Time) (err error) {
+	if m.groups, _, err = b.groupList(ctx, c, now, always); err == nil {
+		m.wanted, m.missing = choose(m.groups, q)
+	}
+	return err
+}
+
+// readMembers adds who is in the wanted groups.
+func (b *book) readMembers(ctx context.Context, c *client, q directory.Query, m *memberships,
+	now time.Time) (err error) {
+	m.members, m.pages, err = c.membersOf(ctx, m.wanted)
+	if errors.Is(err, errGroupGone) {
+		// Deleted since the list was read, or during this read.
+		if err = b.chooseAgain(ctx, c, q, m, now); err != nil {
+			return err
+		}
+		m.members, m.pages, err = c.membersOf(ctx, m.wanted)
+	}
+	if errors.Is(err, errGroupGone) {
+		return awsapi.Incomplete("read directory", "groups are deleted during the read: %v", err)
+	}
+	return err
 }
 
 // count keeps what refreshes cost, after one that read so many pages of members
@@ -211,22 +251,30 @@ func (c *client) membersOf(ctx context.Context, groups []directory.Group) (all [
 	return all, pages, err
 }
 
-// readPeople has everybody who matters in the book: all of the store if all is
-// set, else the members, none of them older than attributesAge.
-func (b *book) readPeople(ctx context.Context, c *client, needed map[string]bool, all bool, spare int,
+// readPeople has everybody who matters in the book, none of them older than
+// attributesAge. listed says that this refresh has listed everybody.
+func (b *book) readPeople(ctx context.Context, c *client, needed map[string]bool, listed bool, spare int,
 	now time.Time) error {
 	b.forgetDoubted()
-	due := b.due(needed, min(len(needed), max(b.peoplePages, 1)) <= spare, now)
-	if all || b.everybody.IsZero() || now.Sub(b.everybody) >= 24*attributesAge || len(due) > b.peoplePages {
-		people, pages, err := c.listPeople(ctx, now)
-		if err != nil {
+	due := b.due(needed, !listed && min(len(needed), max(b.peoplePages, 1)) <= spare, now)
+	if !listed && len(due) > b.peoplePages {
+		if err := b.listEverybody(ctx, c, now); err != nil {
 			return err
 		}
-		b.people, b.peoplePages, b.everybody = people, pages, now
-		maps.DeleteFunc(b.gone, func(id string, _ bool) bool { _, there := people[id]; return there })
-		due = b.due(needed, false, now) // who came during the walk, or is gone
+		due = b.due(needed, false, now)
 	}
-	return b.describe(ctx, c, due, now)
+	return b.describe(ctx, c, due, now) // also who came during the walk, or is gone
+}
+
+// listEverybody reads the store's whole list of people.
+func (b *book) listEverybody(ctx context.Context, c *client, now time.Time) error {
+	people, pages, err := c.listPeople(ctx, now)
+	if err != nil {
+		return err
+	}
+	b.people, b.peoplePages, b.everybody = people, pages, now
+	maps.DeleteFunc(b.gone, func(id string, _ bool) bool { _, there := people[id]; return there })
+	return nil
 }
 
 // doubt marks a person whose attributes the next refresh reads again.
@@ -297,14 +345,13 @@ func (b *book) describe(ctx context.Context, c *client, ids []string, now time.T
 }
 
 // assemble makes the answer out of what was read.
-func (b *book) assemble(c *client, q directory.Query, groups map[string]directory.Group, wanted []directory.Group,
-	missing []string, members [][]string) directory.Directory {
-	d := directory.Directory{Account: c.account, Store: c.store, Missing: missing}
+func (b *book) assemble(c *client, q directory.Query, m memberships) directory.Directory {
+	d := directory.Directory{Account: c.account, Store: c.store, Missing: m.missing}
 	take := map[string]bool{}
 	nameless := map[string]bool{}
 	left := map[string]string{} // members who are not there → a group that still names them
-	for i, g := range wanted {
-		for _, id := range members[i] {
+	for i, g := range m.wanted {
+		for _, id := range m.members[i] {
 			switch p, there := b.people[id]; {
 			case !there:
 				left[id] = g.Name
@@ -335,7 +382,7 @@ func (b *book) assemble(c *client, q directory.Query, groups map[string]director
 			", and is not there any more", Remedy: "remove the membership in Identity Center"})
 	}
 	slices.SortFunc(d.Refused, func(a, b directory.Refusal) int { return strings.Compare(a.ID, b.ID) })
-	for id, g := range groups {
+	for id, g := range m.groups {
 		others = append(others, directory.Claimant{ID: id, Group: true, Name: g.Name, Created: g.Created})
 	}
 	return d.WithOthers(others, true)

@@ -29,9 +29,11 @@ import (
 // https://docs.aws.amazon.com/singlesignon/latest/userguide/limits.html
 const OrganizationRate = 20.0
 
-// DefaultBurst lets a usual refresh through without a wait, and is one second of
-// what the whole organization has.
-const DefaultBurst = 20
+// DefaultBurst lets a usual refresh through without a wait. It is less than the
+// calls of one second, because a store may allow no more than those at once, and counts
+// a call when it arrives: a call that is late, and on its way together with the
+// next ones, must not be one too many.
+const DefaultBurst = OrganizationRate - awsapi.Parallel
 
 // How many items a page may have at most.
 const (

@@ -1,9 +1,11 @@
 package identitycenter_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"testing"
 	"time"
 
@@ -202,17 +204,54 @@ func TestWhatALoginFoundOutIsInTheNextAnswerOfALargeStore(t *testing.T) {
 	}
 }
 
+// What a store allows at once nobody publishes: it may be what it allows in one
+// second, and a refused call costs half the rate for a while.
 func TestFirstAnswersComeWithinFiveSecondsAtTheRateOfTheOrganization(t *testing.T) {
 	store, q := large()
-	e := start(t, emulator.Options{Store: store, Settings: emulator.Settings{Rate: identitycenter.OrganizationRate,
-		Burst: 1.5 * identitycenter.OrganizationRate}})
-	o := quick(e)
-	o.Rate, o.Burst = identitycenter.OrganizationRate, 0
-	began := time.Now()
-	read(t, identitycenter.NewSource(o), q)
-	took := time.Since(began)
-	t.Logf("first answer after %s, %d calls, %d throttled", took, total(e), e.Throttled())
-	if calls := total(e); float64(calls-identitycenter.DefaultBurst)/identitycenter.OrganizationRate > 5 {
-		t.Errorf("%d calls take more than 5 s", calls)
+	var all sync.WaitGroup
+	for _, atOnce := range []int{identitycenter.OrganizationRate, 1.5 * identitycenter.OrganizationRate} {
+		e := start(t, emulator.Options{Store: store, Settings: emulator.Settings{Rate: identitycenter.OrganizationRate,
+			Burst: atOnce}})
+		o := quick(e)
+		o.Rate, o.Burst = identitycenter.OrganizationRate, 0
+		all.Go(func() {
+			began := time.Now()
+			_, err := identitycenter.NewSource(o).Directory(t.Context(), q)
+			t.Logf("%d at once: first answer after %s, %d calls", atOnce, time.Since(began), total(e))
+			if err != nil || e.Throttled() > 0 {
+				t.Errorf("%d at once: %d calls were throttled, error %v", atOnce, e.Throttled(), err)
+			}
+			if calls := total(e); float64(calls-identitycenter.DefaultBurst)/identitycenter.OrganizationRate > 5 {
+				t.Errorf("%d calls take more than 5 s", calls)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestEverybodyIsListedBesideTheMembersAndNotAfterThem(t *testing.T) {
+	store, q := large()
+	e := start(t, emulator.Options{Store: store})
+	if err := e.SetFaults(emulator.Fault{Kind: emulator.Slow, Action: "ListGroupMemberships", Times: -1,
+		Delay: emulator.Duration(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	failed := make(chan error)
+	go func() {
+		_, err := identitycenter.NewSource(quick(e)).Directory(ctx, q)
+		failed <- err
+	}()
+	for e.Calls()["ListUsers"] < 50 {
+		select {
+		case err := <-failed:
+			t.Fatalf("it has ended: %v, %v", err, e.Calls())
+		case <-time.After(time.Millisecond):
+		}
+	}
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }
