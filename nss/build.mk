@@ -1,7 +1,9 @@
 # build.mk - the rules of nss/, included by the top Makefile
 #
 # The module is compiled by cgo and linked without the Go runtime: the link
-# starts from the entry points and takes from the archive what they need.
+# starts from the entry points and takes from the archive what they need. The
+# archive is the package's own, out of the build cache, which lacks an index:
+# -buildmode=c-archive would compile the runtime a second time, and leave it out.
 # For another architecture: make GOARCH=arm64 CC=aarch64-linux-gnu-gcc BUILD=…
 
 CC       ?= cc
@@ -22,10 +24,11 @@ NSS_LDFLAGS := -shared -nostartfiles -Wl,-soname,libnss_iam.so.2 -Wl,--version-s
 
 $(BUILD)/libnss_iam.so.2: $(wildcard nss/*.c nss/*.h) nss/nss.go nss/exports.map nss/build.mk
 	@mkdir -p $(BUILD)
-	CGO_ENABLED=1 CC="$(CC)" CGO_CFLAGS="$(subst ",\",$(NSS_CFLAGS))" \
-		$(GO) build -trimpath -buildmode=c-archive -o $(BUILD)/nss.a ./nss
+	archive=$$(CGO_ENABLED=1 CC="$(CC)" CGO_CFLAGS="$(subst ",\",$(NSS_CFLAGS))" \
+		$(GO) list -trimpath -export -f '{{.Export}}' ./nss) && cp "$$archive" $(BUILD)/nss.a
+	ranlib $(BUILD)/nss.a
 	$(CC) $(NSS_LDFLAGS) -o $@ $(BUILD)/nss.a
-	@rm -f $(BUILD)/nss.a $(BUILD)/nss.h
+	@rm -f $(BUILD)/nss.a
 
 NSS_WARNINGS := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wconversion -Wshadow -Wvla -Werror
 
