@@ -77,7 +77,7 @@ func (p Policy) WithTags(login, sudo []string) Policy {
 // error: a tag half understood must neither admit nor remove anybody.
 func ParseGroupsTag(value string, form directory.Form) ([]string, error) {
 	var names []string
-	for _, part := range strings.Split(value, ",") {
+	for part := range strings.SplitSeq(value, ",") {
 		name := strings.Trim(part, " ")
 		if name == "" {
 			continue

@@ -26,7 +26,7 @@ var reservedNames = func() map[string]string {
 		{"it is a word with a meaning in sudoers, PAM or sshd settings",
 			`all defaults none any nobody4 noaccess everyone local`},
 	} {
-		for _, name := range strings.Fields(r.names) {
+		for name := range strings.FieldsSeq(r.names) {
 			if all[name] == "" {
 				all[name] = r.why
 			}

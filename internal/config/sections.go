@@ -384,10 +384,8 @@ func readConfirm(r *reader, v value) {
 
 func readKeyTypes(r *reader, v value) {
 	put(&r.config.Keys.Types)(v.each(`["ssh-ed25519", "ssh-rsa"]`, func(element value, s string) bool {
-		for _, known := range KeyTypes {
-			if s == known {
-				return true
-			}
+		if slices.Contains(KeyTypes, s) {
+			return true
 		}
 		element.listFault(quote(s)+" is not a key type", "known are "+list(KeyTypes))
 		return false

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,10 +109,8 @@ func (v value) oneOf(words ...string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	for _, word := range words {
-		if s == word {
-			return s, true
-		}
+	if slices.Contains(words, s) {
+		return s, true
 	}
 	v.fault(quote(s)+" is not known", `write one of "`+strings.Join(words, `", "`)+`"`)
 	return "", false

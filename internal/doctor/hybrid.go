@@ -99,7 +99,7 @@ func (e *examination) seen(file string) bool {
 			if key != "BindReadOnlyPaths" && key != "BindPaths" {
 				continue
 			}
-			for _, bound := range strings.Fields(value) {
+			for bound := range strings.FieldsSeq(value) {
 				if bound = strings.TrimPrefix(bound, "-"); file == bound || strings.HasPrefix(file, bound+"/") {
 					return true
 				}

@@ -137,7 +137,7 @@ func (s *scan) group(_, line string) {
 	if len(f) < 4 || strings.HasPrefix(line, "#") {
 		return
 	}
-	for _, member := range strings.Split(f[3], ",") {
+	for member := range strings.SplitSeq(f[3], ",") {
 		if member = strings.TrimSpace(member); s.names[member] {
 			s.add(member, "/etc/group", fmt.Sprintf("a member of %.80q", f[0]))
 		}

@@ -148,7 +148,7 @@ func group(host *accounts.Host, f []string) error {
 	}
 	g := accounts.HostGroup{Name: f[0], GID: gid}
 	if len(f) > 3 {
-		for _, member := range strings.Split(f[3], ",") {
+		for member := range strings.SplitSeq(f[3], ",") {
 			if member = strings.TrimSpace(member); member != "" {
 				g.Members = append(g.Members, member)
 			}

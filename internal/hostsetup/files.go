@@ -116,7 +116,7 @@ func copyAttributes(path string, out *os.File) error {
 	if err != nil {
 		return nil // no file yet, or a file system without attributes
 	}
-	for _, name := range strings.Split(strings.TrimSuffix(string(list[:n]), "\x00"), "\x00") {
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(list[:n]), "\x00"), "\x00") {
 		if name == "" {
 			continue
 		}

@@ -95,7 +95,7 @@ func (h *Host) at(name string) string { return filepath.Join(h.Root, name) }
 
 // find returns where a program of the host is, or "".
 func (h *Host) find(program string) string {
-	for _, dir := range strings.Split(searchPath, ":") {
+	for dir := range strings.SplitSeq(searchPath, ":") {
 		name := filepath.Join(dir, program)
 		if info, err := os.Stat(h.at(name)); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			return name

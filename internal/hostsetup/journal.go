@@ -170,10 +170,8 @@ func (h *Host) forget(name string) error {
 	if err := h.remove(name); err != nil {
 		return err
 	}
-	for _, other := range []string{pendingPath, lastingPath} {
-		if h.exists(other) {
-			return nil
-		}
+	if slices.ContainsFunc([]string{pendingPath, lastingPath}, h.exists) {
+		return nil
 	}
 	left, err := os.ReadDir(h.at(StateDir))
 	for _, e := range left {

@@ -108,7 +108,7 @@ func includesDropIns(content string) bool {
 
 // includePatterns are what an Include names: absolute patterns of files.
 func includePatterns(value string) (patterns []string) {
-	for _, pattern := range strings.Fields(value) {
+	for pattern := range strings.FieldsSeq(value) {
 		pattern = strings.Trim(pattern, `"`)
 		if !path.IsAbs(pattern) {
 			pattern = path.Join("/etc/ssh", pattern)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
@@ -31,10 +32,8 @@ func (c *Client) Directory(ctx context.Context, q directory.Query) (directory.Di
 			return directory.Directory{}, fmt.Errorf("match group names with %q: %w", pattern, err)
 		}
 	}
-	for _, name := range q.Groups {
-		if name == "" {
-			return directory.Directory{}, errors.New("read groups: a name is empty")
-		}
+	if slices.Contains(q.Groups, "") {
+		return directory.Directory{}, errors.New("read groups: a name is empty")
 	}
 	read := c.readParts
 	if c.options.Bulk {

@@ -12,7 +12,7 @@ import (
 func Wrap(text string, first, rest int) []string {
 	var lines []string
 	room := first
-	for _, paragraph := range strings.Split(text, "\n") {
+	for paragraph := range strings.SplitSeq(text, "\n") {
 		line := ""
 		for _, word := range words(paragraph) {
 			switch {
