@@ -144,8 +144,8 @@ func (h helper) own(v *verdict, q question, cached *cache.UserKeys) {
 	default:
 		if owner, home, foreign := h.foreignHome(q.name, u.UID); foreign {
 			v.final = true
-			h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the home %q belongs to uid %d, not to %d, %s; the next "+
-				"refresh serves another home", q.name, home, owner, u.UID, q.nothing()))
+			h.log.Send(authlog.Warning, fmt.Sprintf("user %q: the home %q belongs to %s, not to uid %d, %s; the "+
+				"next refresh serves another home", q.name, home, homes.Name(owner), u.UID, q.nothing()))
 			return
 		}
 		v.add(q, *u, "", source, h.now())

@@ -109,8 +109,8 @@ func (h *helper) admit(a attempt, u accounts.User) error {
 		return fmt.Errorf("%w: a former user", errOut)
 	}
 	if owner, foreign := homes.Foreign(u.Home, u.UID); foreign {
-		return fmt.Errorf("%w: the home %.200q belongs to uid %d, not to %d; the next refresh serves another home", errOut,
-			u.Home, owner, u.UID)
+		return fmt.Errorf("%w: the home %.200q belongs to %s, not to uid %d; the next refresh serves another home", errOut,
+			u.Home, homes.Name(owner), u.UID)
 	}
 	found, err := cache.LookupKeys(h.cacheDir, a.name)
 	switch {

@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -24,15 +25,24 @@ func (p *plan) settleHome(u *User, result *Result) {
 	f := Finding{Kind: "user", ID: u.ID, DirectoryName: u.Gecos, UnixID: u.UID, Reason: HomeTaken}
 	u.Home = usual + "-" + strconv.FormatUint(uint64(u.UID), 10)
 	if second, taken := p.considerHome(u.Home, u.UID, result); taken {
-		f.Detail = fmt.Sprintf("has no home: uid %d owns the folder %s, and uid %d the folder %s", owner, quoted(usual),
-			second, quoted(u.Home))
+		f.Detail = fmt.Sprintf("has no home: %s, and %s", whose(owner, usual), whose(second, u.Home))
 		u.Home = formerHome
 	} else {
-		f.Detail = fmt.Sprintf("has the home %s: uid %d owns the folder %s", quoted(u.Home), owner, quoted(usual))
+		f.Detail = fmt.Sprintf("has the home %s: %s", quoted(u.Home), whose(owner, usual))
 	}
 	f.Remedy = fmt.Sprintf("find out whose files %s holds; move the folder away, or, if all of it is this user's, run "+
 		"\"chown -R -h %d:%d %s\"", quoted(usual), u.UID, u.UID, usual)
 	p.homeFindings = append(p.homeFindings, f)
+}
+
+// anybody in place of an owner says that others than root and the user may write to a folder.
+const anybody = math.MaxUint32
+
+func whose(owner uint32, path string) string {
+	if owner == anybody {
+		return fmt.Sprintf("others may write to the folder %s, which is root's", quoted(path))
+	}
+	return fmt.Sprintf("uid %d owns the folder %s", owner, quoted(path))
 }
 
 // considerHome notes that a folder may become a home, and reports whose it is.

@@ -126,5 +126,5 @@ func (in homesFolder) owner(name, full string) (uint32, bool) {
 	case stat.Mode&unix.S_IFMT == unix.S_IFLNK:
 		return Owner(full)
 	}
-	return stat.Uid, stat.Mode&unix.S_IFMT == unix.S_IFDIR
+	return ownerOf(stat), stat.Mode&unix.S_IFMT == unix.S_IFDIR
 }

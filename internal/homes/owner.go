@@ -2,6 +2,8 @@ package homes
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"path"
 	"strings"
 
@@ -14,8 +16,28 @@ const maxLinks = 40
 // maxComponents bounds a look along links that grow.
 const maxComponents = 256
 
+// Anybody stands for the owner of a folder of root's that others may write to: what is in
+// it may be anybody's. No file has this number: chown(2) takes it for "leave it".
+const Anybody = math.MaxUint32
+
+// Name is an owner in a sentence.
+func Name(owner uint32) string {
+	if owner == Anybody {
+		return "anybody who may write to it"
+	}
+	return fmt.Sprintf("uid %d", owner)
+}
+
+// ownerOf is who may have put something into a folder.
+func ownerOf(stat unix.Stat_t) uint32 {
+	if stat.Uid == 0 && (stat.Mode&0o002 != 0 || stat.Mode&0o020 != 0 && stat.Gid != 0) {
+		return Anybody
+	}
+	return stat.Uid
+}
+
 // Owner returns the uid that owns the folder at a path, as a process that
-// enters the path finds it. ok is false where nothing is there, where something other
+// enters the path finds it, or Anybody. ok is false where nothing is there, where something other
 // than a folder is, and where it cannot be known without side effects.
 //
 // Looking mounts nothing. An O_PATH descriptor of an automount point refers to
@@ -72,13 +94,13 @@ func Owner(name string) (uid uint32, ok bool) {
 	if automountPoint(at) || unix.Fstat(at, &stat) != nil || stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return 0, false
 	}
-	return stat.Uid, true
+	return ownerOf(stat), true
 }
 
 // Foreign returns the uid that owns a home that is to be somebody else's.
 //
-// A folder of root's is nobody's yet: homes are made by root and given away, and nobody but root can have put anything
-// into it.
+// A folder of root's that others may not write to is nobody's yet: homes are made by root and given away, and nobody
+// but root can have put anything into it.
 func Foreign(home string, uid uint32) (owner uint32, foreign bool) {
 	owner, ok := Owner(home)
 	return owner, ok && owner != uid && owner != 0

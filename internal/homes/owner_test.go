@@ -1,6 +1,7 @@
 package homes
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -72,6 +73,36 @@ func TestAFolderIsForeignIfAnotherNumberThanRootsOwnsIt(t *testing.T) {
 	}
 	if _, foreign := Foreign(home+"-missing", 2001000001); foreign {
 		t.Error("a folder that is not there is foreign")
+	}
+}
+
+// What lies in such a folder would run as the user.
+func TestAFolderOfRootsThatOthersMayWriteToIsForeign(t *testing.T) {
+	unmet.Root(t, "only root can give folders away")
+	home := filepath.Join(t.TempDir(), "alice")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const alice = 2001000001
+	for _, c := range []struct {
+		uid, gid int
+		mode     uint32
+		want     bool
+	}{
+		{0, 0, 0o755, false}, {0, 0, 0o775, false}, {0, 50, 0o755, false}, {0, 50, 0o770, true}, {0, 50, 0o2775, true},
+		{0, 0, 0o1777, true}, {0, 0, 0o702, true}, {alice, 50, 0o777, false}, {alice, 0, 0o700, false},
+	} {
+		if err := errors.Join(os.Chown(home, c.uid, c.gid), unix.Chmod(home, c.mode)); err != nil {
+			t.Fatal(err)
+		}
+		owner, foreign := Foreign(home, alice)
+		var l Looker
+		if foreign != c.want || (owner == Anybody) != c.want || l.Owners([]string{home})[home] != owner {
+			t.Errorf("owner %d, group %d, mode %o: %d, %v, want foreign %v", c.uid, c.gid, c.mode, owner, foreign, c.want)
+		}
+	}
+	if got := Name(Anybody) + Name(7); got != "anybody who may write to it"+"uid 7" {
+		t.Errorf("owners are called %q", got)
 	}
 }
 

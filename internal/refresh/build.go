@@ -61,8 +61,8 @@ func (s *Setup) grants(result accounts.Result) []accounts.Grant {
 }
 
 // foreignHomes returns the folders among homes that another uid than root or the
-// user owns, and that uid. A folder of root's is nobody's yet: homes are made by
-// root and given away.
+// user owns, and that uid. A folder of root's is nobody's yet, unless others may write to
+// it: homes are made by root and given away.
 func (s *Setup) foreignHomes(homes []accounts.Home) map[string]uint32 {
 	if s.HomeOwners == nil || s.ServeNobody {
 		return nil
