@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/tests/emulator"
 )
 
 // aBucket answers every request with this error of S3's.
@@ -51,5 +52,33 @@ func TestTheDoctorTriesTheSnapshotAndNamesWhatIsMissing(t *testing.T) {
 				t.Errorf("tried %+v, want an error that says %q", tried, c.says)
 			}
 		})
+	}
+}
+
+func TestTheDoctorNamesEveryPermissionThatAReaderOfIdentityCenterLacks(t *testing.T) {
+	e, err := emulator.Start(emulator.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	e.SetPolicy(emulator.AccessKey, emulator.Allow("identitystore:ListIdentityStores", "identitystore:ListUsers"))
+	t.Setenv("AWS_ACCESS_KEY_ID", emulator.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", emulator.SecretKey)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	k := config.Default()
+	k.Source.Kind, k.Source.Endpoint, k.Source.Region = config.KindIdentityCenter, e.URL, "eu-west-1"
+	k.Login.Groups = []string{"Developers"}
+	for online, want := range map[string][]string{
+		"prefer": {"ListGroups", "ListGroupMemberships", "DescribeUser", "IsMemberInGroups"},
+		"off":    {"ListGroups", "ListGroupMemberships", "DescribeUser"},
+	} {
+		k.Keys.Online = online
+		tried := trySources(t.Context(), k)
+		for i, action := range want {
+			if len(tried) != len(want) || !strings.Contains(tried[i].Error, `"Action":"identitystore:`+action+`"`) {
+				t.Errorf("keys.online %q: tried %+v, want the statements of %q", online, tried, want)
+				break
+			}
+		}
 	}
 }

@@ -50,6 +50,9 @@ type sources struct {
 	// cost is what a refresh takes of a rate that many hosts share; nil if there is
 	// no such rate.
 	cost func() identitycenter.Cost
+	// alsoDenied says what else AWS refuses, after a read that one refusal ended; nil
+	// where it is not known how to ask.
+	alsoDenied func(ctx context.Context, err error, logins bool) []error
 	// what names what the directory is read from, for people.
 	what string
 	// whole says that the directory is read whole, with everybody's keys, so
@@ -89,6 +92,7 @@ func openIdentityCenter(o openOptions) (sources, error) {
 	return sources{
 		directory: s, users: s, instanceTag: s.InstanceTag, stats: s.Stats, what: "people, groups and memberships",
 		whole: true, form: directory.StoreForm, cost: s.Cost,
+		alsoDenied: s.AlsoDenied,
 	}, nil
 }
 

@@ -69,6 +69,13 @@ func trySources(ctx context.Context, c config.Config) []health.Trial {
 	}
 	query := policyFrom(c).WithTags(tagged[0], tagged[1]).Query()
 	answer, err := a.directory.Directory(ctx, query)
+	if errors.Is(err, awsapi.ErrAccessDenied) && a.alsoDenied != nil {
+		t.try(a.what, err)
+		for _, err := range a.alsoDenied(ctx, err, c.Keys.Online != "off") {
+			t.try(a.what, err)
+		}
+		return t.tried
+	}
 	if !t.try(a.what, err) || len(answer.Directory.Users) == 0 || a.whole && c.Keys.Online == "off" {
 		return t.tried
 	}

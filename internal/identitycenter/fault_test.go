@@ -127,6 +127,48 @@ func TestWhatIsWrongIsSaidInOneLineWithItsRemedy(t *testing.T) {
 	}
 }
 
+func TestWhatAPersonHasToGrantIsSaidAtOnce(t *testing.T) {
+	const refresh, login = "ListGroups ListGroupMemberships ListUsers DescribeUser", " IsMemberInGroups"
+	for _, test := range []struct {
+		name   string
+		denied string // "KMS" is the store's key
+		logins bool
+		want   string // after the first one
+	}{
+		{"nothing is granted", refresh + login, true, "ListGroupMemberships ListUsers DescribeUser IsMemberInGroups"},
+		{"nothing is granted, and logins do not ask", refresh + login, false, "ListGroupMemberships ListUsers DescribeUser"},
+		{"one is missing", "ListGroupMemberships", true, ""},
+		{"one of a refresh and one of a login", "ListUsers IsMemberInGroups", true, "IsMemberInGroups"},
+		{"the store's key", "KMS", true, ""},
+		{"the store is not found", "ListIdentityStores ListGroups", true, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			store := company()
+			store.KeyDenied = test.denied == "KMS"
+			e := start(t, emulator.Options{Store: store})
+			var actions []string
+			for _, name := range strings.Fields(test.denied) {
+				actions = append(actions, "identitystore:"+name)
+			}
+			e.SetPolicy(emulator.AccessKey, emulator.AllowAllBut(actions...))
+			s := identitycenter.NewSource(quick(e))
+			_, err := s.Directory(t.Context(), directory.Query{Groups: []string{"Platform Team"}})
+			if !errors.Is(err, awsapi.ErrAccessDenied) {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, err := range s.AlsoDenied(t.Context(), err, test.logins) {
+				_, after, _ := strings.Cut(err.Error(), `{"Effect":"Allow","Action":"identitystore:`)
+				action, _, _ := strings.Cut(after, `"`)
+				got = append(got, action)
+			}
+			if got := strings.Join(got, " "); got != test.want {
+				t.Errorf("after %v: %q, want %q", err, got, test.want)
+			}
+		})
+	}
+}
+
 func TestMembershipsOfPeopleWhoAreGoneAreSaidAndServeNobody(t *testing.T) {
 	store := company()
 	store.Groups[0].Gone = []string{"99999999-7031-70c1-1f2e-3d4c5b6a7988"}
