@@ -234,7 +234,9 @@ func TestWhoHasNoLoginCannotSpendTheRate(t *testing.T) {
 }
 
 // withstands floods the host, and looks at what that costs others. Logins that
-// need a fresh answer may lack it for as long as warm.
+// need a fresh answer may lack it for as long as warm. How long a refresh takes
+// depends on what else the machine does: so a second host, which nobody floods,
+// begins each of its refreshes at the same moment.
 func (f *flood) withstands(key func(i int) string, warm time.Duration, strangers bool) {
 	t := f.t
 	helper := filepath.Join(f.dir, "authkeys")
@@ -243,11 +245,8 @@ func (f *flood) withstands(key func(i int) string, warm time.Duration, strangers
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	beside := newFlood(t, f.online)
 	var quiet, busy, logins []time.Duration
-	for range 3 {
-		f.spare()
-		quiet = append(quiet, f.refreshes())
-	}
 	f.spare()
 	f.e.ResetCalls()
 	begin := time.Now()
@@ -259,7 +258,10 @@ func (f *flood) withstands(key func(i int) string, warm time.Duration, strangers
 		for ctx.Err() == nil {
 			f.spare()
 			f.spare() // refreshes follow one another in minutes, not at once
+			var other sync.WaitGroup
+			other.Go(func() { quiet = append(quiet, beside.refreshes()) })
 			busy = append(busy, f.refreshes())
+			other.Wait()
 		}
 	})
 	failed := 0
@@ -284,9 +286,10 @@ func (f *flood) withstands(key func(i int) string, warm time.Duration, strangers
 	if failed > 0 {
 		t.Errorf("%d of %d logins with the right key failed", failed, len(logins))
 	}
-	slices.Sort(quiet)
-	if worst := slices.Max(busy); worst > 2*quiet[1] {
-		t.Errorf("a refresh took up to %v, and %v in quiet", worst, quiet[1])
+	inFlood, inQuiet := mean(busy), mean(quiet)
+	if inFlood > 2*inQuiet {
+		t.Errorf("a refresh took %v, and %v at the same time on a host without a flood: %v, %v",
+			inFlood, inQuiet, busy, quiet)
 	}
 	if _, alone := f.oldest(); alone > took {
 		t.Errorf("the sweep did not list the keys of people left alone: some are %v old", alone)
@@ -297,11 +300,19 @@ func (f *flood) withstands(key func(i int) string, warm time.Duration, strangers
 	slices.Sort(logins)
 	all, alone := f.oldest()
 	counts := f.counts(strangers)
-	t.Logf("in %v: a refresh took %v in quiet, up to %v; %d logins, the median %v, the slowest %v; keys up to %v old, "+
-		"of people left alone %v; %d calls; %+v",
-		took.Round(time.Second), quiet[1].Round(time.Millisecond), slices.Max(busy).Round(time.Millisecond), len(logins),
-		logins[len(logins)/2].Round(time.Millisecond), slices.Max(logins).Round(time.Millisecond), all.Round(time.Second),
+	t.Logf("in %v: a refresh took %v in quiet, %v here, up to %v; %d logins, the median %v, the slowest %v; "+
+		"keys up to %v old, of people left alone %v; %d calls; %+v",
+		took.Round(time.Second), inQuiet.Round(time.Millisecond), inFlood.Round(time.Millisecond),
+		slices.Max(busy).Round(time.Millisecond), len(logins), logins[len(logins)/2].Round(time.Millisecond),
+		slices.Max(logins).Round(time.Millisecond), all.Round(time.Second),
 		alone.Round(time.Second), calls, counts)
+}
+
+func mean(all []time.Duration) (sum time.Duration) {
+	for _, d := range all {
+		sum += d
+	}
+	return sum / time.Duration(len(all))
 }
 
 // counts returns what the daemon counted, and looks for it in the metrics.
