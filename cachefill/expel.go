@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -54,6 +55,8 @@ type expulsion struct {
 	People    []expelled           `json:"people"`
 	Leftovers []leftovers.Leftover `json:"leftovers"` // for a person to look at
 	Errors    []string             `json:"errors"`    // what could not be done or looked at
+
+	shared []string // accounts that the person may have entered
 }
 
 type expelled struct {
@@ -180,7 +183,8 @@ func whoIsExpelled(name string, all []refresh.Explanation, anyway bool) ([]refre
 // putOut ends what runs for people, and looks for what is left.
 func putOut(ctx context.Context, c config.Config, name string, people, known []refresh.Explanation,
 	log *slog.Logger) expulsion {
-	x := expulsion{People: []expelled{}, Leftovers: []leftovers.Leftover{}, Errors: []string{}}
+	x := expulsion{People: []expelled{}, Leftovers: []leftovers.Leftover{}, Errors: []string{},
+		shared: slices.Sorted(maps.Keys(c.Shared))}
 	fault := func(err error) {
 		if err != nil {
 			x.Errors = append(x.Errors, err.Error())
@@ -284,6 +288,13 @@ func (x expulsion) print(w io.Writer) error {
 	for _, p := range x.People {
 		if _, err := fmt.Fprintf(w, "not looked for: files that run as %s (find / -xdev -uid %d -perm /6000), and what "+
 			"other hosts have\n", p.Name, p.UID); err != nil {
+			return err
+		}
+	}
+	// What runs there has the account's uid, and a key there may be anybody's.
+	if len(x.shared) > 0 {
+		if _, err := fmt.Fprintf(w, "not looked for: sessions in the shared accounts that the person may have entered "+
+			"(%s), and new keys in their authorized_keys\n", strings.Join(x.shared, ", ")); err != nil {
 			return err
 		}
 	}
