@@ -68,7 +68,7 @@ func describe(w io.Writer, name string, c config.Config) error {
 source    %s, asked every %s
 login     %s
 sudo      %s
-numbers   %d to %d, %d pinned
+ids       %d to %d, %d pinned
 keys      online: %s within %s; cached %s for %s
 removal   after %d answers without the user, at most %g of all at once
 `, name, c.Source.Kind, interval(c, last), strings.Join(who, "; "), sudo,

@@ -24,7 +24,7 @@ func importCommand(o *options) *cobra.Command {
 		Use:   "import [FILE]",
 		Short: "Print the configuration that does what aws-ec2-ssh's did, and a plan for its users",
 		Long: "Print the configuration that does what FILE, a configuration of widdix/aws-ec2-ssh, did, and a plan for " +
-			"the numbers " +
+			"the uids " +
 			"of the users which that tool made. Nothing is changed; all commands of the plan are comments. A rule that FILE " +
 			"decides in a way that is not understood, or that has no equivalent, is a comment, too, and the " +
 			"exit status is 1.\n\n" +
@@ -62,7 +62,7 @@ func importCommand(o *options) *cobra.Command {
 			plan, planErr := planOf(cmd.Context(), s, c)
 			stop()
 			if planErr != nil {
-				plan = fmt.Sprintf("# No plan for the users' numbers: %v\n", planErr)
+				plan = fmt.Sprintf("# No plan for the users' uids: %v\n", planErr)
 			}
 			if o.json {
 				err = printJSON(cmd.OutOrStdout(), struct{ Configuration, Plan string }{text, plan})
@@ -81,7 +81,7 @@ func importCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-// planOf asks the directory for the ids that the numbers are made of.
+// planOf asks the directory for the ids that the uids are made of.
 func planOf(ctx context.Context, s importer.Settings, c config.Config) (string, error) {
 	passwd, err := os.ReadFile("/etc/passwd")
 	if err != nil {

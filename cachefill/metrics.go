@@ -29,13 +29,13 @@ func writeMetrics(path string, r report, s served, f health.Facts) error {
 	m.set("refresh_duration_seconds", "How long the last refresh took.", r.Took.Seconds(), nil)
 	m.set("refresh_interval_seconds", "The time between refreshes at most: source.refresh, or longer for "+
 		"the sake of a shared rate.", r.Refresh.Seconds(), nil)
-	m.count("refused_answers_total", "Answers that were not believed: incomplete, or too many users gone.",
+	m.count("refused_answers_total", "Answers that were not believed: incomplete, or too many removals.",
 		int64(r.Refused), nil)
 	m.set("users", "Users served, former ones included.", float64(r.Users), nil)
 	m.set("users_admitted", "Users who may log in.", float64(r.Admitted), nil)
 	m.set("groups", "Groups served, private ones left out.", float64(r.Groups), nil)
 	m.set("keys", "Keys that open something.", float64(r.Keys), nil)
-	m.set("collisions", "Users and groups whose number an older one has.", float64(r.Collisions), nil)
+	m.set("collisions", "Users and groups whose uid or gid an older one has.", float64(r.Collisions), nil)
 	for reason, n := range r.Skipped {
 		m.set("skipped", "Users and groups that are not served as configured.", float64(n), labels{"reason": string(reason)})
 	}

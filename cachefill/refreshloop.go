@@ -115,7 +115,7 @@ func (d *daemon) refresh(ctx context.Context, o refresh.Options) (refresh.Outcom
 		}
 	}
 	if err != nil && !errors.Is(err, refresh.ErrStopped) {
-		// Time goes by without the directory too: accounts end, numbers are forgotten.
+		// Time goes by without the directory too: accounts end, former users expire.
 		if _, err := r.Rebuild(); err != nil {
 			d.log.Warn("the last answer cannot be published again", "error", err)
 		}

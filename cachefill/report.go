@@ -44,8 +44,8 @@ type report struct {
 	Findings []accounts.Finding `json:",omitempty"`
 
 	Skipped    map[accounts.Reason]int `json:",omitempty"` // findings by reason
-	Collisions int                     // of those: numbers that an older principal has
-	// answers that were not believed since the host booted: incomplete, or too many gone
+	Collisions int                     // of those: uids and gids that an older principal has
+	// answers that were not believed since the host booted: incomplete, or too many removals
 	Refused int
 
 	Refresh   time.Duration    // between refreshes, before jitter

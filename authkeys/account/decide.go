@@ -48,7 +48,7 @@ func (h *helper) decide(a attempt) error {
 	switch {
 	case asked != nil: // who starts a program can leave it too few files, or too little time, to ask
 		return fmt.Errorf("%w; and the host cannot be asked whose the name is: %w", err, asked)
-	case found && !h.numbers().Contains(uid):
+	case found && !h.ids().Contains(uid):
 		return nil
 	case u == nil && !found: // nss.db is unreadable, and no program knows the name
 		return nil
@@ -56,8 +56,8 @@ func (h *helper) decide(a attempt) error {
 	return err
 }
 
-// numbers are those that people of ours may have, as far as keys.db knows.
-func (h *helper) numbers() accounts.Range {
+// ids are those that people of ours may have, as far as keys.db knows.
+func (h *helper) ids() accounts.Range {
 	found, err := cache.LookupKeys(h.cacheDir, "")
 	if err != nil {
 		return admission.Unpublished.Range
@@ -139,7 +139,7 @@ func (h *helper) admit(a attempt, u accounts.User) error {
 	return nil
 }
 
-// hostUID returns the number that the host gives a name, by all that
+// hostUID returns the uid that the host gives a name, by all that
 // nsswitch.conf lists, and whether it gives one. An error says that it could not be asked.
 func (h *helper) hostUID(name string) (uid uint32, found bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), hostTime)

@@ -2,17 +2,17 @@ package accounts
 
 import "strings"
 
-// This file decides where a pin hands a number over at once. When a host's
+// This file decides where a pin hands an id over at once. When a host's
 // directory is another one, its answer cannot name anybody of the one before: to
 // wait for a confirmation of their removal would confirm nothing. A pin of such a
-// number is a person's word that another id goes on as the same principal, so
-// that no number, name or home changes hands by the move.
+// uid or gid is a person's word that another id goes on as the same principal, so
+// that no id, name or home changes hands by the move.
 
 // otherForm reports whether two ids are of two kinds of directory: those of an
 // Identity Store are UUIDs, and IAM's have no hyphen.
 func otherForm(a, b string) bool { return strings.Contains(a, "-") != strings.Contains(b, "-") }
 
-// carries reports whether c takes an entry over: the number is pinned to c, c
+// carries reports whether c takes an entry over: the id is pinned to c, c
 // owns it, and the entry is of another kind of directory.
 func (p *plan) carries(c *principal, e *Entry) bool {
 	if c.kind == fixedGroup || e.ID == UsersGroup || e.ID == SudoGroup {
@@ -35,7 +35,7 @@ func (p *plan) carriedBy(e *Entry) *principal {
 	return c
 }
 
-// carriesGroup reports whether a pin gives a group the number of the group that
+// carriesGroup reports whether a pin gives a group the gid of the group that
 // was known by its name in another kind of directory.
 func (p *plan) carriesGroup(id string, was KnownGroup) bool {
 	n, pinned := p.in.Policy.Pins[id]

@@ -11,7 +11,7 @@ type Changes struct {
 	Added        []User // who may be looked up as new users
 	Returned     []User // former users who are users again
 	BecameFormer []User // users who became former ones, as they were
-	Expired      []User // numbers that resolve no more, as they were
+	Expired      []User // uids that resolve no more, as they were
 	Renamed      []Renamed
 	Changed      []User // another home, shell or gecos, as they are
 
@@ -22,7 +22,7 @@ type Changes struct {
 	MembersRemoved []Membership
 }
 
-// Renamed is one number under two names.
+// Renamed is one uid under two names.
 type Renamed struct {
 	UnixID   uint32
 	Old, New string
@@ -38,7 +38,7 @@ func (c Changes) Empty() bool {
 }
 
 // Compare tells how the tables before became those after. Private groups are left
-// out. A number that went from one principal to another is both expired and added.
+// out. A uid that went from one principal to another is both expired and added.
 func Compare(before, after Tables) Changes {
 	var c Changes
 	was := make(map[uint32]*User, len(before.Users))

@@ -11,7 +11,7 @@ import (
 const (
 	StateServed  = "served"          // may log in
 	StatePending = "pending removal" // in the tables, without rights
-	StateFormer  = "former"          // the number keeps a name
+	StateFormer  = "former"          // the uid keeps a name
 	StateNot     = "not served"      //
 	StateLocal   = "local"           // an account or group of the host's own files
 )
@@ -58,10 +58,10 @@ func Explain(in Input, query string) ([]Explanation, error) {
 
 	var all []Explanation
 	told := map[string]bool{}
-	number, numberErr := strconv.ParseUint(query, 10, 32)
+	unixID, notAnID := strconv.ParseUint(query, 10, 32)
 	match := func(id, directoryName, name string, n uint32) bool {
 		return id == query || name == query || directoryName != "" && fold(directoryName) == fold(query) ||
-			numberErr == nil && uint64(n) == number
+			notAnID == nil && uint64(n) == unixID
 	}
 	p.every(func(c *principal) {
 		if match(c.id, c.directoryName, c.name, c.unixID) {
@@ -140,7 +140,7 @@ func (e explainer) principal(c *principal) Explanation {
 	for _, r := range rules {
 		if r.name == nameOwnerRule.name && c.badName.reason != "" || r.name == idOwnerRule.name && c.badPin.reason != "" ||
 			c.invalid != "" && r.name != nameRule.name {
-			continue // about a name or number that there is not
+			continue // about a name or id that there is not
 		}
 		e.apply(&x, r, c, r.check(e.plan, c))
 	}

@@ -25,7 +25,7 @@ func (p *plan) servedGroups() []Group {
 	return groups
 }
 
-// formerGroups are groups that were served once: the number keeps its name,
+// formerGroups are groups that were served once: the gid keeps its name,
 // and nobody is a member.
 func (p *plan) formerGroups(rows []row, served []Group) []Group {
 	var former []Group

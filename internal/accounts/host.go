@@ -35,31 +35,31 @@ type HostGroup struct {
 // A HostRange is a range of sub-ids, inclusive.
 type HostRange struct {
 	Range
-	Owner string // a name or number, as the file has it
+	Owner string // a name or uid, as the file has it
 	File  string // "subuid" or "subgid"
 }
 
 // hostIndex answers whether a name or id is the host's own.
 type hostIndex struct {
-	names   map[string]string // folded name → `account "alice"`
-	numbers map[uint32]string // id → `the uid of the local account "alice"`
-	ranges  []HostRange       // ascending by Low, none ends after a later one does
-	users   map[string]HostUser
-	groups  map[string]HostGroup
-	byGID   map[uint32][]string
+	names  map[string]string // folded name → `account "alice"`
+	ids    map[uint32]string // id → `the uid of the local account "alice"`
+	ranges []HostRange       // ascending by Low, none ends after a later one does
+	users  map[string]HostUser
+	groups map[string]HostGroup
+	byGID  map[uint32][]string
 }
 
 func newHostIndex(h Host) *hostIndex {
 	x := &hostIndex{
-		names:   make(map[string]string, len(h.Users)+len(h.Groups)),
-		numbers: make(map[uint32]string, len(h.Users)+len(h.Groups)),
-		users:   make(map[string]HostUser, len(h.Users)),
-		groups:  make(map[string]HostGroup, len(h.Groups)),
-		byGID:   make(map[uint32][]string, len(h.Groups)),
+		names:  make(map[string]string, len(h.Users)+len(h.Groups)),
+		ids:    make(map[uint32]string, len(h.Users)+len(h.Groups)),
+		users:  make(map[string]HostUser, len(h.Users)),
+		groups: make(map[string]HostGroup, len(h.Groups)),
+		byGID:  make(map[uint32][]string, len(h.Groups)),
 	}
 	for _, g := range h.Groups {
 		x.names[fold(g.Name)] = "group " + quoted(g.Name)
-		x.numbers[g.GID] = "the gid of the local group " + quoted(g.Name)
+		x.ids[g.GID] = "the gid of the local group " + quoted(g.Name)
 		// The first line of a name is the one that getgrnam finds.
 		if _, known := x.groups[g.Name]; !known {
 			x.groups[g.Name] = g
@@ -68,7 +68,7 @@ func newHostIndex(h Host) *hostIndex {
 	}
 	for _, u := range h.Users {
 		x.names[fold(u.Name)] = "account " + quoted(u.Name)
-		x.numbers[u.UID] = "the uid of the local account " + quoted(u.Name)
+		x.ids[u.UID] = "the uid of the local account " + quoted(u.Name)
 		if _, known := x.users[u.Name]; !known {
 			x.users[u.Name] = u
 		}
@@ -115,7 +115,7 @@ func (x *hostIndex) ownerOfName(name string) string { return x.names[fold(name)]
 
 // ownerOfID says what the id is on the host, or returns "".
 func (x *hostIndex) ownerOfID(n uint32) string {
-	if what := x.numbers[n]; what != "" {
+	if what := x.ids[n]; what != "" {
 		return what
 	}
 	i := sort.Search(len(x.ranges), func(i int) bool { return x.ranges[i].Low > n })

@@ -12,8 +12,8 @@ const (
 	SudoGroup  = "iam-sudo"  // those of them who are in a sudo group
 )
 
-// The domains under which ids are hashed. A number is a promise for ever:
-// changing one of these, or anything in number, renumbers every fleet.
+// The domains under which ids are hashed. A uid or gid is a promise for ever:
+// changing one of these, or anything in reduce, renumbers every fleet.
 const (
 	domainUser  = "nss-iam/v1/user"
 	domainGroup = "nss-iam/v1/group"
@@ -27,15 +27,15 @@ const (
 // UserUID is the uid, and private gid, of the user with this UserId.
 // docs/ids.md specifies it and has test vectors.
 func UserUID(id string, r Range) uint32 {
-	return number(domainOf(id, domainUser, domainUserUUID), id, r)
+	return reduce(domainOf(id, domainUser, domainUserUUID), id, r)
 }
 
 // GroupGID is the gid of the group with this GroupId.
 func GroupGID(id string, r Range) uint32 {
-	return number(domainOf(id, domainGroup, domainGroupUUID), id, r)
+	return reduce(domainOf(id, domainGroup, domainGroupUUID), id, r)
 }
 
-// domainOf chooses the domain by the form of the id, so that a number depends on
+// domainOf chooses the domain by the form of the id, so that a uid or gid depends on
 // nothing but the id: not on which directory a host was told to read, nor on how
 // the id came to it.
 func domainOf(id, plain, uuid string) string {
@@ -46,12 +46,12 @@ func domainOf(id, plain, uuid string) string {
 }
 
 // FixedGID is the gid of iam-users or iam-sudo.
-func FixedGID(name string, r Range) uint32 { return number(domainFixed, name, r) }
+func FixedGID(name string, r Range) uint32 { return reduce(domainFixed, name, r) }
 
-// number reduces SHA-256 into r without bias: the digests of the blocks 0, 1,
+// reduce brings SHA-256 into r without bias: the digests of the blocks 0, 1,
 // 2 … are read as 32-bit words, and the first word below the greatest multiple
 // of r's size is taken modulo that size.
-func number(domain, id string, r Range) uint32 {
+func reduce(domain, id string, r Range) uint32 {
 	size := uint64(r.High-r.Low) + 1
 	limit := (uint64(1) << 32) / size * size
 	message := make([]byte, 0, 192)

@@ -72,11 +72,11 @@ func TestWhatIsHeldBackIsToldWithSomeNames(t *testing.T) {
 		says string
 		not  string
 	}{
-		{HeldBack{Lost: 2, Of: 9, MaxFraction: 0.1}, "2 of 9 users have lost", "("},
-		{HeldBack{Lost: 2, Of: 9, LoginNames: []string{"a", "b"}}, "2 of 9 users (a, b) have lost", "…"},
-		{HeldBack{Lost: 3, Of: 9, LoginNames: []string{"a", "b"}}, "3 of 9 users (a, b, …) have lost", "nobody"},
-		{HeldBack{Lost: 3, Of: 9, MaxFraction: 0.1}, "removal.max_fraction is 0.1", "nobody"},
-		{HeldBack{Lost: 3, Of: 3, Empty: true}, "nobody may log in by this answer", "max_fraction"},
+		{HeldBack{Pending: 2, Of: 9, MaxFraction: 0.1}, "2 of 9 users have lost", "("},
+		{HeldBack{Pending: 2, Of: 9, LoginNames: []string{"a", "b"}}, "2 of 9 users (a, b) have lost", "…"},
+		{HeldBack{Pending: 3, Of: 9, LoginNames: []string{"a", "b"}}, "3 of 9 users (a, b, …) have lost", "nobody"},
+		{HeldBack{Pending: 3, Of: 9, MaxFraction: 0.1}, "removal.max_fraction is 0.1", "nobody"},
+		{HeldBack{Pending: 3, Of: 3, Empty: true}, "nobody may log in by this answer", "max_fraction"},
 	} {
 		if got := c.h.What(); !strings.Contains(got, c.says) || strings.Contains(got, c.not) {
 			t.Errorf("got %q, want %q and not %q", got, c.says, c.not)
@@ -114,7 +114,7 @@ func TestTheShareThatIsLostIsOneOfPeople(t *testing.T) {
 			t.Errorf("%d of 20 lost with a quarter allowed: held back %+v, %d former; want held: %v", c.lost, r.HeldBack,
 				len(r.NewFormer), c.held)
 		}
-		if h := r.HeldBack; h != nil && (h.Lost != c.lost || h.Of != 20 || len(h.LoginNames) != 5) {
+		if h := r.HeldBack; h != nil && (h.Pending != c.lost || h.Of != 20 || len(h.LoginNames) != 5) {
 			t.Errorf("held back is %+v, want %d of 20 and five names", h, c.lost)
 		}
 		if slices.ContainsFunc(r.History.Entries, func(e Entry) bool { return e.UnixID == 100000 }) {

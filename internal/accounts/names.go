@@ -51,7 +51,7 @@ func (p Policy) groupName(iam string) (name string, bad verdict, ok bool) {
 // nameProblem says why a name must not be served. What passes begins with a
 // letter and goes on with letters, digits, dots, underscores and hyphens:
 // nothing that a shell, passwd(5), sudoers(5), an option parser or a program
-// that takes names and numbers alike could read as something else.
+// that takes names and ids alike could read as something else.
 func nameProblem(name string) string {
 	digits := 0
 	for i := 0; i < len(name); i++ {

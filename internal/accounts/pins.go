@@ -9,7 +9,7 @@ import (
 
 // WithPins returns the policy with the pins that a snapshot carries under its
 // own. Where the two disagree the host's pin counts, and a finding names both:
-// one id with two numbers, or one number for two ids.
+// one principal with two ids, or one id for two principals.
 func (p Policy) WithPins(carried map[string]uint32) (Policy, []Finding) {
 	if len(carried) == 0 {
 		return p, nil
@@ -49,16 +49,16 @@ func (p Policy) WithPins(carried map[string]uint32) (Policy, []Finding) {
 }
 
 // Former returns the entry of a former user, perhaps one who was never seen here, as
-// this policy names and numbers people. It reports false if the policy serves no such
-// name or number.
-func (p Policy) Former(id, directoryName string, left time.Time) (Entry, bool) {
+// this policy names people and gives them uids. It reports false if the policy serves no such
+// name or uid.
+func (p Policy) Former(id, directoryName string, since time.Time) (Entry, bool) {
 	name, _, ok := p.userName(directoryName)
 	n, pinned := p.Pins[id]
 	if !pinned {
 		n = UserUID(id, p.Range)
 	}
-	if !ok || left.IsZero() || !p.Range.Contains(n) {
+	if !ok || since.IsZero() || !p.Range.Contains(n) {
 		return Entry{}, false
 	}
-	return Entry{ID: id, DirectoryName: directoryName, UnixName: name, UnixID: n, FormerSince: left}, true
+	return Entry{ID: id, DirectoryName: directoryName, UnixName: name, UnixID: n, FormerSince: since}, true
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The numbers that can be served at all. Below are the system's and local
+// The uids and gids that can be served at all. Below are the system's and local
 // people's, above are systemd's foreign range and 2³¹ (systemd,
 // docs/UIDS-GIDS.md).
 const (
@@ -19,7 +19,7 @@ const (
 // instance's tags already among Login and Sudo.
 type Policy struct {
 	Range Range
-	Pins  map[string]uint32 // UserId or GroupId, or the name of a fixed group → number
+	Pins  map[string]uint32 // UserId or GroupId, or the name of a fixed group → uid or gid
 
 	AllUsers      bool     // every user of the directory may log in
 	Login         []string // names of directory groups whose members may log in

@@ -16,7 +16,7 @@ type principal struct {
 	created       time.Time
 
 	unixID  uint32  // what it claims, by its pin or its hash
-	pinned  bool    // the number is a pin
+	pinned  bool    // the id is a pin
 	badPin  verdict // why its pin is refused; it then claims nothing
 	name    string  // the Unix name; "" for a name that no directory gives
 	badName verdict // why the name cannot be served
@@ -65,7 +65,7 @@ func senior(a, b *principal) bool {
 	return a.id < b.id
 }
 
-// seniorClaim orders claims to one number. A pin never takes what another has
+// seniorClaim orders claims to one id. A pin never takes what another has
 // by hash: a mistyped pin harms only the pinned.
 func seniorClaim(a, b *principal) bool {
 	if a.pinned != b.pinned {
@@ -74,7 +74,7 @@ func seniorClaim(a, b *principal) bool {
 	return senior(a, b)
 }
 
-// gather makes the principals of the directory, who owns which number and
+// gather makes the principals of the directory, who owns which id and
 // name, and who is in which relevant group.
 func (p *plan) gather() {
 	d := p.in.Directory

@@ -20,7 +20,7 @@ const fewRemovals = 4
 // A HeldBack says why no pending removal is confirmed. All pending users have
 // lost their rights already; they keep their identity until a person decides.
 type HeldBack struct {
-	Lost, Of    int      // users pending removal, of so many known
+	Pending, Of int      // users pending removal, of so many known
 	MaxFraction float64  // the policy's
 	Empty       bool     // the answer leaves nobody with a login
 	LoginNames  []string // of some of those pending
@@ -32,7 +32,7 @@ func (h HeldBack) What() string {
 	who := ""
 	if len(h.LoginNames) > 0 {
 		who = " (" + strings.Join(h.LoginNames, ", ")
-		if len(h.LoginNames) < h.Lost {
+		if len(h.LoginNames) < h.Pending {
 			who += ", …"
 		}
 		who += ")"
@@ -42,7 +42,7 @@ func (h HeldBack) What() string {
 		why = "nobody may log in by this answer"
 	}
 	return fmt.Sprintf("%d of %d users%s have lost their rights, and keep name and uid until a person confirms: %s",
-		h.Lost, h.Of, who, why)
+		h.Pending, h.Of, who, why)
 }
 
 // Remedy says what a person can do.
@@ -191,7 +191,7 @@ func (p *plan) guard(lost []*Entry, active int) *HeldBack {
 		!empty && (len(lost) <= fewRemovals || float64(len(lost)) <= pol.MaxFraction*float64(active)) {
 		return nil
 	}
-	h := &HeldBack{Lost: len(lost), Of: active, MaxFraction: pol.MaxFraction, Empty: empty, Command: p.acceptCommand()}
+	h := &HeldBack{Pending: len(lost), Of: active, MaxFraction: pol.MaxFraction, Empty: empty, Command: p.acceptCommand()}
 	for _, e := range lost {
 		h.LoginNames = append(h.LoginNames, e.UnixName)
 	}

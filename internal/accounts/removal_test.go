@@ -215,7 +215,7 @@ func TestARemovalOfTooManyTakesRightsAndHoldsBackIdentity(t *testing.T) {
 			t.Fatalf("answer %d: %d pending, %d former", n, len(r.Pending), len(r.NewFormer))
 		}
 		h := r.HeldBack
-		if h == nil || h.Lost != 5 || h.Empty || h.Of < 10 || len(h.LoginNames) != 5 {
+		if h == nil || h.Pending != 5 || h.Empty || h.Of < 10 || len(h.LoginNames) != 5 {
 			t.Fatalf("answer %d: held back is %+v", n, h)
 		}
 		f := finding(r.Findings, "removal.max_fraction")
@@ -263,7 +263,7 @@ func TestRemovalsAddUpUntilTheyAreConfirmed(t *testing.T) {
 	s := newStory(t, p, crowd(0))
 	s.answer(crowd(3))
 	s.answer(crowd(6))
-	if r := s.answer(crowd(6)); r.HeldBack == nil || r.HeldBack.Lost != 6 || len(r.NewFormer) > 0 {
+	if r := s.answer(crowd(6)); r.HeldBack == nil || r.HeldBack.Pending != 6 || len(r.NewFormer) > 0 {
 		t.Errorf("got %+v: six of ten were removed three by three within the confirmation", r.HeldBack)
 	}
 	if r := s.answer(crowd(2)); r.HeldBack != nil || len(r.NewFormer) != 2 || len(r.Pending) != 0 {

@@ -13,14 +13,14 @@ type Tables struct {
 	Groups []Group // ascending by GID; names and GIDs are unique; private groups included
 }
 
-// A Range is an inclusive range of numbers.
+// A Range is an inclusive range of uids and gids.
 type Range struct{ Low, High uint32 }
 
 // Contains reports whether id lies in r.
 func (r Range) Contains(id uint32) bool { return r.Low <= id && id <= r.High }
 
 // A User is a passwd(5) entry with its supplementary groups. Its primary
-// group has the user's own number and name.
+// group has the user's uid as its gid, and the user's name.
 type User struct {
 	ID      string // the UserId
 	Name    string // the Unix login name

@@ -15,8 +15,8 @@
 //	index        name of one of the five above → head of the index of its keys
 //	index.tables name of one of the five above → the cells and pilots it says, with room to align them
 //
-// Big-endian number keys sort as numbers do, so that an enumeration can go on
-// from the last number it returned, in whatever file is then the newest.
+// Big-endian id keys sort as ids do, so that an enumeration can go on
+// from the last id it returned, in whatever file is then the newest.
 //
 // A passwd record:
 //

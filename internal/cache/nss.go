@@ -113,7 +113,7 @@ func size(buckets []bucket) (n int) {
 }
 
 // sort orders the pairs and refuses two with one key: two principals would
-// share a name or a number.
+// share a name or an id.
 func (b *bucket) sort() error {
 	slices.SortFunc(b.pairs, func(x, y pair) int { return bytes.Compare(x.key, y.key) })
 	for i := 1; i < len(b.pairs); i++ {

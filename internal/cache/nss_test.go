@@ -209,9 +209,9 @@ func TestWhatNoReaderWouldServeIsRefusedByNameAndTheFileKept(t *testing.T) {
 		name, want string
 		tables     accounts.Tables
 	}{
-		{"uid 0", `user "user00001": number 0 lies outside`, user(func(u *accounts.User) { u.UID = 0 })},
-		{"a uid below the range", "number 1000 lies outside", user(func(u *accounts.User) { u.UID = 1000 })},
-		{"the uid -1", "number 4294967295 lies outside", user(func(u *accounts.User) { u.UID = 1<<32 - 1 })},
+		{"uid 0", `user "user00001": id 0 lies outside`, user(func(u *accounts.User) { u.UID = 0 })},
+		{"a uid below the range", "id 1000 lies outside", user(func(u *accounts.User) { u.UID = 1000 })},
+		{"the uid -1", "id 4294967295 lies outside", user(func(u *accounts.User) { u.UID = 1<<32 - 1 })},
 		{"a colon in the home", `user "user00001": field`, user(func(u *accounts.User) { u.Home = "/home/a:b" })},
 		{"a newline in the gecos", `user "user00001": field`, user(func(u *accounts.User) { u.Gecos = "a\nroot::0:0" })},
 		{"a NUL in the shell", `user "user00001": field`, user(func(u *accounts.User) { u.Shell = "/bin/\x00" })},
@@ -221,7 +221,7 @@ func TestWhatNoReaderWouldServeIsRefusedByNameAndTheFileKept(t *testing.T) {
 		{"two users of one name", `key "user00000" twice`, user(func(u *accounts.User) { u.Name = "user00000" })},
 		{"two users of one uid", "twice", user(func(u *accounts.User) { u.UID = testRange.Low })},
 		{"supplementary group 0", "supplementary gid 0", user(func(u *accounts.User) { u.Groups = []uint32{0} })},
-		{"gid 0", `group "team0000": number 0`, group(func(g *accounts.Group) { g.GID = 0 })},
+		{"gid 0", `group "team0000": id 0`, group(func(g *accounts.Group) { g.GID = 0 })},
 		{"a member with a comma", `group "team0000": member "a,b"`,
 			group(func(g *accounts.Group) { g.Members = []string{"a,b"} })},
 		{"two groups of one gid", "twice", group(func(g *accounts.Group) { g.GID = testRange.Low })},

@@ -8,7 +8,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 )
 
-// idKey returns the key of a number in passwd.uid and group.gid.
+// idKey returns the key of an id in passwd.uid and group.gid.
 func idKey(id uint32) []byte { return binary.BigEndian.AppendUint32(nil, id) }
 
 func checkName(kind, name string) error {
@@ -25,7 +25,7 @@ func checkName(kind, name string) error {
 
 func checkID(kind, name string, id uint32, allowed accounts.Range) error {
 	if id < MinID || id > MaxID || !allowed.Contains(id) {
-		return fmt.Errorf("%s %q: number %d lies outside %d to %d", kind, name, id, allowed.Low, allowed.High)
+		return fmt.Errorf("%s %q: id %d lies outside %d to %d", kind, name, id, allowed.Low, allowed.High)
 	}
 	return nil
 }

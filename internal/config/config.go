@@ -114,10 +114,10 @@ func (a Accounts) HomesFolder() string {
 	return path.Dir(before.String() + "x")
 }
 
-// IDs is the range of numbers, and the numbers given by hand.
+// IDs is the range of uids and gids, and those pinned by hand.
 type IDs struct {
 	Low, High uint32
-	Pin       map[string]uint32 // UserId or GroupId, "iam-users" or "iam-sudo" → number
+	Pin       map[string]uint32 // UserId or GroupId, "iam-users" or "iam-sudo" → uid or gid
 }
 
 // Keys is the policy for SSH keys.
@@ -134,7 +134,7 @@ type Keys struct {
 	OwnFile    string   // "ignore" or "allow": served users' own authorized_keys
 }
 
-// Removal says when a user who is missing in IAM's answers is gone.
+// Removal says when a user who is missing in the directory's answers becomes former.
 type Removal struct {
 	Confirm     int     // consecutive complete answers
 	MaxFraction float64 // 0 to 1
@@ -189,7 +189,7 @@ const (
 	minRefreshSnapshot = time.Second
 )
 
-// Bounds of ids.range: below are the system's and local people's numbers,
+// Bounds of ids.range: below are the ids of the system and of local people,
 // above systemd's foreign range (systemd, docs/UIDS-GIDS.md).
 const (
 	MinID = 65536

@@ -344,7 +344,7 @@ func (v value) end(example string) (int64, bool) {
 	}
 	if n < MinID || n > MaxID {
 		v.listFault(fmt.Sprintf("%d is not in %d to %d", n, MinID, MaxID),
-			"stay in those bounds: below are local accounts, above are numbers that systemd and the kernel keep for themselves")
+			"stay in those bounds: below are local accounts, above are ids that systemd and the kernel keep for themselves")
 		return 0, false
 	}
 	return n, true

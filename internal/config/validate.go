@@ -150,12 +150,12 @@ func (r *reader) checkIDs() {
 	for _, id := range sortedKeys(ids.Pin) {
 		n := ids.Pin[id]
 		if n < ids.Low || n > ids.High {
-			r.fault(fmt.Sprintf("%d is not in the range %d to %d", n, ids.Low, ids.High), "pin a number of ids.range", "ids",
+			r.fault(fmt.Sprintf("%d is not in the range %d to %d", n, ids.Low, ids.High), "pin an id of ids.range", "ids",
 				"pin", id)
 			continue
 		}
 		if other, taken := held[n]; taken {
-			r.fault(fmt.Sprintf("%d is pinned to %s as well", n, quote(other)), "give each a number of its own", "ids", "pin",
+			r.fault(fmt.Sprintf("%d is pinned to %s as well", n, quote(other)), "give each an id of its own", "ids", "pin",
 				id)
 			continue
 		}

@@ -52,7 +52,7 @@ type Input struct {
 	ForeignHomes  []Fault  // homes that another uid owns, as the last refresh found them
 	Directory     []Fault  // what of the last answer is not served, and whose keys the directory refuses
 	LocalFiles    []Fault  // what the host's own files take from people, or take of ours, as the last refresh found it
-	LowID, HighID uint32   // the range of directory users' numbers; 0, 0: not known
+	LowID, HighID uint32   // the range of directory users' uids and gids; 0, 0: not known
 	Served        Served
 	Health        []Finding // what package health says of the host
 	Chain         []string  // keys.chain

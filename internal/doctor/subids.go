@@ -24,7 +24,7 @@ func (e *examination) lastlog() {
 }
 
 // subids looks for ranges of further uids and gids, which rootless containers
-// use, that overlap the numbers of directory users.
+// use, that overlap the uids of directory users.
 func (e *examination) subids() {
 	if e.HighID == 0 {
 		return
@@ -44,10 +44,10 @@ func (e *examination) subids() {
 			if err1 != nil || err2 != nil || count == 0 || first > uint64(e.HighID) || first+count <= uint64(e.LowID) {
 				continue
 			}
-			e.add(Warning, "subordinate ids", fmt.Sprintf("%s gives %.80q the numbers %d to %d; those from %d to %d are "+
+			e.add(Warning, "subordinate ids", fmt.Sprintf("%s gives %.80q the ids %d to %d; those from %d to %d are "+
 				"directory users'",
 				name, f[0], first, first+count-1, e.LowID, e.HighID),
-				"processes in containers of that user can own, and change, files of directory users with these numbers",
+				"processes in containers of that user can own, and change, files of directory users with these ids",
 				"give a range below "+strconv.FormatUint(uint64(e.LowID), 10)+` instead: "Rootless podman" in docs/operations.md`)
 		}
 	}

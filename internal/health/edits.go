@@ -66,7 +66,7 @@ func (e *examination) sshd(s hostsetup.Sight, w Wish) {
 	case len(s.KeysCommand) < 2 || s.KeysCommand[1] != "%u":
 		e.add(Broken, "sshd", "sshd does not pass the login name first: "+command, "the helper refuses to guess", SetUp)
 	case !strings.Contains(command, "%U"):
-		e.add(Warning, "sshd", "sshd does not pass %U: "+command, "the helper cannot compare the number that sshd found "+
+		e.add(Warning, "sshd", "sshd does not pass %U: "+command, "the helper cannot compare the uid that sshd found "+
 			"with its own", "with OpenSSH 7.7 or later: "+SetUp)
 	default:
 		e.good("sshd", "sshd asks the key helper")

@@ -27,7 +27,7 @@ import (
 // A Home is a folder that a user is to have.
 type Home struct {
 	User string
-	UID  uint32 // also the number of the user's own group
+	UID  uint32 // also the gid of the user's own group
 	Path string
 }
 
@@ -128,8 +128,8 @@ func (r *run) under(ctx context.Context, parent string, wanted []Home) error {
 		byUID[h.UID] = h
 	}
 	for _, name := range names {
-		if number, ours := strings.CutPrefix(name, r.temporary()); ours {
-			if err := f.settle(name, number, byUID); err != nil {
+		if uid, ours := strings.CutPrefix(name, r.temporary()); ours {
+			if err := f.settle(name, uid, byUID); err != nil {
 				r.fault(fmt.Errorf("clear %q, which an interrupted run left: %w", path.Join(parent, name), err))
 			}
 		}

@@ -12,8 +12,8 @@ import (
 // settle deals with a temporary folder that a killed run of this host left:
 // one that was not whole goes, one that was goes to its place. Whatever else
 // bears the name stays.
-func (f folder) settle(name, number string, wanted map[uint32]Home) error {
-	uid, err := strconv.ParseUint(number, 10, 32)
+func (f folder) settle(name, owner string, wanted map[uint32]Home) error {
+	uid, err := strconv.ParseUint(owner, 10, 32)
 	if err != nil {
 		return nil
 	}

@@ -39,13 +39,13 @@ func LocalUsers(passwd, group, marker string) []LocalUser {
 	return users
 }
 
-// A Move is one user's change of number.
+// A Move is one user's change of uid.
 type Move struct {
 	LocalUser
 	IAM string // the IAM user's name, or "" where IAM has none
 	ID  string // its UserId
 	New uint32
-	// Pin reports whether the old number may be kept by a pin.
+	// Pin reports whether the old uid may be kept by a pin.
 	Pin bool
 }
 
@@ -65,7 +65,7 @@ func Plan(moves []Move) string {
 	}
 	line("Numbers of the users that aws-ec2-ssh made. Nothing of this is run by itself.")
 	line("A local account always wins over an IAM user of its name: take the old")
-	line("account away (its home stays), then give its files to the new number.")
+	line("account away (its home stays), then give its files to the new uid.")
 	for _, m := range moves {
 		_, _ = b.WriteString("#\n")
 		if m.ID == "" {
@@ -77,7 +77,7 @@ func Plan(moves []Move) string {
 		line("    find / -xdev -uid %d -exec chown -h %d {} +", m.UID, m.New)
 		line("    find / -xdev -gid %d -exec chgrp -h %d {} +     # if no other account has this group", m.GID, m.New)
 		if m.Pin {
-			line("  or keep the number on every host, by [ids] in the configuration:")
+			line("  or keep the uid on every host, by [ids] in the configuration:")
 			line("    pin = { %s = %d }", strconv.Quote(m.ID), m.UID)
 		}
 	}

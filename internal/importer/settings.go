@@ -1,6 +1,6 @@
 // Package importer reads what the tool widdix/aws-ec2-ssh left on a host, and
 // writes the equivalent for nss-iam: a configuration, and a plan for the
-// numbers of the users it made. It changes nothing, and never runs the old
+// uids of the users it made. It changes nothing, and never runs the old
 // file, which is shell.
 package importer
 

@@ -1,7 +1,7 @@
 // Package leftovers finds what a person who is out has left behind on a host
 // and no refresh takes away: rules of local files that name the person, jobs,
 // keys in other accounts, and processes that were begun in the person's
-// sessions under another number. It reads and reports; it changes nothing.
+// sessions under another uid. It reads and reports; it changes nothing.
 package leftovers
 
 import (
@@ -184,7 +184,7 @@ func (f *finder) jobs() {
 }
 
 // processes are those that were begun in a session of the person and run under
-// another number, as sudo starts them. Linux's audit remembers whose session
+// another uid, as sudo starts them. Linux's audit remembers whose session
 // it was.
 //
 // Source: proc_pid_loginuid(5).

@@ -167,7 +167,7 @@ func (r *Refresher) apply(a answer, got directory.Answer, o Options, rebuild boo
 		return outcome, err
 	}
 	a.outcome = outcome
-	a.outcome.Published, a.outcome.Changes, a.outcome.Gone = false, accounts.Changes{}, nil
+	a.outcome.Published, a.outcome.Changes, a.outcome.NewFormer = false, accounts.Changes{}, nil
 	r.setCurrent(a)
 	return outcome, r.Logins.follow(got.Listings, a.users(r.WholeAccount))
 }

@@ -21,7 +21,7 @@ func (r *Refresher) Out(pendingToo bool) []accounts.User {
 }
 
 // WithoutSudo returns the people who are served and not in the group of those
-// who may use sudo, and that group's number.
+// who may use sudo, and that group's gid.
 func (r *Refresher) WithoutSudo() (people []accounts.User, gid uint32) {
 	a := r.last()
 	gid = accounts.FixedGID(accounts.SudoGroup, a.policy.Range)

@@ -19,7 +19,7 @@ type Outcome struct {
 	Groups    int       // served, private ones left out
 	Changes   accounts.Changes
 	Findings  []accounts.Finding
-	Gone      []accounts.User    // who became former users: their processes may be ended
+	NewFormer []accounts.User    // users who became former: their processes may be ended
 	Pending   []accounts.Pending // who keep their identity without rights
 	HeldBack  *accounts.HeldBack // why pending removals wait for a person; nil: they do not
 }
@@ -28,8 +28,8 @@ type Outcome struct {
 // remembered: a damaged file serves nothing, and that shows.
 func (s *Setup) outcome(at time.Time, history accounts.History, result accounts.Result) Outcome {
 	o := Outcome{At: at, Users: len(result.Tables.Users), Admitted: len(result.Admitted), Findings: result.Findings,
-		Gone:    result.NewFormer,
-		Pending: result.Pending, HeldBack: result.HeldBack}
+		NewFormer: result.NewFormer,
+		Pending:   result.Pending, HeldBack: result.HeldBack}
 	for _, g := range result.Tables.Groups {
 		if _, private := slices.BinarySearchFunc(result.Tables.Users, g.GID,
 			func(u accounts.User, gid uint32) int { return cmp.Compare(u.UID, gid) }); !private {
@@ -40,7 +40,7 @@ func (s *Setup) outcome(at time.Time, history accounts.History, result accounts.
 	if err != nil {
 		before = accounts.Tables{}
 	}
-	// The file has numbers only; whose they are is remembered.
+	// The file has uids and gids only; whose they are is in the history.
 	ids := make(map[uint32]string, len(history.Entries))
 	for _, record := range history.Entries {
 		ids[record.UnixID] = record.ID

@@ -26,12 +26,12 @@ func TestARemovalIsConfirmedBeforeTheUserIsAFormerOne(t *testing.T) {
 	h.does(h.e.RemoveMember("developers", "bob"))
 	h.same("bob's keys, asked", h.asked("bob"), "")
 	o := h.refresh()
-	h.same("gone after one answer", len(o.Gone), 0)
+	h.same("gone after one answer", len(o.NewFormer), 0)
 	h.same("served after one answer", h.live(), "alice bob carol erin")
 	h.same("bob's cached keys", h.cached("bob"), "")
 	o = h.refresh()
-	if len(o.Gone) != 1 || o.Gone[0].UID != uid {
-		t.Fatalf("got %+v gone, want bob", o.Gone)
+	if len(o.NewFormer) != 1 || o.NewFormer[0].UID != uid {
+		t.Fatalf("got %+v gone, want bob", o.NewFormer)
 	}
 	h.same("served after two answers", h.live(), "alice carol erin")
 	bob := h.users()["bob"]
@@ -41,8 +41,8 @@ func TestARemovalIsConfirmedBeforeTheUserIsAFormerOne(t *testing.T) {
 
 	h.same("out", outOf(h, false), "bob")
 	h = h.restart()
-	if o = h.refresh(); len(o.Gone) != 0 {
-		t.Errorf("gone twice: %+v", o.Gone)
+	if o = h.refresh(); len(o.NewFormer) != 0 {
+		t.Errorf("gone twice: %+v", o.NewFormer)
 	}
 	h.same("out after a restart", outOf(h, false), "bob")
 
@@ -136,7 +136,7 @@ func TestARemovalTakesRightsAtOnce(t *testing.T) {
 	h.same("served", h.live(), "alice bob carol erin")
 	h.same("alice's keys, cached", h.cached("alice"), "")
 	h.same("pending", len(o.Pending), 2)
-	h.same("gone, confirmed", len(h.refresh().Gone), 2)
+	h.same("gone, confirmed", len(h.refresh().NewFormer), 2)
 }
 
 func TestADeletedGroupIsEmptyAndStopsNothing(t *testing.T) {
@@ -205,7 +205,7 @@ func TestManyRemovalsWaitForAPerson(t *testing.T) {
 		h.does(h.e.RemoveMember("developers", fmt.Sprintf("x%d", i)))
 	}
 	for range 4 {
-		if o := h.refresh(); o.HeldBack == nil || o.HeldBack.Lost != 6 || len(o.Gone) > 0 {
+		if o := h.refresh(); o.HeldBack == nil || o.HeldBack.Pending != 6 || len(o.NewFormer) > 0 {
 			t.Fatalf("got %+v, want six of ten held back", o.HeldBack)
 		}
 		h.same("rights", h.rights(), "alice bob carol erin")
@@ -214,7 +214,7 @@ func TestManyRemovalsWaitForAPerson(t *testing.T) {
 	o, err := h.Refresh(t.Context(), refresh.Options{AcceptRemovals: true})
 	h.does(err)
 	h.same("served", h.live(), "alice bob carol erin")
-	h.same("gone", len(o.Gone), 6)
+	h.same("gone", len(o.NewFormer), 6)
 }
 
 func TestARenamedUserKeepsNumberAndKeys(t *testing.T) {

@@ -18,9 +18,9 @@ import (
 // childName is the name under which a program that calls Child runs itself.
 const childName = "nss-iam-end-processes"
 
-// outsider is the number that the child has besides the one it takes. No process
+// outsider is the uid that the child has besides the one it takes. No process
 // that it hunts may signal it, nor may another child: the daemon and an expel may
-// end people at the same time. No host uses these numbers: they lie between
+// end people at the same time. No host uses these uids: they lie between
 // systemd's foreign range and 2³¹ (systemd's UIDS-GIDS).
 func outsider() int {
 	const first, count = 2147418112, 65535
@@ -46,7 +46,7 @@ func Child() {
 // endNow has the child send SIGKILL until there is nothing, in place of one SIGTERM.
 const endNow = "now"
 
-// signalAs has a child take the number and signal all that it may: SIGTERM once, or
+// signalAs has a child take the uid and signal all that it may: SIGTERM once, or
 // SIGKILL until there is nothing. What forks faster than it is looked at does not escape
 // that: kill(2) of -1 signals all processes in one step, during which none
 // forks.

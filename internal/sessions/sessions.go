@@ -1,5 +1,5 @@
-// Package sessions ends what runs under the numbers of people who are out. It
-// decides nobody's end: it is given numbers, and refuses those that a local
+// Package sessions ends what runs under the uids of people who are out. It
+// decides nobody's end: it is given uids, and refuses those that a local
 // account or the system may have.
 package sessions
 
@@ -16,7 +16,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/accounts"
 )
 
-// ErrNotOurs is returned for a number that is not one that nss-iam serves.
+// ErrNotOurs is returned for a uid that is not one that nss-iam serves.
 var ErrNotOurs = errors.New("not a uid of a user of the directory")
 
 // ErrHidden is returned where /proc does not show other users' processes:
@@ -24,7 +24,7 @@ var ErrNotOurs = errors.New("not a uid of a user of the directory")
 var ErrHidden = errors.New("/proc hides other users' processes; run \"iam-cachefill setup\", which gives the " +
 	"daemon's unit what it needs")
 
-// errAlive is why a number is not ended.
+// errAlive is why a uid is not ended.
 var errAlive = errors.New("some live on after SIGKILL")
 
 // Limits say whose processes may be ended.
@@ -51,7 +51,7 @@ var grace = 5 * time.Second
 
 const pause = 50 * time.Millisecond // between two looks
 
-// An Ended is what became of one number.
+// An Ended is what became of one uid.
 type Ended struct {
 	UID       uint32
 	Processes int   // seen at the first look; 1 where they were there and not seen
@@ -60,12 +60,12 @@ type Ended struct {
 
 // End ends everything that runs with one of uids as its real uid, and whatever
 // else is in that user's slice, such as root shells that sudo opened in a
-// session. It returns what it found, nothing for numbers without processes. An
+// session. It returns what it found, nothing for uids without processes. An
 // Ended without an error says that nothing was left.
 //
 // First systemd-logind is asked (TerminateUser), and SIGTERM sent; after some
-// seconds follow the slice's cgroup.kill and SIGKILL to all that the number may
-// signal, until the kernel knows no process of it. A number outside the limits
+// seconds follow the slice's cgroup.kill and SIGKILL to all that the uid may
+// signal, until the kernel knows no process of it. A uid outside the limits
 // is ErrNotOurs, and nothing is done at all.
 //
 // Source: org.freedesktop.login1(5), kill(2), getpriority(2), cgroups(7).
@@ -99,7 +99,7 @@ func End(ctx context.Context, uids []uint32, limits Limits) ([]Ended, error) {
 	return found, nil
 }
 
-// look returns the numbers that something runs under, or in the slice of.
+// look returns the uids that something runs under, or in the slice of.
 func look(uids []uint32) []Ended {
 	var found []Ended
 	for _, uid := range uids {
@@ -126,7 +126,7 @@ func count(found []Ended) error {
 // walks its list with new processes at the end.
 func exists(uid uint32) bool {
 	_, err := unix.Getpriority(unix.PRIO_USER, int(uid))
-	return !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.EINVAL) // EINVAL: this user namespace has no such number
+	return !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.EINVAL) // EINVAL: this user namespace has no such uid
 }
 
 // askPolitely sends SIGTERM, and gives up to grace to those who obey.
@@ -159,7 +159,7 @@ func askPolitely(ctx context.Context, found []Ended) error {
 	}
 }
 
-// kill ends what is left of one number, and returns nil when nothing is.
+// kill ends what is left of one uid, and returns nil when nothing is.
 func kill(ctx context.Context, uid uint32) error {
 	for end := time.Now().Add(grace); ; {
 		if !exists(uid) && !sliceOf(uid).populated() {

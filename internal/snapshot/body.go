@@ -49,9 +49,9 @@ type groupLine struct {
 }
 
 type formerLine struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
-	Left int64  `json:"left,omitempty"`
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Since int64  `json:"left,omitempty"`
 }
 
 // The times line: per user of the content line, 0 where the keys were not read.
@@ -238,7 +238,7 @@ func fromLines(content contentLine, times timesLine) (directory.Answer, error) {
 		c.Directory.Groups[i] = g
 	}
 	for _, f := range content.Former {
-		c.Former = append(c.Former, directory.Former{ID: f.ID, Name: f.Name, Since: moment(f.Left)})
+		c.Former = append(c.Former, directory.Former{ID: f.ID, Name: f.Name, Since: moment(f.Since)})
 	}
 	if err := check(c); err != nil {
 		return malformed("%s", err)

@@ -362,7 +362,7 @@ func TestAPublisherPublishesRemovalsAndHostsGuardIdentity(t *testing.T) {
 	if got := f.content(); len(got.Directory.Users) != 3 || len(got.Former) != 2 {
 		t.Errorf("got %d users and %d former ones, want 3 and 2", len(got.Directory.Users), len(got.Former))
 	}
-	if o := h.poll(); len(o.Pending) != 2 || len(o.Gone) > 0 || o.Admitted != 1 {
+	if o := h.poll(); len(o.Pending) != 2 || len(o.NewFormer) > 0 || o.Admitted != 1 {
 		t.Errorf("got %+v, want two without rights and nobody former yet", o)
 	}
 }
