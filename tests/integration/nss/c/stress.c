@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -143,6 +144,8 @@ int main(int argc, char **argv)
 	int files = open_files();
 	for (int i = 0; i < count; i++)
 		pthread_create(&threads[i], NULL, i < 2 ? forker : looker, (void *)(size_t)i);
+	/* Before the threads that never sleep, and whatever else a busy machine does. Where it may not: no sooner. */
+	setpriority(PRIO_PROCESS, 0, -10);
 	struct timespec pause = { 0, (long)(1e9 * seconds / replacements) % 1000000000 };
 	time_t end = time(NULL) + seconds;
 	int done = 0;
