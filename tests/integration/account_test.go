@@ -165,7 +165,9 @@ func TestJobsOfManyPeopleCostIAMNothing(t *testing.T) {
 	host.Eventually("the daemon answers", time.Minute,
 		func() bool { return host.Try("test", "-S", "/run/nss-iam/cachefill.sock").Code == 0 })
 	host.Run("iam-cachefill", "refresh")
-	iam.Calls() // those of the refresh
+	tried := 0
+	host.Eventually("the daemon has tried a login after each of two refreshes, its first in the background", time.Minute,
+		func() bool { tried += iam.Calls()["ListGroupsForUser"]; return tried >= 2 })
 	for range 5 {
 		for _, user := range []string{"alice", "bob", "carol"} {
 			for _, service := range []string{"cron", "atd", "systemd-user"} {
