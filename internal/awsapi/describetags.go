@@ -247,33 +247,29 @@ func configuredEndpoint(ctx context.Context, cfg aws.Config) (string, error) {
 // variants are the kinds of endpoint that the environment or the profile asks for.
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-endpoints.html
 func variants(ctx context.Context, cfg aws.Config) (fips, dualStack bool, err error) {
+	type fipsSource interface {
+		GetUseFIPSEndpoint(context.Context) (aws.FIPSEndpointState, bool, error)
+	}
+	type dualStackSource interface {
+		GetUseDualStackEndpoint(context.Context) (aws.DualStackEndpointState, bool, error)
+	}
+	useFIPS, err := firstSetting(ctx, cfg, fipsSource.GetUseFIPSEndpoint)
+	if err != nil {
+		return false, false, err
+	}
+	useDualStack, err := firstSetting(ctx, cfg, dualStackSource.GetUseDualStackEndpoint)
+	return useFIPS == aws.FIPSEndpointStateEnabled, useDualStack == aws.DualStackEndpointStateEnabled, err
+}
+
+// firstSetting is what the first source that has a setting says; zero where none has it.
+func firstSetting[S, V any](ctx context.Context, cfg aws.Config,
+	get func(S, context.Context) (V, bool, error)) (v V, err error) {
 	for _, source := range cfg.ConfigSources {
-		if s, ok := source.(interface {
-			GetUseFIPSEndpoint(context.Context) (aws.FIPSEndpointState, bool, error)
-		}); ok {
-			state, found, err := s.GetUseFIPSEndpoint(ctx)
-			if err != nil {
-				return false, false, err
-			}
-			if found {
-				fips = state == aws.FIPSEndpointStateEnabled
-				break
+		if s, ok := source.(S); ok {
+			if value, found, err := get(s, ctx); found || err != nil {
+				return value, err
 			}
 		}
 	}
-	for _, source := range cfg.ConfigSources {
-		if s, ok := source.(interface {
-			GetUseDualStackEndpoint(context.Context) (aws.DualStackEndpointState, bool, error)
-		}); ok {
-			state, found, err := s.GetUseDualStackEndpoint(ctx)
-			if err != nil {
-				return false, false, err
-			}
-			if found {
-				dualStack = state == aws.DualStackEndpointStateEnabled
-				break
-			}
-		}
-	}
-	return fips, dualStack, nil
+	return v, nil
 }

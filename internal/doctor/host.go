@@ -153,24 +153,9 @@ func (e *examination) clock(ctx context.Context) {
 	e.good("clock", "the clock is synchronized")
 }
 
-// foreignHomes names the folders that nobody is given because another uid owns
-// them.
-func (e *examination) foreignHomes() {
-	for _, f := range e.ForeignHomes {
-		e.add(Warning, "homes", f.What, "start-up files in another user's folder would run as this user", f.Remedy)
-	}
-}
-
-// directory names what keeps people out, or in, because of the directory's last answer.
-func (e *examination) directory() {
-	for _, f := range e.Directory {
-		e.add(Warning, "directory", f.What, "the last answer is served in part", f.Remedy)
-	}
-}
-
-// localFiles names what the host's own files have of ours: they always win.
-func (e *examination) localFiles() {
-	for _, f := range e.LocalFiles {
-		e.add(Warning, "local files", f.What, "what the host's own files define always wins", f.Remedy)
+// faults adds what a refresh found as warnings of one check.
+func (e *examination) faults(check, why string, faults []Fault) {
+	for _, f := range faults {
+		e.add(Warning, check, f.What, why, f.Remedy)
 	}
 }

@@ -37,27 +37,17 @@ var mkhomedir = regexp.MustCompile(`(?m)^[ \t]*-?session\b[^#\n]*\bpam_(?:oddjob
 var homesServices = []string{"common-session", "password-auth", "sshd"}
 
 // makesHomes reports whether PAM makes homes at a login already.
-func (h *Host) makesHomes() bool {
-	for _, service := range homesServices {
-		if mkhomedir.MatchString(h.pamText(service)) {
-			return true
-		}
-	}
-	return false
+func (h *Host) makesHomes() bool { return h.homesLine(mkhomedir) }
+
+func (h *Host) homesLine(line *regexp.Regexp) bool {
+	return slices.ContainsFunc(homesServices, func(service string) bool { return line.MatchString(h.pamText(service)) })
 }
 
 var oddjobMkhomedir = regexp.MustCompile(`(?m)^[ \t]*-?session\b[^#\n]*\bpam_oddjob_mkhomedir\.so\b`)
 
 // HelpedMkhomedir reports whether PAM has homes made by a daemon that SELinux lets
 // make them: pam_mkhomedir itself makes them in sshd's domain, which may not.
-func (h *Host) HelpedMkhomedir() bool {
-	for _, service := range homesServices {
-		if oddjobMkhomedir.MatchString(h.pamText(service)) {
-			return true
-		}
-	}
-	return false
-}
+func (h *Host) HelpedMkhomedir() bool { return h.homesLine(oddjobMkhomedir) }
 
 // planPAM has PAM ask the account helper, and make homes where that is wanted.
 //
