@@ -28,6 +28,13 @@ type refusal struct {
 	at   time.Time
 }
 
+// learned counts what was learned: see Logins.News.
+func (l *listings) learned() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.news
+}
+
 // refuse notes that the directory refused to answer about a user.
 func (l *listings) refuse(p person, err error, at time.Time) {
 	l.mu.Lock()

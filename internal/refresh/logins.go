@@ -136,11 +136,7 @@ func (l *Logins) PublishKeys() error {
 
 // News counts what was learned about anybody's keys. That they were looked at again
 // does not count.
-func (l *Logins) News() int {
-	l.listings.mu.Lock()
-	defer l.listings.mu.Unlock()
-	return l.listings.news
-}
+func (l *Logins) News() int { return l.listings.learned() }
 
 // retire has nothing more published, and returns when nothing is being published.
 func (l *Logins) retire() { l.keysDB.retire() }
