@@ -93,7 +93,8 @@ func TestNobodysLockHoldsUpAReader(t *testing.T) {
 	}
 	before, err := os.Stat(filepath.Join(dir, NSSFile))
 	must(t, err)
-	started := time.Now()
+	late := time.AfterFunc(time.Minute, func() { panic("a reader waits for somebody's lock") })
+	defer late.Stop()
 	for name, read := range map[string]func() error{
 		"ReadMeta":   func() error { _, err := ReadMeta(dir); return err },
 		"Verify":     func() error { return Verify(dir) },
@@ -111,9 +112,6 @@ func TestNobodysLockHoldsUpAReader(t *testing.T) {
 		if err := read(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-	if took := time.Since(started); took > time.Second {
-		t.Errorf("reading took %s", took)
 	}
 	after, err := os.Stat(filepath.Join(dir, NSSFile))
 	must(t, err)
