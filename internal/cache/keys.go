@@ -175,7 +175,7 @@ func PublishKeys(dir string, t KeyTables, gid int, now time.Time) (changed bool,
 		}
 		next.Generation = served.Generation + 1
 	}
-	policy, err := appendPolicy(nil, t.Policy)
+	policy, err := encodePolicy(t.Policy)
 	if err != nil {
 		return false, fmt.Errorf("publish %q: %w, keeping the previous file", path, err)
 	}
@@ -210,7 +210,7 @@ func encodeKeys(t KeyTables) ([]bucket, error) {
 				return nil, fmt.Errorf("shared account %q: member %q has no keys record", s.Name, m)
 			}
 		}
-		record, err := appendShared(nil, s)
+		record, err := encodeShared(s)
 		if err != nil {
 			return nil, err
 		}
@@ -244,11 +244,11 @@ func compareKeys(dir string, t KeyTables, now time.Time) (m KeysMeta, newer, ahe
 	if err != nil {
 		return m, false, false, err
 	}
-	was, err := appendPolicy(nil, old.Policy)
+	was, err := encodePolicy(old.Policy)
 	if err != nil {
 		return m, false, false, err
 	}
-	if is, err := appendPolicy(nil, t.Policy); err != nil || !bytes.Equal(was, is) {
+	if is, err := encodePolicy(t.Policy); err != nil || !bytes.Equal(was, is) {
 		m.Digest = [sha256.Size]byte{} // differs from any
 		return m, false, false, err
 	}

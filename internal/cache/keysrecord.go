@@ -129,7 +129,7 @@ func decodeUserKeys(b []byte, name string) (UserKeys, error) {
 	return u, nil
 }
 
-func appendShared(b []byte, s SharedAccount) ([]byte, error) {
+func encodeShared(s SharedAccount) ([]byte, error) {
 	if err := checkName("shared account", s.Name); err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func appendShared(b []byte, s SharedAccount) ([]byte, error) {
 	if len(s.Members) > math.MaxUint16 {
 		return nil, fmt.Errorf("shared account %q: %d members are too many", s.Name, len(s.Members))
 	}
-	b = append(b, flag(s.AllowRoot, flagAllowRoot))
+	b := []byte{flag(s.AllowRoot, flagAllowRoot)}
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(s.Members)))
 	for _, m := range s.Members {
 		if err := checkName("member", m); err != nil {
@@ -176,7 +176,7 @@ func decodeShared(b []byte, name string) (SharedAccount, error) {
 	return s, nil
 }
 
-func appendPolicy(b []byte, p LoginPolicy) ([]byte, error) {
+func encodePolicy(p LoginPolicy) ([]byte, error) {
 	mode := slices.Index(onlineModes, p.Online)
 	switch {
 	case mode < 0:
@@ -187,7 +187,7 @@ func appendPolicy(b []byte, p LoginPolicy) ([]byte, error) {
 		return nil, fmt.Errorf("login policy: max_stale %s is shorter than a second", p.MaxStale)
 	}
 	le := binary.LittleEndian
-	b = append(b, byte(mode))
+	b := []byte{byte(mode)}
 	b = le.AppendUint64(b, uint64(p.Timeout.Milliseconds()))
 	b = le.AppendUint64(b, uint64(p.MaxStale/time.Second))
 	b = le.AppendUint32(le.AppendUint32(b, p.Range.Low), p.Range.High)

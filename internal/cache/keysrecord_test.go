@@ -152,7 +152,7 @@ func TestALoginPolicyIsWrittenWithinItsBoundsAndReadBackEqual(t *testing.T) {
 	} {
 		want := good
 		c.change(&want)
-		b, err := appendPolicy(nil, want)
+		b, err := encodePolicy(want)
 		if (err == nil) != c.sound {
 			t.Errorf("%s: %v, want sound: %v", c.name, err, c.sound)
 			continue
@@ -256,7 +256,7 @@ func TestTheMostKeysAndMembersAreWritten(t *testing.T) {
 	for i := range s.Members {
 		s.Members[i] = "m"
 	}
-	b, err := appendShared(nil, s)
+	b, err := encodeShared(s)
 	if err != nil {
 		t.Fatalf("%d members: %v", len(s.Members), err)
 	}
@@ -264,12 +264,12 @@ func TestTheMostKeysAndMembersAreWritten(t *testing.T) {
 		t.Errorf("%d members are read back as %d, %v", len(s.Members), len(got.Members), err)
 	}
 	s.Members = append(s.Members, "m")
-	if _, err := appendShared(nil, s); err == nil {
+	if _, err := encodeShared(s); err == nil {
 		t.Errorf("%d members are written", len(s.Members))
 	}
 	for _, bad := range []SharedAccount{{}, {Name: "app", Members: []string{""}},
 		{Name: "app", Members: []string{"a:b"}}} {
-		if _, err := appendShared(nil, bad); err == nil {
+		if _, err := encodeShared(bad); err == nil {
 			t.Errorf("%+v is written", bad)
 		}
 	}

@@ -121,7 +121,7 @@ func (h *Host) keep(pending *journal) error {
 }
 
 func (h *Host) make(c Change) error {
-	if _, err := h.makeDirs(filepath.Dir(c.Path)); err != nil {
+	if err := os.MkdirAll(h.at(filepath.Dir(c.Path)), 0o755); err != nil {
 		return err
 	}
 	now, err := h.read(c.Path)

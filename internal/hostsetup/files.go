@@ -167,21 +167,6 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// makeDirs makes a folder and those above it, and returns the ones that were
-// not there, the deepest first.
-func (h *Host) makeDirs(dir string) (made []string, err error) {
-	for _, err := os.Stat(h.at(dir)); errors.Is(err, fs.ErrNotExist); _, err = os.Stat(h.at(dir)) {
-		made = append(made, dir)
-		dir = filepath.Dir(dir)
-	}
-	for i := len(made) - 1; i >= 0; i-- {
-		if err := os.Mkdir(h.at(made[i]), 0o755); err != nil {
-			return made, err
-		}
-	}
-	return made, nil
-}
-
 // writable refuses folders that cannot be written to.
 func (h *Host) writable(dir string) error {
 	for ; ; dir = filepath.Dir(dir) {

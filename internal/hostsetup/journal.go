@@ -185,7 +185,7 @@ func (h *Host) lock() (unlock func(), err error) {
 	if err := h.writable(StateDir); err != nil {
 		return nil, err
 	}
-	if _, err := h.makeDirs(filepath.Dir(StateDir)); err != nil {
+	if err := os.MkdirAll(h.at(filepath.Dir(StateDir)), 0o755); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(h.at(StateDir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {

@@ -97,7 +97,7 @@ func HasService(content string) (passwd, group bool, err error) {
 		if !there {
 			return false
 		}
-		_, services := services(lines[n])
+		services := services(lines[n])
 		return slices.Contains(services, service)
 	}
 	return has("passwd"), has("group"), nil
@@ -186,22 +186,17 @@ func splitComment(line string) (rule, rest string) {
 	return line[:end], line[end:]
 }
 
-// services returns the tokens of a rule, and those of them that are no actions.
-func services(line string) (tokens, names []string) {
+// services returns the tokens of a rule that are no actions.
+func services(line string) []string {
 	rule, _ := splitComment(line)
-	tokens = nsswitchToken.FindAllString(rule[strings.Index(rule, ":")+1:], -1)
-	for _, token := range tokens {
-		if token[0] != '[' {
-			names = append(names, token)
-		}
-	}
-	return tokens, names
+	tokens := nsswitchToken.FindAllString(rule[strings.Index(rule, ":")+1:], -1)
+	return slices.DeleteFunc(tokens, func(token string) bool { return token[0] == '[' })
 }
 
 // addTo adds our service to one rule: at its end, or before the service after
 // which a missing user ends the lookup, but never before the host's own files.
 func addTo(line string) (string, error) {
-	_, names := services(line)
+	names := services(line)
 	if slices.Contains(names, service) {
 		return line, nil
 	}

@@ -134,8 +134,7 @@ func (k Key) Check() error {
 	if err := k.CheckForm(); err != nil {
 		return err
 	}
-	_, err := parseBlob(k.Blob)
-	return err
+	return checkBlob(k.Blob)
 }
 
 // CheckForm reports what is wrong with a key's id and with the framing of its
@@ -176,19 +175,19 @@ func blobType(blob []byte) (string, error) {
 	return string(blob[4 : 4+n]), nil
 }
 
-// parseBlob parses wire bytes and refuses all but the one form that this key has.
-func parseBlob(blob []byte) (ssh.PublicKey, error) {
+// checkBlob parses wire bytes and refuses all but the one form that this key has.
+func checkBlob(blob []byte) error {
 	pub, err := ssh.ParsePublicKey(blob)
 	if err != nil {
-		return nil, ErrBlob
+		return ErrBlob
 	}
 	if _, ok := pub.(*ssh.Certificate); ok {
-		return nil, ErrCertificate
+		return ErrCertificate
 	}
 	if !bytes.Equal(pub.Marshal(), blob) {
-		return nil, ErrBlob
+		return ErrBlob
 	}
-	return pub, nil
+	return nil
 }
 
 // safeID reports whether id can stand in a line, in a log and in a terminal.

@@ -133,7 +133,7 @@ func fromBlob(blob []byte) (Key, error) {
 	if !slices.Contains(Types(), typ) {
 		return Key{}, fmt.Errorf("%w: %.40q", ErrType, typ)
 	}
-	if _, err := parseBlob(blob); err != nil {
+	if err := checkBlob(blob); err != nil {
 		return Key{}, err
 	}
 	return Key{Type: typ, Blob: blob}, nil
