@@ -165,7 +165,7 @@ func (p Policy) admit(k Key, now time.Time) error {
 // Expired reports whether k opens nothing any more at the time now.
 func (k Key) Expired(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
 
-// rsaBits returns the length of the modulus of an RSA key that parseBlob let
+// rsaBits returns the length of the modulus of an RSA key that checkBlob let
 // pass: string "ssh-rsa", mpint e, mpint n (RFC 4253 section 6.6). Of any other
 // bytes it makes 0, which is too short for every policy.
 func rsaBits(blob []byte) int {
