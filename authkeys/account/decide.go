@@ -44,10 +44,10 @@ func (h *helper) decide(a attempt) error {
 	}
 	// Before a refusal the host itself is asked whose the name is: where another
 	// directory comes before ours, it is another person's.
-	uid, found, asked := h.hostUID(a.name)
+	uid, found, fault := h.hostUID(a.name)
 	switch {
-	case asked != nil: // who starts a program can leave it too few files, or too little time, to ask
-		return fmt.Errorf("%w; and the host cannot be asked whose the name is: %w", err, asked)
+	case fault != nil: // who starts a program can leave it too few files, or too little time, to ask
+		return fmt.Errorf("%w; and the host cannot be asked whose the name is: %w", err, fault)
 	case found && !h.ids().Contains(uid):
 		return nil
 	case u == nil && !found: // nss.db is unreadable, and no program knows the name

@@ -21,7 +21,8 @@ type Input struct {
 	// said at a login. They keep their identity and have no rights.
 	Denied []string
 	// ForeignHomes are the folders of Result.Homes that belong neither to root nor to
-	// the user, and the uids that own them. Nobody is given one of them.
+	// the user, or that others may write to, and the uids that own them, or Anybody. No user is
+	// given one of them.
 	ForeignHomes map[string]uint32
 	// EmptyAnswers counts the complete answers without anybody that came in a
 	// row before this one. See ErrEmptyAnswer.

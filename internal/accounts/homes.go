@@ -35,11 +35,12 @@ func (p *plan) settleHome(u *User, result *Result) {
 	p.homeFindings = append(p.homeFindings, f)
 }
 
-// anybody in place of an owner says that others than root and the user may write to a folder.
-const anybody = math.MaxUint32
+// Anybody in place of an owner says that a folder is root's and others may write to it: what is
+// in it may be anybody's. No file has this uid: chown(2) takes it for "leave it".
+const Anybody uint32 = math.MaxUint32
 
 func whose(owner uint32, path string) string {
-	if owner == anybody {
+	if owner == Anybody {
 		return fmt.Sprintf("others may write to the folder %s, which is root's", quoted(path))
 	}
 	return fmt.Sprintf("uid %d owns the folder %s", owner, quoted(path))

@@ -31,7 +31,7 @@ func TestNobodyIsGivenAHomeThatAnotherNumberOwns(t *testing.T) {
 		"a local account owns it": {map[string]uint32{usual: 1000}, own, []string{"uid 1000 owns"}},
 		"the one beside it is taken as well": {map[string]uint32{usual: 1000, own: 1001}, "/nonexistent",
 			[]string{"has no home", "uid 1001"}},
-		"others may write to it": {map[string]uint32{usual: anybody}, own,
+		"others may write to it": {map[string]uint32{usual: Anybody}, own,
 			[]string{"others may write to the folder", usual}},
 		"another's home is taken": {map[string]uint32{"/home/bob": 1000}, usual, nil},
 	} {

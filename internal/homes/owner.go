@@ -3,11 +3,12 @@ package homes
 import (
 	"errors"
 	"fmt"
-	"math"
 	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/nss-iam/nss-iam/internal/accounts"
 )
 
 // maxLinks is how many symbolic links one look follows, as the kernel does.
@@ -16,13 +17,9 @@ const maxLinks = 40
 // maxComponents bounds a look along links that grow.
 const maxComponents = 256
 
-// Anybody stands for the owner of a folder of root's that others may write to: what is in
-// it may be anybody's. No file has this number: chown(2) takes it for "leave it".
-const Anybody = math.MaxUint32
-
 // Name is an owner in a sentence.
 func Name(owner uint32) string {
-	if owner == Anybody {
+	if owner == accounts.Anybody {
 		return "anybody who may write to it"
 	}
 	return fmt.Sprintf("uid %d", owner)
@@ -31,13 +28,13 @@ func Name(owner uint32) string {
 // ownerOf is who may have put something into a folder.
 func ownerOf(stat unix.Stat_t) uint32 {
 	if stat.Uid == 0 && (stat.Mode&0o002 != 0 || stat.Mode&0o020 != 0 && stat.Gid != 0) {
-		return Anybody
+		return accounts.Anybody
 	}
 	return stat.Uid
 }
 
 // Owner returns the uid that owns the folder at a path, as a process that
-// enters the path finds it, or Anybody. ok is false where nothing is there, where something other
+// enters the path finds it, or accounts.Anybody. ok is false where nothing is there, where something other
 // than a folder is, and where it cannot be known without side effects.
 //
 // Looking mounts nothing. An O_PATH descriptor of an automount point refers to

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/nss-iam/nss-iam/internal/accounts"
 	"github.com/nss-iam/nss-iam/tests/unmet"
 )
 
@@ -97,11 +98,11 @@ func TestAFolderOfRootsThatOthersMayWriteToIsForeign(t *testing.T) {
 		}
 		owner, foreign := Foreign(home, alice)
 		var l Looker
-		if foreign != c.want || (owner == Anybody) != c.want || l.Owners([]string{home})[home] != owner {
+		if foreign != c.want || (owner == accounts.Anybody) != c.want || l.Owners([]string{home})[home] != owner {
 			t.Errorf("owner %d, group %d, mode %o: %d, %v, want foreign %v", c.uid, c.gid, c.mode, owner, foreign, c.want)
 		}
 	}
-	if got := Name(Anybody) + Name(7); got != "anybody who may write to it"+"uid 7" {
+	if got := Name(accounts.Anybody) + Name(7); got != "anybody who may write to it"+"uid 7" {
 		t.Errorf("owners are called %q", got)
 	}
 }

@@ -255,7 +255,7 @@ func (c *client) membersOf(ctx context.Context, groups []directory.Group) (all [
 // attributesAge. listed says that this refresh has listed everybody.
 func (b *book) readPeople(ctx context.Context, c *client, needed map[string]bool, listed bool, spare int,
 	now time.Time) error {
-	b.forgetDoubted()
+	b.forgetDoubted() // those that a login doubted since the lists were begun
 	due := b.due(needed, !listed && min(len(needed), max(b.peoplePages, 1)) <= spare, now)
 	if !listed && len(due) > b.peoplePages {
 		if err := b.listEverybody(ctx, c, now); err != nil {
