@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -28,6 +30,9 @@ func statusCommand(o *options) *cobra.Command {
 			v, err := lookAt(cmd.Context(), o.configFile)
 			if err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("config") && errors.Is(v.configError, fs.ErrNotExist) {
+				return v.configError // a file that is not there serves nothing
 			}
 			s := statusOf(v)
 			if o.json {
