@@ -62,7 +62,9 @@ func Simulate(w World, mode string) Result {
 		// Memberships; names and states once an hour. Nobody has keys to sweep; a
 		// login asks twice.
 		calls, interval := w.readsOfStore()
-		return direct(w.ofStore(), mode, daemon(int(calls+0.5), interval), 2*logins, a)
+		h := daemon(int(calls+0.5), interval)
+		h.burst = identitycenter.DefaultBurst
+		return direct(w.ofStore(), mode, h, 2*logins, a)
 	case "snapshot":
 		return distributed(w, mode, publishers*sweepAll, a, false)
 	case "snapshot, push":
