@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,8 +49,9 @@ wait`
 // TestTwoHundredLoginsAtOnceAllComeIn: IAM takes 100 ms for an answer and
 // throttles every third call, so at its default rate the daemon cannot ask
 // about 50 people within keys.timeout. Who is not asked about in time comes in
-// by the cache, and IAM sees no listing of a user twice within the time that an
-// answer is reused for.
+// by the cache. Once a login was answered by IAM, IAM sees no other listing of that
+// user within the time that an answer is reused for. A question whose answer did
+// not come whole in time may be asked again sooner.
 func TestTwoHundredLoginsAtOnceAllComeIn(t *testing.T) {
 	testbed.RequireArtifacts(t, "sshd")
 	host := testbed.NewHost(t)
@@ -99,19 +101,19 @@ func TestTwoHundredLoginsAtOnceAllComeIn(t *testing.T) {
 		in, stormUsers, took.Round(10*time.Millisecond), slowest, len(log.Lines("offered, from the directory")),
 		len(log.Lines("offered, from cache")), calls)
 	last := map[string]time.Time{}
-	listings := 0
 	for _, m := range listing.FindAllStringSubmatch(iam.Process.Output()[before:], -1) {
 		at, err := time.Parse(time.RFC3339Nano, m[1])
 		if err != nil {
 			t.Fatal(err)
 		}
-		if gap := at.Sub(last[m[2]]); !last[m[2]].IsZero() && gap < stormReuse {
-			t.Errorf("IAM listed the keys of %s twice within %v", m[2], gap)
+		one := last[m[2]]
+		answered := func(login time.Time) bool { return login.After(one) && login.Before(at) }
+		if at.Sub(one) < stormReuse && slices.ContainsFunc(log.Times(m[2], "offered, from the directory"), answered) {
+			t.Errorf("IAM listed the keys of %s twice within %v, with a good answer between", m[2], at.Sub(one))
 		}
 		last[m[2]] = at
-		listings++
 	}
-	if listings == 0 {
+	if len(last) == 0 {
 		t.Errorf("IAM was not asked at all: %v\n%s", calls, d.Output())
 	}
 }

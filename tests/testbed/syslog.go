@@ -4,9 +4,11 @@ import (
 	"math"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // A Syslog receives what a host's programs log: it is the host's /dev/log.
@@ -14,10 +16,16 @@ type Syslog struct {
 	path string
 
 	mu    sync.Mutex
-	lines []string
+	lines []logged
 	marks int        // sent by Lines so far
 	seen  *sync.Cond // a mark has come
 	last  int        // the newest mark that has come
+}
+
+// logged is a line, and when it came.
+type logged struct {
+	line string
+	at   time.Time
 }
 
 // Syslog starts to receive the host's log; called again, it is the same one.
@@ -62,7 +70,7 @@ func (s *Syslog) receive(line string) {
 	text, isMark := strings.CutPrefix(line, mark)
 	number, err := strconv.Atoi(text)
 	if !isMark || err != nil {
-		s.lines = append(s.lines, line)
+		s.lines = append(s.lines, logged{line, time.Now()})
 		return
 	}
 	s.last = max(s.last, number)
@@ -93,18 +101,32 @@ func (s *Syslog) drain() {
 // Lines are the lines sent so far that hold all of these words. A line
 // begins with its priority: "<38>" is facility auth (4), severity info (6).
 func (s *Syslog) Lines(words ...string) []string {
+	var lines []string
+	for _, l := range s.with(words) {
+		lines = append(lines, l.line)
+	}
+	return lines
+}
+
+// Times are when the lines came that Lines returns.
+func (s *Syslog) Times(words ...string) []time.Time {
+	var times []time.Time
+	for _, l := range s.with(words) {
+		times = append(times, l.at)
+	}
+	return times
+}
+
+func (s *Syslog) with(words []string) []logged {
 	s.drain()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var found []string
-lines:
-	for _, line := range s.lines {
-		for _, word := range words {
-			if !strings.Contains(line, word) {
-				continue lines
-			}
+	var found []logged
+	for _, l := range s.lines {
+		lacks := func(word string) bool { return !strings.Contains(l.line, word) }
+		if !slices.ContainsFunc(words, lacks) {
+			found = append(found, l)
 		}
-		found = append(found, line)
 	}
 	return found
 }
