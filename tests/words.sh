@@ -7,6 +7,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 forbidden='\b(anew|mend|mends|mended|whoever|whom|leavers|to be had|the own)\b'
+# A uid, gid or id has no other name.
+number="\b((user|person|group|principal|everybody|owner)s?'s? |(names?|users?) (and|or)( by)? )numbers?\b|\bnumbers? (and|or) (names?|groups?)"
 british='\b(artefacts?|behaviours?|cancelled|centres?|colours?|defences?|favours?|honours?|labelled|learnt|licences?|misspelt|spoilt|neighbours?|signalled|towards)\b'
 # The state that version 0.1.0 wrote, what it printed, and other people's texts.
 # shellcheck disable=SC2016 # the backquotes are what CHANGELOG.md has
@@ -15,7 +17,7 @@ texts() { git ls-files "$@" ':!LICENSE' ':!packaging/deb' ':!packaging/third-par
 
 fail=0
 # shellcheck disable=SC2046 # file names in this repository hold no spaces
-if LC_ALL=C.UTF-8 grep -nHwiE "$forbidden|$british" $(texts) | grep -vE "$excused"; then
+if LC_ALL=C.UTF-8 grep -nHwiE "$forbidden|$number|$british" $(texts) | grep -vE "$excused"; then
 	echo 'words: write it plainer; the words are in docs/architecture.md and HACKING.md' >&2
 	fail=1
 fi

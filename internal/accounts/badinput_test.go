@@ -52,7 +52,7 @@ func TestABadUserIsRefusedAloneWithAReason(t *testing.T) {
 		{name: "an IAM user called wheel is not taken for the group", iam: "wheel", want: NameReserved},
 		{name: "an IAM user called iam-sudo is not taken for the group", iam: "iam-sudo", want: NameReserved},
 		{name: "an IAM user called dev is not taken for the IAM group", iam: "dev", want: NameTaken},
-		{name: "an IAM user called like a former user's number is not served", iam: "former-2001000000", want: NameReserved},
+		{name: "an IAM user called like a former user's uid is not served", iam: "former-2001000000", want: NameReserved},
 		{name: "an IAM user called systemd-x is not taken for a system account", iam: "systemd-x", want: NameReserved},
 		{name: "a name of 64 characters is skipped", iam: strings.Repeat("a", 64), want: NameInvalid},
 		{name: "a name of 33 characters is skipped", iam: strings.Repeat("a", 33), want: NameInvalid},
@@ -96,12 +96,12 @@ func TestABadUserIsRefusedAloneWithAReason(t *testing.T) {
 			change: func(p *Policy, _ *directory.User) {
 				p.Pins[id], p.Pins["AIDASOMEBODYELSE"] = 2001000001, 2001000001
 			}},
-		{name: "a pin to another user's number is refused, even to somebody older", iam: "mallory", want: PinRefused,
+		{name: "a pin to another user's uid is refused, even to somebody older", iam: "mallory", want: PinRefused,
 			change: func(p *Policy, u *directory.User) {
 				p.Pins[id] = UserUID("AIDA626F62", p.Range)
 				u.Created = at(-1000)
 			}},
-		{name: "a pin to a group's number is refused", iam: "mallory", want: PinRefused,
+		{name: "a pin to a group's gid is refused", iam: "mallory", want: PinRefused,
 			change: func(p *Policy, _ *directory.User) {
 				p.Pins[id] = FixedGID(SudoGroup, p.Range)
 			}},

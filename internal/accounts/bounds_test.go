@@ -56,7 +56,7 @@ func TestOnlyASCIICapitalsAreFolded(t *testing.T) {
 	}
 }
 
-func TestAPolicyThatCouldServeASystemsNumberIsRefused(t *testing.T) {
+func TestAPolicyThatCouldServeASystemsIDIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(*Policy)

@@ -134,7 +134,7 @@ func TestAMoveWithoutPinsOrWithSomeHandsOverNothingElse(t *testing.T) {
 		}
 	})
 	t.Run("a name that another still has waits, and the number stays with the one before", func(t *testing.T) {
-		// bob's number goes to somebody who is called alice, whose own number is not pinned.
+		// bob's uid goes to somebody who is called alice, whose own number is not pinned.
 		s := newStory(t, p, all)
 		s.in.Policy.Pins = maps.Clone(pins)
 		s.in.Policy.Pins[of("alice")] = UserUID(all.Users[slices.IndexFunc(all.Users,
@@ -145,7 +145,7 @@ func TestAMoveWithoutPinsOrWithSomeHandsOverNothingElse(t *testing.T) {
 			t.Errorf("alice of Identity Center has a name and a number of two: %+v", r.Tables.Users)
 		}
 		if got := r.Tables.user("bob"); got.UID == 0 || !got.Pending {
-			t.Errorf("bob's number has no name: %+v", got)
+			t.Errorf("bob's uid has no name: %+v", got)
 		}
 	})
 	t.Run("a group keeps its name's rights by its pin only", func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestAMoveWithoutPinsOrWithSomeHandsOverNothingElse(t *testing.T) {
 		s.in.Policy.Pins[dev.ID]++
 		s.in.EmptyAnswers = 1
 		if r := s.answer(after); len(r.Admitted) > 0 {
-			t.Errorf("admitted %q by a group with another number: %+v", r.Admitted, r.Findings)
+			t.Errorf("admitted %q by a group with another gid: %+v", r.Admitted, r.Findings)
 		}
 	})
 }

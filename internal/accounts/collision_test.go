@@ -22,7 +22,7 @@ func twins(a, b time.Time) directory.Directory {
 	}
 }
 
-func TestOfTwoWithOneNumberTheOlderKeepsIt(t *testing.T) {
+func TestOfTwoWithOneIDTheOlderKeepsIt(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		a, b time.Time
@@ -49,7 +49,7 @@ func TestOfTwoWithOneNumberTheOlderKeepsIt(t *testing.T) {
 	}
 }
 
-func TestAnOlderUserWhoMayNotLogInKeepsTheNumberAllTheSame(t *testing.T) {
+func TestAnOlderUserWhoMayNotLogInKeepsTheUIDAllTheSame(t *testing.T) {
 	d := twins(at(0), at(1))
 	d.Groups[0].Members = []string{twinB}
 	r := build(t, Input{Directory: d, Policy: policy()})
@@ -74,7 +74,7 @@ func TestAPinEndsACollision(t *testing.T) {
 	}
 }
 
-func TestTheNumberOfAnOlderUserIsNotGivenToTheYoungerWhileRemembered(t *testing.T) {
+func TestTheUIDOfAnOlderUserIsNotGivenToTheYoungerWhileRemembered(t *testing.T) {
 	both := twins(at(0), at(1))
 	one := directory.Directory{Users: both.Users[1:],
 		Groups: []directory.Group{{ID: "AGPADEV", Name: "dev", Members: []string{twinB}}}}
@@ -93,7 +93,7 @@ func TestTheNumberOfAnOlderUserIsNotGivenToTheYoungerWhileRemembered(t *testing.
 	}
 }
 
-func TestAUserAndAGroupShareOneSpaceOfNumbers(t *testing.T) {
+func TestAUserAndAGroupShareOneSpaceOfIDs(t *testing.T) {
 	// In a range of eight numbers an id of every kind is soon found for each.
 	p := everybody()
 	p.Range, p.Publish = Range{70000, 70007}, []string{"*"}

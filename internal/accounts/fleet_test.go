@@ -86,7 +86,7 @@ type world struct {
 	common    Tables            // of a host without past and files, under this version
 	commonAt  int
 	refreshes int
-	blocked   int // principals kept from a number or name by memory
+	blocked   int // principals kept from an id or name by memory
 	refusals  int
 	former    int // rows of former users seen
 	text      []string

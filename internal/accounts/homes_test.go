@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestNobodyIsGivenAHomeThatAnotherNumberOwns(t *testing.T) {
+func TestNobodyIsGivenAHomeThatAnotherUIDOwns(t *testing.T) {
 	d := company([]string{"alice", "bob"}, "dev: alice bob")
 	first := build(t, Input{Directory: d, Policy: policy(), Now: at(0)})
 	user := func(r Result, name string) User {

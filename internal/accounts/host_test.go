@@ -19,9 +19,9 @@ func TestWhatTheHostHasWins(t *testing.T) {
 		{"a local user of the same name", Host{Users: []HostUser{{"alice", 1000, 1000}}}, HostName},
 		{"a local user of the name in capitals", Host{Users: []HostUser{{"ALICE", 1000, 1000}}}, HostName},
 		{"a local group of the same name", Host{Groups: []HostGroup{{"alice", 1000, nil}}}, HostName},
-		{"a local user of the same number", Host{Users: []HostUser{{"x", n, 1000}}}, HostID},
+		{"a local user of the same uid", Host{Users: []HostUser{{"x", n, 1000}}}, HostID},
 		{"a local copy of the person", Host{Users: []HostUser{{"alice", n, n}}}, HostName},
-		{"a local group of the same number", Host{Groups: []HostGroup{{"x", n, nil}}}, HostID},
+		{"a local group of the same gid", Host{Groups: []HostGroup{{"x", n, nil}}}, HostID},
 		{"a sub-id range over the number",
 			Host{SubIDs: []HostRange{{Range{1, 5}, "y", "subuid"}, {Range{n - 10, n}, "x", "subuid"},
 				{Range{n - 5, n - 4}, "z", "subgid"}}}, HostID},
@@ -52,7 +52,7 @@ func TestWhatTheHostHasWins(t *testing.T) {
 	}
 }
 
-func TestASubIDRangeBesideTheNumberDoesNoHarm(t *testing.T) {
+func TestASubIDRangeBesideTheUIDDoesNoHarm(t *testing.T) {
 	n := UserUID(aliceID, policy().Range)
 	r := build(t, Input{Directory: company([]string{"alice"}, "dev: alice"), Policy: policy(),
 		Host: Host{SubIDs: []HostRange{
@@ -120,7 +120,7 @@ func TestMappedGroupsGiveLocalGroups(t *testing.T) {
 	}
 }
 
-func TestTheGroupOfNumberZeroIsNeverGiven(t *testing.T) {
+func TestTheGroupOfGIDZeroIsNeverGiven(t *testing.T) {
 	d := company([]string{"alice"}, "dev: alice", "admins: alice")
 	p := policy()
 	p.MapGroups = map[string]string{"admins": "root"}

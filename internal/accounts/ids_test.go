@@ -61,7 +61,7 @@ func publishedVectors(t *testing.T) []vector {
 	return all
 }
 
-func TestNumbersAreThePublishedOnes(t *testing.T) {
+func TestIDsAreThePublishedOnes(t *testing.T) {
 	for _, v := range publishedVectors(t) {
 		if got := v.got(); got != v.number {
 			t.Errorf("%s: got %d, want %d", v, got, v.number)
@@ -71,7 +71,7 @@ func TestNumbersAreThePublishedOnes(t *testing.T) {
 
 // The independent program is written from docs/ids.md. It has to agree on the
 // published vectors and on others of every size of range.
-func TestAnIndependentProgramComputesTheSameNumbers(t *testing.T) {
+func TestAnIndependentProgramComputesTheSameIDs(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		unmet.Skip(t, "%v; the command that supplies it: tests/setup.sh", err)
@@ -114,7 +114,7 @@ func TestAnIndependentProgramComputesTheSameNumbers(t *testing.T) {
 
 // Whatever id and range, the number lies in the range. The chi-squared test
 // over ten slots would find a bias of a few percent.
-func TestNumbersAreSpreadEvenly(t *testing.T) {
+func TestIDsAreSpreadEvenly(t *testing.T) {
 	const draws, slots = 100000, 10
 	r := Range{70000, 70000 + slots*7 - 1}
 	var counts [slots]float64

@@ -24,7 +24,7 @@ func colliding(t *testing.T, r Range) (a, b string) {
 	return "", ""
 }
 
-func TestANumberIsClaimedByPeopleWhomThisHostDoesNotServe(t *testing.T) {
+func TestAUIDIsClaimedByPeopleWhomThisHostDoesNotServe(t *testing.T) {
 	p := policy()
 	p.Range = Range{2001000000, 2001000100}
 	older, younger := colliding(t, p.Range)

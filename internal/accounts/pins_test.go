@@ -18,9 +18,9 @@ func TestPinsOfASnapshotStandUnderTheOwn(t *testing.T) {
 		"one more": {map[string]uint32{"AIDANEW": 2001000003}, map[string]uint32{"AIDAOWN": 2001000001,
 			"AIDABOTH": 2001000002, "AIDANEW": 2001000003}, ""},
 		"the same pin": {map[string]uint32{"AIDABOTH": 2001000002}, policy.Pins, ""},
-		"another number for one id": {map[string]uint32{"AIDABOTH": 2001000009}, policy.Pins,
+		"another uid for one id": {map[string]uint32{"AIDABOTH": 2001000009}, policy.Pins,
 			"the snapshot pins it to 2001000009, and ids.pin to 2001000002"},
-		"another id for one number": {map[string]uint32{"AIDATHIEF": 2001000001}, policy.Pins,
+		"another id for one uid": {map[string]uint32{"AIDATHIEF": 2001000001}, policy.Pins,
 			`2001000001, which ids.pin gives to "AIDAOWN"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,7 @@ func (w *world) check(h *simHost, in Input, got Result) string {
 	if problems := tableProblems(got.Tables); len(problems) > 0 {
 		return "the tables are not sound: " + problems[0]
 	}
-	if broken := w.checkNumbers(h, in, got); broken != "" {
+	if broken := w.checkIDs(h, in, got); broken != "" {
 		return broken
 	}
 	if broken := w.checkHistory(h, in, got); broken != "" {
@@ -74,7 +74,7 @@ func (w *world) checkLive(h *simHost, in Input, got Result) string {
 	}
 	remembered := false
 	for _, r := range got.History.Entries {
-		// Somebody leaving may be remembered without a row: the host has the number.
+		// Somebody leaving may be remembered without a row: the host has the uid.
 		remembered = remembered || r.Former() || !r.Group && !contains(got.Admitted, r.ID)
 	}
 	for _, u := range got.Tables.Users {
@@ -178,10 +178,10 @@ func without(t Tables, user func(User) bool, group func(Group) bool) Tables {
 	return out
 }
 
-// checkNumbers is promise (b), a user's number is the one of the pin or of the
+// checkIDs is promise (b), a user's uid is the one of the pin or of the
 // id and nothing else, and (c), one number is one principal's at one time: on
 // this host, and on all hosts that saw the same.
-func (w *world) checkNumbers(h *simHost, in Input, got Result) string {
+func (w *world) checkIDs(h *simHost, in Input, got Result) string {
 	if w.heldAt != w.version {
 		clear(w.holders)
 		w.heldAt = w.version
@@ -208,7 +208,7 @@ func (w *world) checkNumbers(h *simHost, in Input, got Result) string {
 			want = UserUID(u.ID, in.Policy.Range)
 		}
 		if u.UID != want {
-			return fmt.Sprintf("(b) %s (%s) has the number %d, not %d", u.Name, u.ID, u.UID, want)
+			return fmt.Sprintf("(b) %s (%s) has the uid %d, not %d", u.Name, u.ID, u.UID, want)
 		}
 		if broken := hold(u.UID, u.ID); broken != "" {
 			return broken

@@ -338,7 +338,7 @@ func TestARecreatedUserIsAnotherPerson(t *testing.T) {
 	}
 }
 
-func TestAPinHandsAFormerUsersNumberToTheNewUser(t *testing.T) {
+func TestAPinHandsAFormerUsersUIDToTheNewUser(t *testing.T) {
 	again := company([]string{"alice:AIDANEWALICE", "bob", "carol", "dave", "erin"}, "dev: alice bob carol dave erin",
 		"admins: alice")
 	s := newStory(t, policy(), all)
@@ -353,7 +353,7 @@ func TestAPinHandsAFormerUsersNumberToTheNewUser(t *testing.T) {
 	}
 }
 
-func TestARenameKeepsTheNumber(t *testing.T) {
+func TestARenameKeepsTheUID(t *testing.T) {
 	renamed := company([]string{"alice", "robert:" + company([]string{"bob"}).Users[0].ID, "carol", "dave", "erin"},
 		"dev: alice robert carol dave erin", "admins:")
 	s := newStory(t, policy(), all)
@@ -366,7 +366,7 @@ func TestARenameKeepsTheNumber(t *testing.T) {
 	}
 }
 
-func TestANumberThatChangesByAPinIsKeptFromOthers(t *testing.T) {
+func TestAUIDThatChangesByAPinIsKeptFromOthers(t *testing.T) {
 	s := newStory(t, policy(), all)
 	old := s.last.Tables.user("bob")
 	s.in.Policy.Pins = map[string]uint32{old.ID: 2001000042}

@@ -115,7 +115,7 @@ func TestEachFaultIsNamedWithWhatMendsIt(t *testing.T) {
 		}, "library", "install"},
 		{"a library that does not answer", func(_ *Input, a map[string]string) { a["getent -s"] = "" }, "library",
 			"reinstall"},
-		{"a module that answers with another number",
+		{"a module that answers with another uid",
 			func(_ *Input, a map[string]string) { a["getent -s"] = "alice:*:7:7:::\n" }, "library", "reinstall"},
 		{"glibc that does not ask it", func(_ *Input, a map[string]string) { a["getent pa"] = "FAIL exit status 2" },
 			"nsswitch", setUp},

@@ -58,7 +58,7 @@ func TestTheOwnerOfAHomeIsFoundAlongLinks(t *testing.T) {
 	}
 }
 
-func TestAFolderIsForeignIfAnotherNumberThanRootsOwnsIt(t *testing.T) {
+func TestAFolderIsForeignIfAnotherUIDThanRootsOwnsIt(t *testing.T) {
 	unmet.Root(t, "only root can give folders away")
 	home := filepath.Join(t.TempDir(), "alice")
 	if err := os.Mkdir(home, 0o755); err != nil {

@@ -63,7 +63,7 @@ func Plan(moves []Move) string {
 		line("aws-ec2-ssh made no user on this host.")
 		return b.String()
 	}
-	line("Numbers of the users that aws-ec2-ssh made. Nothing of this is run by itself.")
+	line("Uids of the users that aws-ec2-ssh made. Nothing of this is run by itself.")
 	line("A local account always wins over an IAM user of its name: take the old")
 	line("account away (its home stays), then give its files to the new uid.")
 	for _, m := range moves {

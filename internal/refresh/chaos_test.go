@@ -71,7 +71,7 @@ func TestEveryFaultAtEveryCallLeavesACompleteState(t *testing.T) {
 						t.Errorf("call %d: the refresh failed (%v), and %q became %q", call, refreshErr, before, now)
 					}
 					if uid := h.users()["alice"].UID; uid != alice {
-						t.Fatalf("call %d: alice has the number %d, before %d", call, uid, alice)
+						t.Fatalf("call %d: alice has the uid %d, before %d", call, uid, alice)
 					}
 					if err := cache.Verify(h.Dir); err != nil {
 						t.Errorf("call %d: %v", call, err)
@@ -139,7 +139,7 @@ func TestAFullDiskLeavesACompleteState(t *testing.T) {
 		}
 		for _, u := range before {
 			if now[u.Name].UID != u.UID {
-				t.Errorf("%d KiB: %s had the number %d and has %d", room, u.Name, u.UID, now[u.Name].UID)
+				t.Errorf("%d KiB: %s had the uid %d and has %d", room, u.Name, u.UID, now[u.Name].UID)
 			}
 		}
 		h.same("alice's cached keys", h.cached("alice"), alicesKeys)
@@ -214,7 +214,7 @@ func TestAClockThatJumpsTakesNobodysAccount(t *testing.T) {
 		h = h.restart()
 		for name, u := range h.users() {
 			if u.UID != numbers[name].UID {
-				t.Errorf("%s has the number %d, before %d", name, u.UID, numbers[name].UID)
+				t.Errorf("%s has the uid %d, before %d", name, u.UID, numbers[name].UID)
 			}
 		}
 	}

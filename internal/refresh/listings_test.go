@@ -58,7 +58,7 @@ func TestASweepThatMeetsARenamedUserForgetsNoKey(t *testing.T) {
 }
 
 // The name is all that IAM's key calls take, and a name is not a person.
-func TestAnOldNumberIsNeverOpenedByAnotherPersonsKeys(t *testing.T) {
+func TestAnOldUIDIsNeverOpenedByAnotherPersonsKeys(t *testing.T) {
 	heir := emulator.User{Name: "bob", Groups: []string{"developers"},
 		Keys: []emulator.Key{{ID: "APKAHEIR000000000001", Body: emulator.RSALine(7, "heir")}}}
 	for name, takeOver := range map[string]func(h *host) error{

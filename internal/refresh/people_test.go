@@ -49,7 +49,7 @@ func TestARemovalIsConfirmedBeforeTheUserIsAFormerOne(t *testing.T) {
 	h.does(h.e.AddMember("developers", "bob"))
 	h.refresh()
 	h.same("served after the return", h.live(), "alice bob carol erin")
-	h.same("bob's number", h.users()["bob"].UID, uid)
+	h.same("bob's uid", h.users()["bob"].UID, uid)
 	h.same("bob's cached keys before they were asked for again", h.cached("bob"), "")
 	h.sweep()
 	h.same("bob's cached keys", h.cached("bob"), bobsKey)
@@ -217,7 +217,7 @@ func TestManyRemovalsWaitForAPerson(t *testing.T) {
 	h.same("gone", len(o.NewFormer), 6)
 }
 
-func TestARenamedUserKeepsNumberAndKeys(t *testing.T) {
+func TestARenamedUserKeepsUIDAndKeys(t *testing.T) {
 	h := newHost(t)
 	h.refresh()
 	h.sweep()
@@ -272,7 +272,7 @@ func TestAUserCreatedAgainUnderTheSameNameIsSomebodyElse(t *testing.T) {
 	h.sweep()
 	now := h.users()["bob"]
 	if now.UID == uid || now.Former {
-		t.Fatalf("got %+v, want another number than %d", now, uid)
+		t.Fatalf("got %+v, want another uid than %d", now, uid)
 	}
 	h.same("the new bob's cached keys", h.cached("bob"), "APKAHEIR000000000001")
 	h.same("the new bob's keys, asked", h.asked("bob"), "APKAHEIR000000000001")

@@ -332,7 +332,7 @@ func TestARefreshUnderAnOldConfigurationPublishesNothing(t *testing.T) {
 	h.unchanged(before)
 }
 
-func TestAHomeThatAnotherNumberOwnsIsGivenToNobody(t *testing.T) {
+func TestAHomeThatAnotherUIDOwnsIsGivenToNobody(t *testing.T) {
 	h := newHost(t)
 	owners := map[string]uint32{}
 	h.HomeOwners = func([]string) map[string]uint32 { return owners }

@@ -226,7 +226,7 @@ func refuse(t *testing.T, call uint32, with syscall.Errno) {
 	}
 }
 
-func TestTheChildTakesOnlyNumbersOfOurs(t *testing.T) {
+func TestTheChildTakesOnlyUIDsOfOurs(t *testing.T) {
 	for _, text := range []string{"0", "1000", "-1", "4294967295", "", "x", "2147352576"} {
 		if err := child(text, true); !errors.Is(err, ErrNotOurs) {
 			t.Errorf("%q: got %v", text, err)
@@ -234,7 +234,7 @@ func TestTheChildTakesOnlyNumbersOfOurs(t *testing.T) {
 	}
 }
 
-// A root shell in a session has another number, and ends with the slice.
+// A root shell in a session has another uid, and ends with the slice.
 func TestTheSliceOfAUserEndsAsAWhole(t *testing.T) {
 	unmet.Root(t, "only root can make cgroups")
 	noBus(t)
@@ -268,7 +268,7 @@ func TestTheSliceOfAUserEndsAsAWhole(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { _ = shell.Wait(); close(ended) }()
 	if exists(gone) {
-		t.Fatal("it runs under the user's number")
+		t.Fatal("it runs under the user's uid")
 	}
 	got, err := End(t.Context(), []uint32{gone, gone2}, limits)
 	if err != nil || len(got) != 1 || got[0].Err != nil {

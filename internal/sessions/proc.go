@@ -33,7 +33,7 @@ func hidesProcesses(mountinfo string) bool {
 	return hidden
 }
 
-// signal sends s to every process of the uids, and counts them. A number of a
+// signal sends s to every process of the uids, and counts them. The id of a
 // process can go to another between a look and a signal: a pidfd cannot.
 // Without pidfds processes are counted only, and signalAs signals.
 func signal(uids []uint32, s unix.Signal) (count int, err error) {

@@ -51,7 +51,7 @@ var (
 	unused = gone + 3
 )
 
-func TestNumbersThatAreNotOursAreRefused(t *testing.T) {
+func TestUIDsThatAreNotOursAreRefused(t *testing.T) {
 	self := uint32(os.Getuid())
 	for name, c := range map[string]struct {
 		uid    uint32

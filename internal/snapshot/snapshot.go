@@ -74,7 +74,7 @@ type Manifest struct {
 	Version int    `json:"version"`
 	Account string `json:"account"`
 	// Store is the Identity Store that was read, absent for IAM. Releases before
-	// 0.2 refuse a manifest that has it: they would compute other numbers.
+	// 0.2 refuse a manifest that has it: they would compute other uids.
 	Store      directory.Store `json:"store,omitzero"`
 	Generation uint64          `json:"generation"` // only rises; at least the Unix time of writing
 	Written    time.Time       `json:"written"`

@@ -41,7 +41,7 @@ func Rest(users, groups Plan) string {
 		return count > 0
 	}
 	doubts := slices.Concat(users.Doubts, groups.Doubts)
-	if section("Not pinned. Decide, and write the line yourself: \"ID\" = NUMBER", len(doubts)) {
+	if section("Not pinned. Decide, and write the line yourself: \"ID\" = UID", len(doubts)) {
 		for _, d := range doubts {
 			line("# %d was %s: %s", d.UnixID, d.Principal, d.Why)
 		}

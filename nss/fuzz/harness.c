@@ -125,7 +125,7 @@ static void check_user(const struct passwd *pw, const char *buffer, size_t size)
 		inside(pw->pw_shell, buffer, size), "a user's strings are in the buffer");
 	promise(pw->pw_uid >= file.low && pw->pw_uid <= file.high && pw->pw_gid >= file.low &&
 		pw->pw_gid <= file.high && pw->pw_uid >= FORMAT_MIN_ID && pw->pw_uid <= FORMAT_MAX_ID,
-		"a user's numbers are in the range");
+		"a user's uid and gid are in the range");
 	promise(strcmp(pw->pw_passwd, "*") == 0 || strcmp(pw->pw_passwd, "x") == 0, "no password is served");
 	promise(pw->pw_name[0] != 0, "a user has a name");
 }
@@ -134,7 +134,7 @@ static void check_group(const struct group *gr, const char *buffer, size_t size)
 {
 	promise(inside(gr->gr_name, buffer, size) && inside(gr->gr_passwd, buffer, size),
 		"a group's strings are in the buffer");
-	promise(gr->gr_gid >= file.low && gr->gr_gid <= file.high, "a group's number is in the range");
+	promise(gr->gr_gid >= file.low && gr->gr_gid <= file.high, "a group's gid is in the range");
 	promise((uintptr_t)gr->gr_mem % sizeof(char *) == 0, "members are aligned");
 	for (char **m = gr->gr_mem;; m++) {
 		promise((char *)(m + 1) <= buffer + size && (char *)m >= buffer, "members are in the buffer");

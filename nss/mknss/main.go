@@ -5,7 +5,7 @@
 // usage: mknss [-users N] [-variant N] [-sparse] DIR
 //
 // Files written: DIR/nss.db, DIR/passwd, DIR/group. The same arguments give
-// the same people; another variant gives the same names and numbers with
+// the same people; another variant gives the same names, uids and gids with
 // other gecos fields, so that a replacement can be seen. A sparse nss.db has no
 // index and almost empty pages: a deep tree out of few users.
 package main
@@ -108,7 +108,7 @@ func tables(users, variant int) accounts.Tables {
 	t := accounts.Tables{Range: accounts.Range{Low: low, High: high}}
 	members := map[uint32][]string{}
 	teamGID := func(i int) uint32 { return uint32(low + 40 + i*7919) }
-	teams := min(max(users/10, 20), 4000) // below the users' numbers
+	teams := min(max(users/10, 20), 4000) // below the users' uids
 	many := min(500, teams)
 	for i := range users {
 		uid := scatter(i)

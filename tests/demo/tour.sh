@@ -96,7 +96,7 @@ run iam-cachefill refresh
 caption 'IAM users are users of this host; nothing was written to /etc/passwd'
 run getent passwd alice
 run id alice
-note 'The number comes from the immutable IAM user id: it is the same on every host.'
+note 'The uid comes from the immutable IAM user id: it is the same on every host.'
 refused id mallory
 note '  … who is in no group that may log in.'
 
@@ -137,7 +137,7 @@ if [ "$sshd" = no ]; then
 	run iam-cachefill refresh
 	run id robert
 	[ "$(id -u robert)" = "$before" ] || fault "bob was $before"
-	note "The same number as before: what bob owned, robert owns."
+	note "The same uid as before: what bob owned, robert owns."
 	iam-cachefill run >"$work/iam-cachefill.log" 2>&1 &
 	pids+=($!)
 	wait_for 'the daemon does not open its socket' test -S /run/nss-iam/cachefill.sock
@@ -165,7 +165,7 @@ caption 'A key is deleted in IAM: it opens nothing from then on'
 iam DeleteSSHPublicKey UserName=alice SSHPublicKeyId="${key[alice]}"
 soon_refused alice@web-1
 
-caption 'A user is renamed in IAM: the number stays, and with it the files'
+caption 'A user is renamed in IAM: the uid stays, and with it the files'
 before=$(id -u bob)
 iam UpdateUser UserName=bob NewUserName=robert
 run iam-cachefill refresh

@@ -8,7 +8,7 @@ import (
 	"github.com/nss-iam/nss-iam/tests/testbed"
 )
 
-func TestTheKeyHelperGivesAUsersKeysForTheUsersNumberOnly(t *testing.T) {
+func TestTheKeyHelperGivesAUsersKeysForTheUsersUIDOnly(t *testing.T) {
 	testbed.RequireArtifacts(t)
 	host := testbed.NewHost(t)
 	serving(t, host)
@@ -24,8 +24,8 @@ func TestTheKeyHelperGivesAUsersKeysForTheUsersNumberOnly(t *testing.T) {
 		name      string
 		arguments []string
 	}{
-		{"another user's number", []string{"alice", bob}},
-		{"root's number", []string{"alice", "0"}},
+		{"another user's uid", []string{"alice", bob}},
+		{"root's uid", []string{"alice", "0"}},
 		{"root, of whose name an IAM user is", []string{"root", "0"}},
 		{"a user who may not log in", []string{"mallory", "2001000001"}},
 		{"a user that nobody knows", []string{"zoe", "2001000001"}},

@@ -247,7 +247,7 @@ func (l *logins) takenAway(t *testing.T) {
 	} {
 		t.Run(what+" opens nothing at the next attempt", func(t *testing.T) { l.stays(t, name, rsa(name)) })
 	}
-	t.Run("a former user does not get in, and keeps the number", func(t *testing.T) {
+	t.Run("a former user does not get in, and keeps the uid", func(t *testing.T) {
 		l.host.Run(testbed.Refresh, "refresh")
 		l.stays(t, "frieda", rsa("frieda"))
 		if got := l.host.Run("getent", "passwd", uid); !strings.Contains(got, "nologin") {

@@ -171,7 +171,7 @@ func count(list []string, s string) (n int) {
 	return n
 }
 
-func TestARenamedUserKeepsTheNumber(t *testing.T) {
+func TestARenamedUserKeepsTheUID(t *testing.T) {
 	testbed.RequireArtifacts(t)
 	host := testbed.NewHost(t)
 	iam := serving(t, host)

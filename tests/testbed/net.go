@@ -9,7 +9,7 @@ import (
 
 // A Net joins booted hosts by a bridge. Its own place is a private host, in
 // which AWS can be played at another address, and whose folder Shared all
-// hosts see as /efs, with the same numbers of owners, as NFS has it.
+// hosts see as /efs, with the same owners, as NFS has it.
 type Net struct {
 	Place *Host
 	hosts int

@@ -64,7 +64,7 @@ func (s state) mayComeIn() verdict {
 	return in
 }
 
-// byName is the same for what knows a name and no number.
+// byName is the same for what knows a name and no uid.
 func (s state) byName() verdict {
 	if s.another {
 		return newcomer
@@ -146,7 +146,7 @@ func job(s state, _ string) verdict {
 }
 
 // crontab is job, but for a name that is another person's: cron keeps the
-// number with which it has read the file, and PAM hears the name alone.
+// uid with which it has read the file, and PAM hears the name alone.
 func crontab(s state, pam string) verdict {
 	if s.another {
 		return in

@@ -34,7 +34,7 @@ func TestAFleetFromInstallationToPurge(t *testing.T) {
 	f.revoke()
 	f.each("a key that is revoked opens nothing", site.revoked)
 	f.remove()
-	f.each("a removed user is out, sessions and all; a renamed one keeps the number", site.removed)
+	f.each("a removed user is out, sessions and all; a renamed one keeps the uid", site.removed)
 	f.net.Reachable(false)
 	f.each("without IAM logins go on, and after a reboot before any refresh", site.reboot)
 	f.each("… from host to host", site.visit)

@@ -102,7 +102,7 @@ func (s site) removed() {
 	})
 	s.known("caroline")
 	if got := s.Run("id", "-u", "caroline"); got != s.carol {
-		s.t.Errorf("caroline has the number %s, as carol she had %s", got, s.carol)
+		s.t.Errorf("caroline has the uid %s, as carol she had %s", got, s.carol)
 	}
 	if got := s.Run("stat", "-c", "%U", "/efs/carol-of-"+s.release); got != "caroline" {
 		s.t.Errorf("what carol wrote is %s's", got)
@@ -114,7 +114,7 @@ func (s site) removed() {
 		s.refused(s.lasting, person, user)
 	}
 	if got := s.Run("getent", "passwd", "bob"); !strings.HasPrefix(got, "bob:x:") || !strings.HasSuffix(got, "/nologin") {
-		s.t.Errorf("bob's number has the name %q", got)
+		s.t.Errorf("bob's uid has the name %q", got)
 	}
 	s.Eventually("bob's sessions have ended", 5*time.Minute, func() bool {
 		return !strings.Contains(s.Run("loginctl", "list-sessions", "--no-legend"), "bob") &&

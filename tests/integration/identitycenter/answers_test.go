@@ -51,7 +51,7 @@ func (s *siege) snapshot() {
 	s.refreshed()
 	s.in("david", "root")
 	if is := s.uid("david"); is != was {
-		s.t.Errorf("who was dave has the number %s, had %s", is, was)
+		s.t.Errorf("who was dave has the uid %s, had %s", is, was)
 	}
 	s.change(func(store *testbed.IdentityStore) { person(store, "david@example.com").UserName = "dave@example.com" })
 	publish()
@@ -190,7 +190,7 @@ func (s *siege) otherStore() {
 	}
 	for _, name := range names {
 		if is := s.uid(name); is == was[name] {
-			s.t.Errorf("the new %s has the number %s of the first", name, is)
+			s.t.Errorf("the new %s has the uid %s of the first", name, is)
 		}
 	}
 	s.in("erin", "root") // the new one

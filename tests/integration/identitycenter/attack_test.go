@@ -140,12 +140,12 @@ func person(s *testbed.IdentityStore, userName string) *testbed.Person {
 
 func (s *siege) refreshed() { s.t.Helper(); s.Run(testbed.Refresh, "refresh") }
 
-// strangerTo wants that a person has another number than the owner of a file had,
+// strangerTo wants that a person has another uid than the owner of a file had,
 // and neither that file nor the home it is in.
 func (s *siege) strangerTo(name, was, file string) {
 	s.t.Helper()
 	if is := s.uid(name); is == was {
-		s.t.Errorf("%s has the number %s of another", name, was)
+		s.t.Errorf("%s has the uid %s of another", name, was)
 	}
 	r := s.sshd.Login(name, s.key(name), "cat /srv/files/"+file+" /home/"+file+"/"+file+"; pwd")
 	if strings.Contains(r.Stdout, "of "+file) || strings.Contains(r.Stdout, "/home/"+file+"\n") {
@@ -165,7 +165,7 @@ func (s *siege) renamed() {
 	s.refreshed()
 	s.in("alicia", "root")
 	if is := s.uid("alicia"); is != was {
-		s.t.Errorf("who was alice has the number %s, had %s", is, was)
+		s.t.Errorf("who was alice has the uid %s, had %s", is, was)
 	}
 	s.enters("alicia", s.key("alicia"), "of alice", "cat /srv/files/alice")
 	s.refreshed()
@@ -204,7 +204,7 @@ func (s *siege) namesake() {
 		s.refreshed()
 		s.out("the name is nobody's", "carol")
 		if is := s.uid("carol"); is != was {
-			s.t.Errorf("carol has the number %s, had %s", is, was)
+			s.t.Errorf("carol has the uid %s, had %s", is, was)
 		}
 		s.in("dave", "root")
 	}

@@ -4,7 +4,7 @@
  * usage: bad FOLDER GOOD VARIANT
  *
  * FOLDER/nss.db is what the module looks at. GOOD and VARIANT are two files
- * with the same names and numbers.
+ * with the same names and ids.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

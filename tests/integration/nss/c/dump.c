@@ -3,7 +3,7 @@
  *
  * usage: dump SERVICE PASSWD GROUP
  *
- * Asks for each user and group of the two files by name and by number, for
+ * Asks for each user and group of the two files by name and by id, for
  * each user's groups, and for both enumerations.
  */
 #define _GNU_SOURCE

@@ -5,7 +5,7 @@
  *
  * The module serves FOLDER/nss.db; PASSWD and GROUP are the same people in
  * text, in the order of their numbers. VARIANT is another nss.db with the same
- * names and numbers, which takes the file's place in the middle.
+ * names and ids, which takes the file's place in the middle.
  */
 #define _GNU_SOURCE
 #include <stdint.h>
@@ -194,7 +194,7 @@ static void groups_of(const char *name, gid_t group, long expected)
 	}
 }
 
-/* A line of a file in passwd(5)'s or group(5)'s format: its name and number. */
+/* A line of a file in passwd(5)'s or group(5)'s format: its name and id. */
 static int line_of(FILE *f, char *name, uint32_t *id)
 {
 	static char *line;

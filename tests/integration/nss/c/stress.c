@@ -3,7 +3,7 @@
  *
  * usage: stress SECONDS REPLACEMENTS THREADS FOLDER FILE FILE
  *
- * Two files with the same names and numbers take FOLDER/nss.db's place in turn.
+ * Two files with the same names and ids take FOLDER/nss.db's place in turn.
  * Every lookup must succeed; in the end one file is mapped, and no descriptor
  * more is open than in the beginning. How many children keep a superseded file
  * is printed: those that were forked while another thread was in a lookup of it.
