@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// This file decides which groups that the policy names are believed: a known
-// group that the directory says does not exist is empty, and a known name with
-// another GroupId counts for nothing until a person confirms it.
+// This file decides which of the policy's groups are believed. A known group
+// that no longer exists counts as empty. A known name that comes back with
+// another GroupId gives no rights until a person confirms it.
 
 // A missingGroup is a known group that does not exist any more.
 type missingGroup struct {
@@ -17,8 +17,8 @@ type missingGroup struct {
 	where []string // the settings that name it
 }
 
-// nameGroups finds the groups that the policy names. The error names those
-// that were never seen, or that the directory was not asked for.
+// nameGroups finds the groups that the policy names. Its error lists those that
+// no answer ever held, or that the directory was not asked for.
 func (p *plan) nameGroups() error {
 	pol := &p.in.Policy
 	p.known = p.knownGroups()
@@ -79,9 +79,9 @@ func (p *plan) nameGroups() error {
 	return nil
 }
 
-// knownGroups is what the history knows of groups, by folded directory name. A
-// history of version 0.1.0 has no list of groups; its entries tell the same of
-// those that were served.
+// knownGroups is what the history knows of groups, by folded directory name.
+// The history of version 0.1.0 has no list of groups; there, its entries say
+// which groups were served.
 func (p *plan) knownGroups() map[string]KnownGroup {
 	known := make(map[string]KnownGroup, len(p.in.History.Groups))
 	newest := map[string]Entry{}
@@ -133,7 +133,7 @@ func (p *plan) groupFindings() (all []Finding) {
 	return all
 }
 
-// named is what a person corrects where these settings name a group.
+// named says what a person has to correct to take a group out of these settings.
 func named(where []string) string {
 	tags := 0
 	for _, w := range where {
@@ -161,9 +161,10 @@ func checkBelieved(p *plan, c *principal) verdict {
 }
 
 // meant is the GroupId that each name of the policy stands for, by the folded
-// name. Where two groups differ by letter case only, it is the one that the
-// policy spells exactly so, else the one that the name stood for before. Where
-// that is not one group, it is "", and none of them gives a right.
+// name. If two groups differ by letter case only, the one that the policy spells
+// exactly so is meant, otherwise the one that the name stood for before. If that
+// leaves more than one group or none, the GroupId is "", and no group of the name
+// gives a right.
 func (p *plan) meant() map[string]string {
 	groups := p.in.Directory.Groups
 	ids := make(map[string]string, len(groups))

@@ -20,19 +20,19 @@ type Input struct {
 	// Denied are UserIds of users who lost a right since this answer, as the directory
 	// said at a login. They keep their identity and have no rights.
 	Denied []string
-	// ForeignHomes are the folders of Result.Homes that belong neither to root nor to
-	// the user, or that others may write to, and the uids that own them, or Anybody. No user is
-	// given one of them.
+	// ForeignHomes are folders of Result.Homes that no user is given. Each maps to the
+	// uid that owns it, which is neither root's nor the user's, or to Anybody if root
+	// owns it and others may write to it.
 	ForeignHomes map[string]uint32
 	// EmptyAnswers counts the complete answers without anybody that came in a
 	// row before this one. See ErrEmptyAnswer.
 	EmptyAnswers int
-	// AcceptRemovals is a person's word for whatever this answer removes.
+	// AcceptRemovals says that a person confirmed every removal of this answer.
 	AcceptRemovals bool
-	// AcceptGroups is a person's word for groups that were created again.
+	// AcceptGroups says that a person confirmed the groups that were created again.
 	AcceptGroups bool
-	// Grants are what local files grant to Result.HandedOver. Build needs none:
-	// Explain reports by them what Result.ReportGrants did.
+	// Grants are what local files grant to Result.HandedOver. Build does not use
+	// them: Explain reports with them what Result.ReportGrants reported.
 	Grants []Grant
 	// Rebuild says that Directory is the answer of the Build before: the host's
 	// files, the configuration or the time changed. It confirms no removal.
@@ -49,13 +49,14 @@ type Result struct {
 	HeldBack  *HeldBack           // why their removal waits for a person; nil: it does not
 	NewFormer []User              // who became former by this Build, as last served
 	// Homes are the folders that were considered as homes, with the uid that each
-	// is for. If one of them turns out to be another's, Build has to be called again,
-	// with ForeignHomes.
+	// is for. If one of them belongs to somebody else, the caller adds it to
+	// ForeignHomes and calls Build again.
 	Homes []Home
-	// EmptyAnswers is for the next Input: how many answers without anybody came
-	// in a row by now. After ErrEmptyAnswer the caller adds one instead.
+	// EmptyAnswers is for the next Input: how many answers without anybody came in
+	// a row, up to this one. After ErrEmptyAnswer there is no Result, and the caller
+	// adds one to Input.EmptyAnswers.
 	EmptyAnswers int
-	Findings     []Finding // who and what is not served as one would expect
+	Findings     []Finding // who and what is not served as somebody may expect
 }
 
 // A Pending is a user who has no rights and keeps name, uid, home, private
@@ -79,7 +80,7 @@ type Pending struct {
 // An error means that nothing may change: the directory is malformed
 // (directory.ErrMalformed), the policy names a group that was never seen
 // (ErrUnknownGroup), nobody is left and that is not confirmed (ErrEmptyAnswer),
-// or Policy or History are not sound. A removal of many is no error: see
+// or Policy or History are not sound. A removal of many users is no error: see
 // Result.HeldBack.
 func Build(in Input) (Result, error) {
 	p, err := newPlan(in, false)
@@ -129,8 +130,8 @@ type plan struct {
 	newFormer    []*Entry
 }
 
-// newPlan decides everything. A tolerant plan, for explain, also takes an answer
-// without anybody, and a group that was never seen.
+// newPlan makes every decision. If tolerant, as for Explain, it also takes an
+// answer without anybody and a policy that names a group that was never seen.
 func newPlan(in Input, tolerant bool) (*plan, error) {
 	if err := in.Policy.check(); err != nil {
 		return nil, err
@@ -163,9 +164,9 @@ func newPlan(in Input, tolerant bool) (*plan, error) {
 	return p, nil
 }
 
-// admit applies the last rule. A user that it refuses goes on, with all rights,
-// under the name and uid served before. That can make another wait, so it is
-// repeated until nothing changes.
+// admit applies the last rule. A user that it refuses keeps all rights, and the
+// name and uid served before. That can block another user, so admit repeats the
+// rule until nothing changes.
 func (p *plan) admit() {
 	p.waiting, p.waitingNames = map[string]*Entry{}, map[string]*Entry{}
 	own := map[string]*Entry{}

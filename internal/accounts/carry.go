@@ -2,11 +2,11 @@ package accounts
 
 import "strings"
 
-// This file decides where a pin hands an id over at once. When a host's
-// directory is another one, its answer cannot name anybody of the one before: to
-// wait for a confirmation of their removal would confirm nothing. A pin of such a
-// uid or gid is a person's word that another id goes on as the same principal, so
-// that no id, name or home changes hands by the move.
+// This file decides where a pin hands a uid or gid over at once. It is for a
+// host that moves from one kind of directory to another. The new directory never
+// names the principals of the old one, so its answers cannot confirm that they
+// are gone. A pin says in their place that the new id is the same principal, who
+// keeps uid, name and home.
 
 // otherForm reports whether two ids are of two kinds of directory: those of an
 // Identity Store are UUIDs, and IAM's have no hyphen.
@@ -22,8 +22,8 @@ func (p *plan) carries(c *principal, e *Entry) bool {
 		otherForm(c.id, e.ID) && !e.Former() && e.Group == (c.kind != iamUser)
 }
 
-// carriedBy returns who takes a user's entry over, or nil. It is somebody who
-// may log in: else the removal goes its usual way.
+// carriedBy returns the user who takes an entry over, or nil. Only a user who
+// may log in does; otherwise the holder of the entry is removed as usual.
 func (p *plan) carriedBy(e *Entry) *principal {
 	c := p.byUnixID[e.UnixID]
 	if c == nil || c.kind != iamUser || !p.carries(c, e) {
@@ -35,15 +35,15 @@ func (p *plan) carriedBy(e *Entry) *principal {
 	return c
 }
 
-// carriesGroup reports whether a pin gives a group the gid of the group that
-// was known by its name in another kind of directory.
+// carriesGroup reports whether a pin gives a group the gid of was, the group
+// that another kind of directory had under the same name.
 func (p *plan) carriesGroup(id string, was KnownGroup) bool {
 	n, pinned := p.in.Policy.Pins[id]
-	return pinned && otherForm(id, was.ID) && n == p.numberBefore(was.ID)
+	return pinned && otherForm(id, was.ID) && n == p.gidBefore(was.ID)
 }
 
-// numberBefore is the gid of a group of an earlier answer.
-func (p *plan) numberBefore(id string) uint32 {
+// gidBefore is the gid of a group of an earlier answer.
+func (p *plan) gidBefore(id string) uint32 {
 	for _, e := range p.in.History.Entries {
 		if e.Group && e.ID == id {
 			return e.UnixID

@@ -10,15 +10,15 @@ import (
 type Changes struct {
 	Added        []User // who may be looked up as new users
 	Returned     []User // former users who are users again
-	BecameFormer []User // users who became former ones, as they were
-	Expired      []User // uids that resolve no more, as they were
+	BecameFormer []User // users who became former, as they were before
+	Expired      []User // users whose uid no longer resolves, as they were before
 	Renamed      []Renamed
-	Changed      []User // another home, shell or gecos, as they are
+	Changed      []User // users with another home, shell or gecos, as they are after
 
 	GroupsAdded    []Group
 	GroupsRemoved  []Group
 	GroupsRenamed  []Renamed
-	MembersAdded   []Membership // of users there before or not
+	MembersAdded   []Membership // of new users too
 	MembersRemoved []Membership
 }
 
@@ -28,7 +28,7 @@ type Renamed struct {
 	Old, New string
 }
 
-// Membership is a login name in a group, both by the name they have now.
+// A Membership is one login name in one group, both as they are named after.
 type Membership struct{ Group, User string }
 
 // Empty reports whether nothing changes.

@@ -40,7 +40,7 @@ type Step struct {
 // Explain explains everybody that the query names: as a directory name, a
 // Unix name, a uid or gid, or a UserId or GroupId. The input is that of the last Build, with
 // its History; nothing is counted, and an answer that Build would refuse is
-// explained all the same. Nobody found is an empty list.
+// explained too. The list is empty if nobody is found.
 func Explain(in Input, query string) ([]Explanation, error) {
 	in.Rebuild = true
 	p, err := newPlan(in, true)
@@ -140,7 +140,7 @@ func (e explainer) principal(c *principal) Explanation {
 	for _, r := range rules {
 		if r.name == nameOwnerRule.name && c.badName.reason != "" || r.name == idOwnerRule.name && c.badPin.reason != "" ||
 			c.invalid != "" && r.name != nameRule.name {
-			continue // about a name or id that there is not
+			continue // the rule is about a name or id that the principal does not have
 		}
 		e.apply(&x, r, c, r.check(e.plan, c))
 	}
@@ -160,8 +160,8 @@ func (e explainer) principal(c *principal) Explanation {
 	return x
 }
 
-// memory is the last rule's verdict. It was found before serving and cannot be
-// found again, because now the history has the principal itself.
+// memory is the verdict of the last rule, from before serving. Now the rule
+// would pass: serving put the principal itself into the history.
 func (e explainer) memory(c *principal) verdict {
 	if c.kind == iamUser {
 		if i, found := e.plan.userIndex(c.id); found && e.plan.verdicts[i].reason != "" {

@@ -87,8 +87,8 @@ func newHostIndex(h Host) *hostIndex {
 func (x *hostIndex) isAccount(name string) bool { _, found := x.users[name]; return found }
 func (x *hostIndex) isGroup(name string) bool   { _, found := x.groups[name]; return found }
 
-// copyOf returns "account NAME" or "group NAME" where the host's files hold an
-// exact copy of a principal, and "" else.
+// copyOf returns "account NAME" or "group NAME" if the host's files hold an
+// exact copy of a principal, and "" otherwise.
 func (x *hostIndex) copyOf(c *principal) string {
 	if u, found := x.users[c.name]; found && c.kind == iamUser && u.UID == c.unixID {
 		return "account " + c.name

@@ -51,10 +51,10 @@ type Policy struct {
 	Accept string
 }
 
-// A tagged says how many of the last names of Login and Sudo stood in tags.
+// A tagged is how many of the last names of Login and of Sudo come from tags.
 type tagged struct{ login, sudo int }
 
-// from is where the name at i of a list comes from, of which the last n stood in a tag.
+// from says where the name at i of a list comes from. The last n come from a tag.
 func from(i int, list []string, n int, setting, tag string) string {
 	if i < len(list)-n {
 		return setting
@@ -95,8 +95,8 @@ func ParseGroupsTag(value string, form directory.Form) ([]string, error) {
 	return names, nil
 }
 
-// check refuses what the configuration's reader would not have let through:
-// a policy may come from elsewhere one day.
+// check refuses a range and paths that package config refuses too: Build does
+// not rely on where a policy comes from.
 func (p Policy) check() error {
 	r := p.Range
 	if r.Low < MinID || r.High > MaxID || r.Low > r.High {

@@ -24,13 +24,13 @@ type principal struct {
 
 	disabled bool // users: the directory suspends them
 
-	idOwner   *principal // who has the id: itself, in the end, or a senior
+	idOwner   *principal // who has the id: itself, or a senior
 	nameOwner *principal
 	rival     *principal // users: another who maps to the same login name
 
 	login    string    // the login group it is in, or "every user"; "" for none
 	memberOf []int32   // users: the indices of relevant groups, ascending
-	wanted   bool      // groups: served if nothing stands against it
+	wanted   bool      // groups: served if no rule refuses it
 	sudo     bool      // groups: its members are in iam-sudo
 	local    string    // groups: the local group its members get; "" for none
 	served   bool      // is in the tables, live
@@ -127,8 +127,8 @@ func (p *plan) every(each func(*principal)) {
 	}
 }
 
-// claimIDs decides who owns which id, among everybody that the directory
-// told: an id does not depend on which groups a host serves.
+// claimIDs decides who owns which id, among everybody in the answer: an id does
+// not depend on which groups a host serves.
 func (p *plan) claimIDs() {
 	pinnedBy := make(map[uint32]int, len(p.in.Policy.Pins))
 	for _, n := range p.in.Policy.Pins {

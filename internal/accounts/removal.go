@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// ErrEmptyAnswer is in the error of Build where an answer leaves nobody with a
-// login and fewer than removal.confirm in a row said so. The caller counts them
-// in Input.EmptyAnswers.
+// ErrEmptyAnswer is in the error of Build for an answer that leaves nobody with
+// a login, until removal.confirm such answers came in a row. The caller counts
+// them in Input.EmptyAnswers.
 var ErrEmptyAnswer = errors.New("an answer without anybody is not believed yet")
 
 // fewRemovals is how many people may always become former at once: a small
@@ -54,8 +54,8 @@ func (p *plan) acceptCommand() string {
 	return cmp.Or(p.in.Policy.Accept, "iam-cachefill refresh --accept-removals")
 }
 
-// recall makes working copies of the history that still counts, and returns how
-// many users in it are active or pending removal.
+// recall copies the entries of the history that still count, and returns how
+// many of them are users who are active or pending removal.
 func (p *plan) recall() (active int) {
 	p.entries = make(map[uint32]*Entry, len(p.in.History.Entries))
 	copies := make([]Entry, len(p.in.History.Entries))
@@ -92,8 +92,8 @@ func (p *plan) nobody(active int) bool {
 	return active > 0
 }
 
-// believeNobody takes an answer without anybody for an outage until
-// removal.confirm of them came in a row.
+// believeNobody refuses an answer that leaves nobody with a login, until
+// removal.confirm of them came in a row: it may be an outage.
 func (p *plan) believeNobody(active int) error {
 	need := max(p.in.Policy.Confirm, 1)
 	have := p.in.EmptyAnswers
@@ -112,8 +112,8 @@ func (p *plan) believeNobody(active int) error {
 		"if that is meant, wait or run %q", ErrEmptyAnswer, have, need, p.acceptCommand())
 }
 
-// remove looks at every user served before: who stays, who is pending removal,
-// who is former. Their rights are gone in any case.
+// remove decides which of the users served before stay, which are pending
+// removal, and which are former. None of those it finds missing keeps a right.
 func (p *plan) remove(active int) {
 	p.pendingNames, p.carried = map[string]*Entry{}, map[string]*Entry{}
 	var lost []*Entry
@@ -161,8 +161,9 @@ func (p *plan) remove(active int) {
 }
 
 // stays reports whether a user that a rule refuses keeps the identity for as long as
-// the directory gives a login: only the name, a tag or a suspension is in the way, and
-// the next change there puts it right. So nobody can make another former by a name.
+// the directory gives a login. That holds where only the name, a tag or a suspension is
+// in the way, which the directory can change back. So nobody can make another user
+// former by taking a name.
 func (p *plan) stays(u *principal, reason Reason) bool {
 	switch reason {
 	case NameTaken:

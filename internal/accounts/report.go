@@ -11,7 +11,7 @@ type Reason string
 
 // The reasons, in the order in which they are looked for.
 const (
-	BadDirectoryName Reason = "directory-name"  // the name is none that a directory gives
+	BadDirectoryName Reason = "directory-name"  // no directory gives such a name
 	NoLogin          Reason = "no-login"        // in no login group; not reported
 	Disabled         Reason = "disabled"        // suspended by the directory; not reported
 	Expired          Reason = "expired"         // the tag's end has come

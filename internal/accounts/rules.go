@@ -27,18 +27,15 @@ type rule struct {
 var (
 	nameRule     = rule{"directory name", checkDirectoryName, describeName}
 	unixNameRule = rule{"Unix name", checkName, func(_ *plan, c *principal) string {
-		return "the Unix name is " +
-			c.name
+		return "the Unix name is " + c.name
 	}}
 	nameOwnerRule = rule{"name owner", checkNameOwner, describeNameOwner}
 	idRule        = rule{"id", checkPin, describeID}
 	idOwnerRule   = rule{"id owner", checkIDOwner, func(_ *plan, c *principal) string {
-		return fmt.Sprintf("nobody "+
-			"older has the id %d", c.unixID)
+		return fmt.Sprintf("nobody older has the id %d", c.unixID)
 	}}
 	hostRule = rule{"host files", checkHost, func(*plan, *principal) string {
-		return "the host has neither the name " +
-			"nor the id"
+		return "the host has neither the name nor the id"
 	}}
 	historyRule = rule{"history", checkHistory, func(*plan, *principal) string {
 		return "the history has nobody else under the name or the id"
@@ -187,7 +184,7 @@ func checkIDOwner(_ *plan, c *principal) verdict {
 		fmt.Sprintf("pin an id for the younger on every host, as in pin = { %q = N } under [ids]", c.id))
 }
 
-// checkHost lets everything win that the host's own files define.
+// checkHost refuses what the host's own files define: they always win.
 func checkHost(p *plan, c *principal) verdict {
 	if copied := p.host.copyOf(c); copied != "" {
 		what, name, _ := strings.Cut(copied, " ")
@@ -212,7 +209,7 @@ func checkHost(p *plan, c *principal) verdict {
 	return verdict{}
 }
 
-// checkHistory keeps from everybody what the host still knows as another's.
+// checkHistory refuses a name or id that the history has for somebody else.
 func checkHistory(p *plan, c *principal) verdict {
 	if r := p.entries[c.unixID]; r != nil && !r.of(c) && !p.expired(r) && !p.yields(r, c) {
 		if r.Former() {
@@ -245,10 +242,9 @@ func (p *plan) waitRemedy() string {
 
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// yields reports whether a pin may take an id over from its entry: when the
-// holder is former, or of another kind of directory. A holder that is in the
-// answer and claims the id has kept the pin from it already, by the rule of id
-// owners.
+// yields reports whether a pin may take an id over from an entry: if the entry's
+// holder is former or of another kind of directory. A holder who is in the answer
+// and claims the id is no case for it: idOwnerRule has refused the pin by then.
 func (p *plan) yields(r *Entry, c *principal) bool {
 	return c.pinned && r.Former() || p.carries(c, r)
 }

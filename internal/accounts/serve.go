@@ -122,7 +122,7 @@ func (p *plan) liveRows(result *Result) []row {
 		result.Pending = append(result.Pending, Pending{ID: e.ID, LoginName: e.UnixName, UID: e.UnixID, Missed: e.Missed,
 			Denied: p.denied[e.ID]})
 		if !p.free(e) || taken[e.UnixName] {
-			continue // formerRows shows it as best it can
+			continue // formerRows may show it under another name
 		}
 		taken[e.UnixName] = true
 		r := row{User: p.account(e.ID, e.DirectoryName, e.UnixName, e.UnixID), live: true}
@@ -148,8 +148,8 @@ func (p *plan) account(id, directoryName, name string, uid uint32) User {
 		Shell: p.in.Policy.Shell}
 }
 
-// gecos is the directory name as a field of passwd(5), in which commas separate
-// rooms and telephone numbers.
+// gecos is the directory name as a field of passwd(5). A comma would begin the
+// next part of the field.
 func gecos(directoryName string) string {
 	if !strings.ContainsAny(directoryName, ",:\n\x00") {
 		return directoryName
@@ -178,8 +178,8 @@ func (p *plan) inSudo(groups []int32) bool {
 	return false
 }
 
-// recordLive enters everybody who is served now, and makes groups former that
-// are not served any more.
+// recordLive puts everybody who is served now into the history, and makes
+// groups former that are no longer served.
 func (p *plan) recordLive(groupVerdicts []verdict) {
 	keep := map[string]bool{} // groups whose entry stays active although they are not served here
 	note := func(c *principal) {
@@ -215,8 +215,8 @@ func (p *plan) recordLive(groupVerdicts []verdict) {
 	}
 }
 
-// formerRows adds the rows of former users, and of those pending removal whose
-// own row cannot be shown.
+// formerRows adds the rows of former users, and of users pending removal whose
+// name is the host's or another user's. A uid that the host has gets no row.
 func (p *plan) formerRows(rows []row) []row {
 	names := make(map[string]bool, len(rows)+len(p.groups))
 	uids := make(map[uint32]bool, len(rows))

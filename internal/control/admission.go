@@ -5,9 +5,8 @@ import (
 	"net/http"
 )
 
-// admission answers whether somebody may come in. It asks the directory for memberships,
-// unless a login asked for the same person's keys within the time that answers
-// are reused, which is longer while there is no room for lookups.
+// admission answers whether somebody may come in. It asks the directory for
+// memberships, unless an answer to a login of the same person can still be reused.
 func (s *Server) admission(w http.ResponseWriter, r *http.Request) {
 	name, ok := loginName(w, r)
 	if !ok {

@@ -15,13 +15,13 @@ import (
 	"github.com/nss-iam/nss-iam/internal/cache"
 )
 
-// A Client asks the daemon behind a socket. It distrusts what answers: the
-// socket's owner must be root or the running user, an answer's size is
-// bounded, and no call outlasts its context.
+// A Client asks the daemon behind a socket. It distrusts the peer: what listens
+// must run as root or as the running user, an answer's size is bounded, and no
+// call outlasts its context.
 type Client struct{ Path string }
 
-// Ask asks what the directory says now about a login name. An error says that nobody
-// knows; an Answer without keys says that there are none.
+// Ask asks what the directory says now about a login name. An error means that the
+// answer is not known; an Answer without keys means that there are none.
 func (c Client) Ask(ctx context.Context, q Question) (Answer, error) {
 	query := url.Values{"name": {q.Name}}
 	if q.Key != "" {
@@ -38,9 +38,9 @@ func (c Client) Ask(ctx context.Context, q Question) (Answer, error) {
 	return a, nil
 }
 
-// Admission asks whether the person of a login name may come in now, whatever
-// opens the door. With recent the last refresh's word is good enough. An error
-// says that nobody knows.
+// Admission asks whether the person of a login name may come in now, by a key or
+// by anything else. With recent, the answer of the last refresh is good enough. An
+// error means that the answer is not known.
 func (c Client) Admission(ctx context.Context, name string, recent bool) (cache.UserKeys, error) {
 	target := "/v1/admission?name=" + url.QueryEscape(name)
 	if recent {

@@ -1,6 +1,6 @@
-// Package control owns the daemon's Unix socket: what is said over it, who may
-// speak, and how much of either side the other puts up with. It knows nothing
-// of the directory or of files: the server is given functions that answer.
+// Package control owns the daemon's Unix socket: the protocol, who may speak,
+// and the limits that each side sets the other. It knows nothing of the
+// directory or of files: the server is given functions that answer.
 //
 // The protocol is HTTP/1.1 with small JSON bodies in answers and none in
 // questions; every answer is one connection.
@@ -31,9 +31,10 @@ import (
 	"github.com/nss-iam/nss-iam/internal/keys"
 )
 
-// Versions of the JSON bodies: what is written, and what a client takes. An answer
-// of another version is none. They rise as those of nss.db do (package cache):
-// after an upgrade the daemon and the helpers are of two releases for a moment.
+// Versions of the JSON bodies: the one that is written, and those that a client
+// takes. A client refuses an answer of any other version. They rise as those of
+// nss.db do (package cache): during an upgrade the daemon and the helpers are of
+// two releases for a moment.
 const (
 	Version       = 1
 	OldestVersion = 1
@@ -48,15 +49,15 @@ const (
 	maxShared = 1000      // shared accounts of one person
 )
 
-// An Answer is what the directory says now about one login name. It is authoritative: an
-// Answer without keys means that nothing opens that login.
+// An Answer is what the directory says now about one login name. It is
+// authoritative: an Answer without keys means that nothing opens that login.
 type Answer struct {
-	User   cache.UserKeys // with Login false where the user may not log in any more, or never might
+	User   cache.UserKeys // Login is false if the user may not log in
 	Shared []string       // the shared accounts that the person may enter as well
 
 	// Limited says that the directory was not asked: the key in question is unknown, and
-	// the calls that unknown keys may cost are spent. The Answer is what the last
-	// listing says, and no authority on a key that is not in it.
+	// the calls for unknown keys are used up. The Answer is the last listing. It says
+	// nothing about a key that is not in it.
 	Limited bool
 }
 
@@ -70,20 +71,20 @@ type Question struct {
 type Standing int
 
 const (
-	// Unlisted is a name about which nothing is known but that it may be a person's.
+	// Unlisted is a name that may be a person's, whose keys are not known.
 	Unlisted Standing = iota
 	// Listed is the name of a person whose keys are known.
 	Listed
 	// Nobody is a name under which the last answer of the directory lets nobody
-	// in. What was said about it before does not count.
+	// in. Earlier answers about the name do not count.
 	Nobody
 )
 
 // Counts are counts since the server was made.
 type Counts struct {
 	Limited int64 `json:"limited"` // questions with unknown keys that were answered from the listing: refused for rate
-	Older   int64 `json:"older"`   // questions that were given an older answer because too many were asked
-	Busy    int64 `json:"busy"`    // lookups that did not come to their turn
+	Older   int64 `json:"older"`   // questions that got an older answer because there was no room for a lookup
+	Busy    int64 `json:"busy"`    // lookups that got no turn in time
 }
 
 // A RefreshRequest is what a person asked of refresh.
@@ -137,7 +138,8 @@ func (a Answer) encode() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-// decodeAnswer reads an answer about name and refuses what does not hang together.
+// decodeAnswer reads an answer about name. It refuses one about another name, and
+// one that contradicts itself.
 func decodeAnswer(body []byte, name string) (Answer, error) {
 	var w wireAnswer
 	if err := json.Unmarshal(body, &w); err != nil {

@@ -10,11 +10,11 @@ import (
 // about it again.
 const lineWaits = 5 * time.Minute
 
-// A line is names that are to be looked up when there is room, the first to come
-// the first to be looked up, one at a time, and nobody waits for them.
+// A line holds names to look up when there is room: one at a time, in the order
+// in which they came. Nobody waits for these lookups.
 type line struct {
 	names   []inLine
-	serving bool          // somebody takes from names
+	serving bool          // serve is running
 	pace    *rate.Limiter // of lookups; nil: as fast as they are answered
 	turn    chan struct{} // one place
 }
@@ -56,8 +56,8 @@ func (l *lookups) serve(in *line) {
 	}
 }
 
-// next starts the lookup of the first in a line that still needs one. It
-// returns nil where none does.
+// next starts the lookup of the first name in a line that still needs one. It
+// returns nil if none does.
 func (l *lookups) next(in *line) *lookup {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,7 +69,7 @@ func (l *lookups) next(in *line) *lookup {
 		if n == nil || n.under != nil || now.Sub(w.asked) > lineWaits || n.good != nil && n.good.asked.After(w.asked) {
 			continue
 		}
-		in.turn <- struct{}{} // it is free: lookups of a line follow one another
+		in.turn <- struct{}{} // never blocks: serve waits for each lookup to end
 		it := &lookup{done: make(chan struct{}), began: now, asked: now, waiting: true}
 		go l.run(it, n, w.name, in.turn)
 		return it

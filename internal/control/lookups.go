@@ -13,7 +13,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/keys"
 )
 
-// ErrBusy is returned where a lookup did not come to its turn in time.
+// ErrBusy is returned where a lookup got no turn in time.
 var ErrBusy = errors.New("too many lookups are waiting")
 
 // errSlow is returned to a login when the lookup it waits for has taken longer
@@ -25,15 +25,18 @@ var errSlow = errors.New("no answer from the directory in time for this login; "
 // login names than this; a peer that invents some must not fill the memory.
 const maxNames = 8192
 
-// lookups asks for each name once at a time, however many want to know, and
-// hands the answer to those who come within the reuse window too.
+// lookups asks the directory about each name once at a time, however many want
+// to know. It also gives the answer to those who ask within the reuse window.
 //
-// sshd asks before the client has signed anything, so that everybody may ask
-// about every name, with any key, the public ones of its owner included. A key
-// that the person's listing does not have is a stranger's: strangers start few
-// lookups, and never keep others waiting. A name that was asked about within the
-// last minute is asked about again while there is room, and else gets that
-// answer and waits for its renewal, so that names without an answer go first.
+// sshd asks before the client has signed anything. So anybody who reaches sshd
+// can have it ask about any name, with any key, also with the owner's public keys.
+//
+// A key that is not in the person's listing is a stranger's. Strangers start few
+// lookups, and never keep others waiting.
+//
+// A name with a good answer of the last minute is looked up again only while
+// there is room. Otherwise the asker gets that answer, and the name waits in line
+// for its renewal. So names without an answer go first.
 type lookups struct {
 	ask      func(context.Context, string) (Answer, error)
 	listed   func(string) (Answer, Standing)
@@ -43,7 +46,7 @@ type lookups struct {
 	retry    time.Duration        // of failures
 	timeout  time.Duration        // of one lookup
 	queueing time.Duration        // how long a lookup waits for its turn
-	patience func() time.Duration // from a lookup's begin, for all its askers; nil or 0: no end but their own
+	patience func() time.Duration // how long after a lookup's begin its askers wait; nil or 0: as long as each has time
 	turn     chan struct{}        // one place for each lookup under way
 	rate     *rate.Limiter
 	life     context.Context // ends with the server
@@ -56,7 +59,7 @@ type lookups struct {
 	counts   Counts
 }
 
-// nameState is what is known of one login name from lookups.
+// nameState is what lookups keep of one login name.
 type nameState struct {
 	under *lookup       // the one under way, for which somebody may wait
 	last  *lookup       // the last that ended
@@ -68,22 +71,22 @@ type nameState struct {
 type lookup struct {
 	done    chan struct{}
 	began   time.Time // when somebody wanted to know
-	asked   time.Time // when it had its turn; zero: it waits for that still
-	waiting bool      // it was in a line: nobody waits for it
+	asked   time.Time // when it got its turn; zero: not yet
+	waiting bool      // it comes from a line: nobody waits for it
 	answer  Answer
 	err     error
 	until   time.Time // the answer is reused up to here; set with it, under lookups.mu
-	dated   bool      // something was learned since it began: nobody else gets its answer; under lookups.mu
+	dated   bool      // outdated since it began: only those who wait already get its answer; under lookups.mu
 }
 
 type waitedForKey struct{}
 
-// NobodyWaits reports whether a lookup with this context is one that nobody at
-// the door waits for: others go first.
+// NobodyWaits reports whether no login waits for the lookup with this context, so
+// that other calls may go first.
 func NobodyWaits(ctx context.Context) bool { return ctx.Value(waitedForKey{}) != nil }
 
-// keys answers q, at the latest when ctx ends. The lookup itself goes on then,
-// for those who ask next.
+// keys answers q, at the latest when ctx ends. The lookup itself goes on after
+// that, for those who ask next.
 func (l *lookups) keys(ctx context.Context, q Question) (Answer, error) {
 	listed, standing := l.listed(q.Name)
 	switch {
@@ -105,7 +108,8 @@ func (l *lookups) keys(ctx context.Context, q Question) (Answer, error) {
 // nobody is the answer about a name that opens nothing.
 func nobody(name string) Answer { return Answer{User: cache.UserKeys{Name: name}} }
 
-// renewed returns what an older answer said, and what was learned after it.
+// renewed returns what is known of a name now, if more was learned since an older
+// answer, and else that answer.
 func (l *lookups) renewed(name string, older *lookup) Answer {
 	switch listed, standing := l.listed(name); standing {
 	case Listed:
@@ -149,9 +153,9 @@ func (n *nameState) fresh(now time.Time) *lookup {
 // without one have taken all turns.
 const congested = 5
 
-// olderWillDo reports whether the last good answer about a name is to be given,
-// because there is no room for another lookup now, and counts it. The caller
-// holds l.mu.
+// olderWillDo reports whether the last good answer about a name is young enough to
+// be given because there is no room for a lookup. It counts the answers given so.
+// The caller holds l.mu.
 func (l *lookups) olderWillDo(n *nameState, now time.Time, room bool) bool {
 	limit := time.Duration(0)
 	switch {
@@ -167,8 +171,8 @@ func (l *lookups) olderWillDo(n *nameState, now time.Time, room bool) bool {
 	return true
 }
 
-// outdate ends the reuse of every answer: more is known now than when they were
-// asked for. Lookups under way answer those who wait for them, and nobody else.
+// outdate ends the reuse of every answer, because a refresh has learned more.
+// A lookup under way answers only those who wait for it already.
 func (l *lookups) outdate() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -216,9 +220,9 @@ func has(a Answer, fingerprint string) bool {
 	return slices.ContainsFunc(a.User.Keys, func(k keys.Key) bool { return k.MatchesFingerprint(fingerprint) })
 }
 
-// join returns a lookup for name: one that is fresh or under way, after starting
-// it if need be; or, where there is no room for one, an older one whose answer
-// will do; or neither, where there is no room for another name.
+// join returns a lookup for name: a fresh one, the one under way, or one that it
+// starts. If there is no room for a lookup, it returns an older one whose answer
+// will do. If there is no room for another name, it returns neither.
 func (l *lookups) join(name string) (it, older *lookup) {
 	room := l.spare()
 	l.mu.Lock()
@@ -243,8 +247,8 @@ func (l *lookups) join(name string) (it, older *lookup) {
 	return n.under, nil
 }
 
-// stateOf returns the state of name, or nil where there is no room. The caller
-// holds l.mu.
+// stateOf returns the state of name, or nil if there is no room for another name.
+// The caller holds l.mu.
 func (l *lookups) stateOf(name string, now time.Time) *nameState {
 	if n := l.names[name]; n != nil {
 		return n
@@ -260,8 +264,8 @@ func (l *lookups) stateOf(name string, now time.Time) *nameState {
 	return n
 }
 
-// drop forgets what is past its reuse, and if that is not enough everything
-// that has been answered.
+// drop forgets names whose answers are past their reuse. If more than half of
+// maxNames are left, it forgets all names without a lookup under way.
 func (l *lookups) drop(now time.Time) {
 	for _, limit := range []time.Time{now, now.Add(24 * time.Hour)} {
 		for name, n := range l.names {
@@ -287,8 +291,8 @@ func (l *lookups) start(n *nameState, name string, turns chan struct{}) *lookup 
 	return it
 }
 
-// run asks. It is detached from who wanted to know first: the others must not
-// lose their answer when that one hangs up.
+// run asks the directory. No asker's context ends it: the others must not lose
+// their answer when the first one hangs up.
 func (l *lookups) run(it *lookup, n *nameState, name string, turns chan struct{}) {
 	answer, err := l.take(it, name, turns)
 	if err == nil && answer.User.Name != name {
@@ -333,7 +337,8 @@ func (l *lookups) take(it *lookup, name string, turns chan struct{}) (Answer, er
 	return l.ask(ctx, name)
 }
 
-// waitForTurn reports whether it came to its turn, which it may have from the start.
+// waitForTurn waits until the lookup has a turn, which it may have from the start.
+// It reports false if it got none in time.
 func (l *lookups) waitForTurn(it *lookup, turns chan struct{}) bool {
 	l.mu.Lock()
 	begun := !it.asked.IsZero()

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Listen makes the socket at path, in the place of one that a dead daemon left
-// there, with mode and the group gid (-1: as the process). Who may speak is
-// not decided by the mode but by Server, from the kernel's word.
+// Listen makes the socket at path, with mode and the group gid (-1: the group of
+// the process). It replaces a socket that a dead daemon left there. The mode does
+// not decide who may speak: Server does, by the uid that the kernel reports.
 func Listen(path string, mode fs.FileMode, gid int) (*net.UnixListener, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
 		if err := os.Remove(path); err != nil {
@@ -59,9 +59,9 @@ func peer(conn *net.UnixConn) (uint32, error) {
 	return cred.Uid, nil
 }
 
-// A door lets in only the peers it knows, and only so many at a time. Root's
-// connections have places of their own: sshd makes the helper's user ask for
-// anybody at the door, and that must not keep root from asking.
+// A door accepts connections of the peers it knows, and only so many at a time.
+// Root's connections have places of their own: anybody who tries to log in makes
+// sshd open connections as the helper's user, and these must not keep root out.
 type door struct {
 	net.Listener
 	peers  []uint32

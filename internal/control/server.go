@@ -23,17 +23,17 @@ import (
 // replaced by the defaults named here.
 type Options struct {
 	// Lookup asks the directory about one login name now and applies the policy. An
-	// error means that nobody knows (the directory is down, or keys.online is "off");
-	// a user who may not log in is an Answer with Login false.
+	// error means that the answer is not known (the directory is down, or keys.online
+	// is "off"). A user who may not log in is an Answer with Login false.
 	Lookup func(ctx context.Context, name string) (Answer, error)
-	// Admit asks the directory now whether the person of a login name may come in; what
-	// Lookup said within Reuse is good enough. nil: nobody is asked.
+	// Admit asks the directory now whether the person of a login name may come in. It
+	// is not called if Lookup answered within Reuse. nil: the directory is not asked.
 	Admit func(ctx context.Context, name string) (cache.UserKeys, error)
-	// Recent is what is known of that already, if it is recent enough for
-	// programs that run often and without a person. nil: nothing.
+	// Recent is the same from what is known already, if that is recent enough for
+	// programs that run often and without a person. nil: nothing is known.
 	Recent func(name string) (cache.UserKeys, bool)
-	// Listed says what is known of a login name without asking anybody: what the
-	// last answers give it. nil: nothing is known of anybody.
+	// Listed says what is known of a login name from the last answers, without
+	// asking the directory. nil: nothing is known of anybody.
 	Listed func(name string) (Answer, Standing)
 	// Status describes the daemon; the result becomes JSON.
 	Status func(ctx context.Context) (any, error)
@@ -53,15 +53,15 @@ type Options struct {
 	Retry         time.Duration // how long a failure is reused: 1 s, and no longer than Reuse
 	LookupTimeout time.Duration // of one lookup: 10 s
 	QueueTimeout  time.Duration // how long a lookup waits for its turn: 1 min
-	// Patience is how long after a lookup's begin anybody still waits for it:
-	// sshd asks two to four times a login, and a slow IAM is to cost the person
-	// one wait. nil or 0: as long as each has time.
+	// Patience is how long after a lookup's begin anybody still waits for it. sshd
+	// asks two to four times a login; so a slow IAM costs the person one wait. nil
+	// or 0: as long as each has time.
 	Patience   func() time.Duration
 	Concurrent int     // lookups at a time: 4
 	Rate       float64 // lookups a second: 20
 	Burst      int     // lookups at once after a pause: 50
-	// Spare reports whether there is room for a lookup beside those that cannot do
-	// without. nil: there is while a turn is free.
+	// Spare reports whether there is room for a lookup that an older answer could
+	// spare. nil: there is while a turn is free.
 	Spare func() bool
 	// Strangers is how many lookups a second are made for keys that no listing
 	// has. nil: one in four seconds.
@@ -129,8 +129,8 @@ func NewServer(o Options) *Server {
 			},
 		}
 	}
-	// Each in turns of its own: admission is asked about those who have shown a key
-	// or a password.
+	// Keys and admissions have turns of their own: admission is asked about people who
+	// have shown a key or a password already.
 	s.lookups, s.admissions = newLookups(o.Lookup), newLookups(o.admit)
 	return s
 }
@@ -141,8 +141,8 @@ func (s *Server) Counts() Counts {
 	return Counts{keys.Limited, keys.Older + admissions.Older, keys.Busy + admissions.Busy}
 }
 
-// Outdate ends the reuse of answers, for when a refresh has learned more: what
-// it took away must not come back by what was asked a moment before it.
+// Outdate ends the reuse of answers. It is called when a refresh has learned more:
+// an answer from before must not give back what the refresh took away.
 func (s *Server) Outdate() {
 	s.lookups.outdate()
 	s.admissions.outdate()
@@ -192,7 +192,7 @@ func withGuest(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, guestKey{}, g)
 }
 
-// bounded refuses questions with a body: none of ours has one, and reading one
+// bounded refuses questions with a body: no question needs one, and reading it
 // could take for ever.
 func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// What strangers may ask about one name: a person who tries a key before it is
-// uploaded, and some times after that, is answered at once.
+// What strangers may ask about one name. It lets a person try a new key a few
+// times, before and after it is uploaded, and be answered at once.
 const (
 	strangerTries = 5
 	strangerEvery = 30 * time.Second
@@ -22,7 +22,7 @@ const (
 )
 
 // strangers are the questions with a key that the person's listing does not
-// have: a key that was uploaded a moment ago, or one of anybody at all.
+// have: a key that was uploaded a moment ago, or a key of anybody.
 type strangers struct {
 	perSecond func() float64 // lookups for all of them
 	rate      *rate.Limiter
@@ -31,9 +31,9 @@ type strangers struct {
 }
 
 // toStranger answers a question with an unknown key: by a lookup if strangers
-// may start one now, else by what the listing says, marked as limited. The name
-// then waits for a lookup of its own, so that a key that was uploaded just now
-// becomes known although others try keys of their own meanwhile.
+// may start one now, and else by the listing, marked as limited. A name that was
+// refused because all strangers' lookups are used up waits in line. So a key that
+// was just uploaded becomes known although others keep trying keys of their own.
 func (l *lookups) toStranger(ctx context.Context, name string, listed Answer) (Answer, error) {
 	it := l.joinStranger(name)
 	if it == nil {
@@ -43,8 +43,8 @@ func (l *lookups) toStranger(ctx context.Context, name string, listed Answer) (A
 	return l.await(ctx, it)
 }
 
-// joinStranger returns a lookup for name that is fresh, under way or started, or
-// nil where strangers have spent what is theirs.
+// joinStranger returns a lookup for name: a fresh one, one under way, or one that
+// it starts. It returns nil if strangers may start none now.
 func (l *lookups) joinStranger(name string) *lookup {
 	perSecond := rate.Limit(l.strangers.perSecond())
 	l.mu.Lock()
