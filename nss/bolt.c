@@ -2,8 +2,8 @@
  * bolt.c - look keys up in the bytes of a bbolt file
  *
  * The format is that of go.etcd.io/bbolt, internal/common: pages of a header
- * (id u64, flags u16, count u16, overflow u32) and count elements of 16 bytes,
- * each telling where its key and value lie, counted from the element itself.
+ * (id u64, flags u16, count u16, overflow u32) and count elements of 16 bytes.
+ * An element says where its key and value are, counted from the element itself.
  */
 #include "bolt.h"
 
@@ -52,7 +52,7 @@ struct page {
 	const unsigned char *at;
 	size_t len;
 	uint32_t count;
-	uint32_t pos; /* where an element has its key's place: BRANCH_POS or LEAF_POS */
+	uint32_t pos; /* which field of an element says where its key is: BRANCH_POS or LEAF_POS */
 	bool leaf;
 };
 
@@ -103,7 +103,7 @@ enum bolt_status bolt_open(const unsigned char *base, uint64_t size, struct bolt
 	return BOLT_FOUND;
 }
 
-/* page_read takes the header of the page at at, which has len bytes in all. */
+/* page_read checks and reads the header of a page: len bytes at the address at. */
 static bool page_read(const unsigned char *at, size_t len, struct page *ret)
 {
 	uint16_t flags = load16(at + PAGE_FLAGS);
@@ -141,7 +141,7 @@ static bool page_first(const struct bolt *db, const struct bolt_bucket *bucket, 
 	return page_read(db->base + bucket->inline_at, bucket->inline_len, ret) && ret->leaf;
 }
 
-/* page_key takes key i of a page; i is less than its count. */
+/* page_key finds key i of a page; i is less than its count. */
 static inline bool page_key(const struct page *page, uint32_t i, struct bolt_bytes *ret)
 {
 	size_t offset = PAGE_HEADER + (size_t)i * ELEMENT;
@@ -157,7 +157,7 @@ static inline bool page_key(const struct page *page, uint32_t i, struct bolt_byt
 	return true;
 }
 
-/* page_value takes the value that follows key i of a leaf. */
+/* page_value finds the value that follows key i of a leaf. */
 static bool page_value(const struct page *page, uint32_t i, const struct bolt_bytes *key,
 		       struct bolt_bytes *ret, uint32_t *ret_flags)
 {
@@ -220,7 +220,7 @@ static bool page_child(const struct bolt *db, const struct page *page, uint32_t 
 	return page_get(db, load64(element + BRANCH_PAGE), ret);
 }
 
-/* branch_search finds the element of a branch below which want belongs. */
+/* branch_search finds the element of a branch whose child can hold want. */
 static bool branch_search(const struct page *page, const struct bolt_bytes *want, uint32_t *ret_index)
 {
 	struct bolt_bytes equal;
@@ -305,7 +305,7 @@ struct way {
 	int depth;
 };
 
-/* way_down goes on from the last page of the way to a leaf; want NULL: to the first one. */
+/* way_down goes from the last page of the way down to the leaf for want; NULL: to the first leaf. */
 static bool way_down(const struct bolt *db, struct way *way, const struct bolt_bytes *want)
 {
 	struct bolt_bytes equal;
@@ -325,7 +325,7 @@ static bool way_down(const struct bolt *db, struct way *way, const struct bolt_b
 	}
 }
 
-/* way_on goes on to the leaf after the one the way ends in. */
+/* way_on moves the way to the next leaf. */
 static enum bolt_status way_on(const struct bolt *db, struct way *way)
 {
 	do {

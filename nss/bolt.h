@@ -21,7 +21,7 @@ struct bolt {
 
 struct bolt_bucket {
 	uint32_t root;      /* its first page; 0: it is one page inside another */
-	uint32_t inline_at; /* and lies there, in bytes from the file's beginning */
+	uint32_t inline_at; /* then: where it begins, in bytes from the file's beginning */
 	uint32_t inline_len;
 };
 

@@ -10,8 +10,8 @@
 #include "format.h"
 
 /*
- * Whatever is wrong with the file, it is as if there were none: callers know
- * ENOENT, and take other values for a fault of the lookup. doctor has the reason.
+ * A file that cannot be used gives the same answer as a missing one: callers know
+ * ENOENT, and take other values for a fault of the lookup. doctor names the reason.
  */
 const struct answer answer_damaged = { NSS_STATUS_UNAVAIL, ENOENT };
 const struct answer answer_absent = { NSS_STATUS_NOTFOUND, ENOENT };

@@ -68,9 +68,9 @@ static int find(struct file_id *ret_id, int *ret_fd)
 }
 
 /*
- * map is mmap. Where all memory is to be locked (mlockall with MCL_FUTURE) and
- * a file of this size may not be, it maps one page, unlocks it, and lets it
- * grow: what grows out of an unlocked mapping is not locked.
+ * map is mmap, also for a process that locks all its memory (mlockall with
+ * MCL_FUTURE) and may not lock as much as the file. Then it maps one page,
+ * unlocks it, and grows the mapping: the part that is added is not locked.
  */
 static unsigned char *map(size_t size, int protection, int flags, int fd)
 {
@@ -121,7 +121,7 @@ static int map_or_read(int fd, size_t size, unsigned char **ret_base)
 		*ret_base = base;
 		return 0;
 	}
-	/* SELinux may allow to read a file and not to map it. */
+	/* SELinux may allow reading a file and forbid mapping it. */
 	if (errno == EACCES || errno == EPERM || errno == ENODEV)
 		return read_all(fd, size, ret_base);
 	return place_error();
@@ -179,7 +179,7 @@ int file_parse(const unsigned char *base, uint64_t size, struct file *ret)
 		ret->index[i].cell_count = 0;
 	}
 	ret->size = size;
-	/* The tree can be walked without. */
+	/* Without an index the tree is searched. */
 	if (bolt_find(&ret->db, FORMAT_INDEX, &index) != BOLT_FOUND)
 		return 0;
 	for (int i = 0; i < FORMAT_BUCKETS; i++) {

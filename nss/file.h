@@ -34,9 +34,9 @@ struct file {
 };
 
 /*
- * file_open opens what is at the path, checks who may write it, maps it, or
- * reads it to a mapping where it may not be mapped, and parses it. No descriptor
- * stays open. file_unmap gives the mapping back.
+ * file_open opens the file at the path, checks who may write it, maps it and
+ * parses it. A file that may not be mapped is read into memory. No descriptor
+ * stays open. file_unmap releases the memory.
  */
 int file_open(struct file *ret);
 void file_unmap(const struct file *file);

@@ -50,13 +50,13 @@ static inline uint64_t index_hash(uint32_t seed, const unsigned char *key, size_
 	return hash ^ hash >> 32;
 }
 
-/* scale takes the numbers below 2^32 evenly to those below n. */
+/* scale maps a hash below 2^32 evenly to a value below n. */
 static inline uint64_t scale(uint64_t x, uint32_t n)
 {
 	return (x & 0xffffffff) * n >> 32;
 }
 
-/* cell_of is the one cell that can hold a key. All of it is called for at once. */
+/* cell_of is the one cell that can hold a key. All its cache lines are prefetched. */
 static inline const unsigned char *cell_of(const struct index *index, const unsigned char *base,
 					   const void *key, size_t len)
 {

@@ -80,9 +80,9 @@ enum nss_status lookup_rewind(lookup_cursor *cursor)
 }
 
 /*
- * from answers with the first record whose id is at least at, and says which id
- * that is. It passes over records that are refused: "absent" would be the end of
- * the enumeration to glibc, and hide everybody behind them.
+ * from answers with the first record whose id is at least at, and returns that
+ * id. It skips records that are refused: for glibc "absent" ends the enumeration,
+ * so one refused record would hide all that follow.
  */
 static struct answer from(const struct lookup_database *db, const struct file *file, uint64_t at,
 			  const struct space *space, uint32_t *ret_id)
@@ -131,7 +131,7 @@ enum nss_status lookup_next(const struct lookup_database *db, lookup_cursor *cur
 		uint32_t id = 0;
 
 		answer = from(db, hold.file, at, &space, &id);
-		/* If another thread moved the cursor meanwhile, its place stands. */
+		/* If another thread moved the cursor meanwhile, the cursor stays where that thread put it. */
 		if (answer.status == NSS_STATUS_SUCCESS)
 			atomic_compare_exchange_strong(cursor, &at, (uint64_t)id + 1);
 		mapping_leave(&hold);

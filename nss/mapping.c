@@ -23,10 +23,10 @@
  * A forked child inherits the counts of threads that it does not have. They are
  * only ever too high, so nothing is unmapped too early: fork needs no handling.
  * The price is accepted: a file that another thread was reading, mapping or
- * unmapping at the fork keeps its slot in the child, mapped, after it was
- * superseded. That is none or one, seldom two: files are minutes apart, where no
- * test replaces them. So is a file whose lookup never ends, because a signal
- * handler jumped out of it or a CLONE_VM child was killed in it.
+ * unmapping at the fork keeps its slot in the child, and stays mapped there after
+ * it was superseded. Files are replaced minutes apart, so there is one such file
+ * at most, rarely two. A lookup that never ends has the same effect: a signal
+ * handler jumped out of it, or a CLONE_VM child was killed in it.
  *
  * If such readers hold every slot, current gives up its own: each lookup then
  * maps the newest file for itself, until a slot is free. The newest file is
@@ -124,14 +124,14 @@ static int claim(uint64_t *ret_serial)
 	return -1;
 }
 
-/* supersede makes none current in place of was, so that was's slot can be released. */
+/* supersede leaves no file current in place of was, so that the slot of was can be released. */
 static void supersede(uint64_t was, int error)
 {
 	if (swap(&shared.current, was, current_none(next_serial(), error)))
 		release(slot_of(was));
 }
 
-/* replace_without is replace where no slot is free: was gives up its own for a good file. */
+/* replace_without is replace if no slot is free: if the file at the path is good, was gives up its slot. */
 static int replace_without(uint64_t was)
 {
 	struct file file;
@@ -148,15 +148,15 @@ static int replace_without(uint64_t was)
 }
 
 /*
- * replace makes the file at the path current in place of was. It returns 0 if
- * something else than was is current now, and else an errno value; ENOBUFS if
- * each lookup must map for itself.
+ * replace makes the file at the path current in place of was. It returns 0 if was
+ * is no longer current, and otherwise an errno value; ENOBUFS if each lookup must
+ * map the file for itself.
  */
 static int replace(uint64_t was)
 {
 	uint64_t serial;
 
-	/* The thread that was to release one may have ended. */
+	/* A thread may have ended before it released a slot. */
 	for (int i = 0; i < SLOTS; i++)
 		release(i);
 
@@ -198,7 +198,7 @@ static bool claim_recheck(void)
 	uint64_t last = atomic_load(&shared.checked);
 	int64_t passed = (int64_t)(now - last);
 
-	/* Another CPU's clock may be a tick behind; another time namespace's far behind. */
+	/* Another CPU's clock may be a tick behind; that of another time namespace may be far behind. */
 	if (last != 0 && passed < check_interval && passed > -check_interval)
 		return false;
 	return swap(&shared.checked, last, now);
@@ -206,9 +206,9 @@ static bool claim_recheck(void)
 
 /*
  * refresh looks at the path while the file in hold is current, and reports
- * whether something else became current. A file that is bad, cannot be seen or
- * is not this process's own changes nothing, unless the held file itself is
- * what was changed.
+ * whether something else became current. A file that is bad, cannot be seen or is
+ * not for this process (place_ours) changes nothing, unless it is the held file
+ * itself that changed.
  */
 static bool refresh(const struct mapping_hold *hold)
 {
@@ -234,7 +234,7 @@ static int enter_alone(struct mapping_hold *hold)
 	return file_open(&hold->own);
 }
 
-/* stripe spreads threads, by where their stacks are, so that they share no line. */
+/* stripe spreads threads over counters by the addresses of their stacks, so that few share a cache line. */
 static unsigned stripe(void)
 {
 	uint64_t place = (uint64_t)(uintptr_t)__builtin_frame_address(0) >> 12;
@@ -270,7 +270,7 @@ int mapping_enter(struct mapping_hold *hold)
 				continue;
 			if (!look || !refresh(hold))
 				return 0;
-			/* Somebody else's replacement may be older than what is there now: look again. */
+			/* Another thread's replacement may be older than the file at the path now: look again. */
 			mapping_leave(hold);
 			continue;
 		}

@@ -51,7 +51,7 @@ int place_now(struct place *ret)
 	return error != 0 ? error : inode_of(NSS_IAM_DIR, 0, &ret->folder);
 }
 
-/* program_is_here reports whether the running program is where the kernel says, as seen from "/". */
+/* program_is_here reports whether the path that the kernel has for the running program leads to it from this "/". */
 static bool program_is_here(void)
 {
 	char path[PROGRAM_PATH];
@@ -74,8 +74,8 @@ bool place_ours(const struct place *found)
 
 /*
  * In a user namespace that does not map the host's root, root's files show the
- * overflow id as their owner, and so does "/". Who owns "/" can put anything at
- * any path, so nobody gains by it.
+ * overflow id as their owner, and so does "/". To trust the owner of "/" gives
+ * nobody more than they have: this owner can put any file at any path.
  */
 bool place_trusts(uid_t owner)
 {

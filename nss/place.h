@@ -24,7 +24,7 @@ struct place {
 	struct place_inode root, folder;
 };
 
-/* place_error is errno as a caller of NSS may see it: ERANGE means something else there. */
+/* place_error is errno, but never ERANGE: to a caller of NSS that means a buffer that is too small. */
 int place_error(void);
 
 /* place_look is lstat. */
@@ -34,10 +34,10 @@ int place_look(const char *path, struct stat *ret);
 int place_now(struct place *ret);
 
 /*
- * place_ours reports whether what is at the path now is this process's own,
- * given where it found the file that it serves: "/" or the folder is the same,
- * or the process is back where its program is. A process of the host that went
- * into a container's root is still the host's.
+ * place_ours reports whether the file at the path now is one for this process,
+ * given where the process found the file that it serves. It is if "/" or the
+ * folder is the same, or if the process sees its own program at its path. So a
+ * process of the host that enters a container's root keeps the host's file.
  */
 bool place_ours(const struct place *found);
 

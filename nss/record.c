@@ -1,8 +1,8 @@
 /*
  * record.c - turn a record's bytes into the structures of NSS
  *
- * Text is checked after it was copied, not before: the file may be changing.
- * The password that follows it is there by then, and ends each strlen.
+ * Text is checked after it was copied, not before: the file may be changing. By
+ * then the password, which follows the text, is in the buffer and ends each strlen.
  */
 #include "record.h"
 
@@ -73,8 +73,8 @@ enum record_status record_passwd(const struct bolt_bytes *record, const struct r
 }
 
 /*
- * member_pointers points at count names that lie one after the other in len
- * bytes of text, each with its NUL, and whose lengths stand in lens.
+ * member_pointers fills an array with pointers to count names. The names lie one
+ * after the other in len bytes of text, each with its NUL; lens has their lengths.
  */
 static bool member_pointers(char **members, uint32_t count, const unsigned char *lens,
 			    char *text, size_t len)
@@ -136,7 +136,7 @@ enum record_status record_group(const struct bolt_bytes *record, const struct re
 	return RECORD_PACKED;
 }
 
-/* gids_room makes room for count more, or for as many as the limit allows. */
+/* gids_room makes room for count more gids, or for as many as the limit allows. */
 static bool gids_room(const struct record_gids *list, long count)
 {
 	long size = *list->start + count;

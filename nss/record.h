@@ -22,7 +22,7 @@ enum record_status {
 	RECORD_NO_MEMORY
 };
 
-/* What a record must say of itself: the ids' range, and its name (with its NUL, not empty) or, if NULL, its id. */
+/* What a record must hold: ids in the range, and this name (with its NUL, not empty) or, if that is NULL, this id. */
 struct record_want {
 	uint32_t low, high;
 	const char *name;
@@ -36,14 +36,14 @@ enum record_status record_passwd(const struct bolt_bytes *record, const struct r
 enum record_status record_group(const struct bolt_bytes *record, const struct record_want *want,
 				struct group *ret, char *buffer, size_t size);
 
-/* The array of initgroups_dyn, which grows by realloc as that call's contract has it. */
+/* The array of initgroups_dyn. It grows by realloc, as glibc's callers of that function expect. */
 struct record_gids {
 	long *start, *size;
 	gid_t **groups;
 	long limit; /* 0 or less: none */
 };
 
-/* record_gids appends the gids of an initgroups record but group, which the caller has already. */
+/* record_gids appends the gids of an initgroups record, except group: the caller has that one already. */
 enum record_status record_gids(const struct bolt_bytes *record, gid_t group, const struct record_gids *list);
 
 #endif
