@@ -48,8 +48,8 @@ type earlier struct {
 }
 
 // earlier loads what this host keeps of earlier answers. If another machine wrote
-// it, as after a boot from a golden image, its counts of absences are dropped: they
-// are from another time.
+// it, as after a boot from a golden image, its counts of absences are dropped: the
+// answers that it counted may be old.
 func (s *Setup) earlier() (e earlier, err error) {
 	machine := ""
 	if err := errors.Join(s.State.Load(savedHistory, &e.history), s.State.Load(savedEmpty, &e.empty),
@@ -82,8 +82,8 @@ func (e emptyAnswers) before(o directory.Origin, rebuild bool) int {
 
 type tagGroups struct{ Login, Sudo []string }
 
-// Restore takes up what the last refresh before a restart had, so that logins
-// can be answered before the directory is. Having nothing to take up is no error.
+// Restore loads the state of the last refresh before a restart, so that logins
+// are answered before the directory is asked. An empty state is no error.
 func (r *Refresher) Restore() error {
 	r.publishing.Lock()
 	defer r.publishing.Unlock()
@@ -147,8 +147,8 @@ func (r *Refresher) apply(a answer, got directory.Answer, o Options, rebuild boo
 	if err != nil || o.DryRun {
 		return outcome, err
 	}
-	// Kept before it is served: a former user must not be forgotten by a
-	// crash in between, and counting an absence twice needs two absences.
+	// The state is saved before it is served: a crash in between must not make the
+	// host forget a former user. An absence counts again only with another answer.
 	if err := r.State.Save(values); err != nil {
 		return Outcome{}, fmt.Errorf("remember the directory: %w, keeping the previous cache", err)
 	}
@@ -178,7 +178,7 @@ func (r *Refresher) saved(a answer, rebuild bool) (map[string]any, error) {
 		savedDirectory: a.directory, savedHistory: a.result.History, savedTags: a.tags, savedPins: a.pins,
 		savedEmpty: emptyAnswers{a.result.EmptyAnswers, a.origin},
 	}
-	if a.origin != (directory.Origin{}) { // else what came before stays, should that source be asked again
+	if a.origin != (directory.Origin{}) { // otherwise the saved one stays, in case its source is asked again
 		values[savedOrigin] = a.origin
 	}
 	if r.Machine != "" {
@@ -202,7 +202,7 @@ func (r *Refresher) saved(a answer, rebuild bool) (map[string]any, error) {
 }
 
 // unchangedFor is the longest time for which an answer that comes again is not
-// computed again. After it nss.db is read whole, so that damage is found.
+// computed again. After that time nss.db is read whole, which finds damage.
 const unchangedFor = time.Hour
 
 // inputs is the fingerprint of everything that an answer's result follows from,
@@ -228,7 +228,7 @@ func (s *Setup) unchangedAfter(a answer, o Outcome, history accounts.History, ho
 	u.from, u.until = a.computed, a.computed.Add(unchangedFor)
 	for _, entry := range a.result.History.Entries {
 		if entry.Missed > 0 && a.origin == (directory.Origin{}) {
-			return unchanged{}, nil // the next answer counts; the same one again does not
+			return unchanged{}, nil // the next answer confirms a removal, even if it is the same
 		}
 		if entry.Former() {
 			u.earlier(entry.FormerSince.Add(s.Policy.KeepNames))
@@ -243,8 +243,8 @@ func (s *Setup) unchangedAfter(a answer, o Outcome, history accounts.History, ho
 	return u, err
 }
 
-// repeats reports whether a is the answer of last again, and nothing else that its
-// result follows from has changed.
+// repeats reports whether a is the same answer as last, with all other inputs of
+// the result unchanged.
 func (r *Refresher) repeats(last, a answer) (bool, error) {
 	host, err := r.Host()
 	if err != nil || last.unchanged.inputs == (fingerprint{}) || len(r.denials.all()) > 0 {

@@ -24,7 +24,8 @@ func (s *Setup) build(a *answer, in accounts.Input, former []directory.Former, d
 	if err != nil {
 		return served, err
 	}
-	// A home beside a foreign one may be foreign as well: that ends the looking.
+	// The home that is chosen in place of a foreign one may be foreign too. There is
+	// no third one, so this ends.
 	for range 2 {
 		a.homes = s.foreignHomes(a.result.Homes)
 		if maps.Equal(a.homes, in.ForeignHomes) {
@@ -60,9 +61,9 @@ func (s *Setup) grants(result accounts.Result) []accounts.Grant {
 	return grants
 }
 
-// foreignHomes returns the folders among homes that another uid than root or the
-// user owns, and that uid. A folder of root's is nobody's yet, unless others may write to
-// it: homes are made by root and given away.
+// foreignHomes returns the folders among homes that neither root nor the user owns,
+// each with its owner. A folder that root owns is free, unless others may write to it:
+// root makes homes before it gives them away.
 func (s *Setup) foreignHomes(homes []accounts.Home) map[string]uint32 {
 	if s.HomeOwners == nil || s.ServeNobody {
 		return nil

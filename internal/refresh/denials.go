@@ -15,7 +15,7 @@ type denials struct {
 
 	mu      sync.Mutex
 	when    map[string]time.Time // user id → when the directory said so
-	changed bool                 // nss.db gives groups to somebody who is denied, or the other way round
+	changed bool                 // nss.db gives groups to a user who is denied, or none to one who no longer is
 }
 
 // load takes up what was saved before a restart. The times are not kept: now

@@ -19,7 +19,7 @@ type Explanation struct {
 	// KeyRemedy says how a key comes into the directory, in the source's words; set where there is none
 	KeyRemedy string         `json:",omitempty"`
 	Keys      []ExplainedKey `json:",omitempty"`
-	// a right was lost since the last refresh, so that no key opens anything from the cache
+	// the user lost a right since the last refresh: no key opens anything from the cache
 	Denied bool `json:",omitempty"`
 
 	KeysRefused string     `json:",omitempty"` // why the directory does not answer about the keys
@@ -50,7 +50,7 @@ func (r *Refresher) Explain(query string) ([]Explanation, error) {
 	refused, failed := r.refused.err, r.failed
 	r.mu.Unlock()
 	switch {
-	case !a.known && failed != nil: // a refresh by hand would say the same
+	case !a.known && failed != nil: // a refresh by hand would fail too
 		return nil, fmt.Errorf("no directory was read yet: %w", failed)
 	case !a.known:
 		return nil, errors.New(`no directory was read yet; run "iam-cachefill refresh" first`)

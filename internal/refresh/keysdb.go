@@ -27,18 +27,18 @@ type keysDB struct {
 	noticed    map[string]bool            // what was logged about keys
 
 	mu    sync.Mutex // guards what follows, and is never held for long
-	stale bool       // the file does not hold all that is known
-	aged  time.Time  // since when only the times in the file are behind; zero: they are not
+	stale bool       // the file lacks something that is known
+	aged  time.Time  // since when nothing but the times in the file is behind; zero: the times are right too
 }
 
-// changed says that more is known than the file holds.
+// changed notes that the file lacks something that is known now.
 func (k *keysDB) changed() {
 	k.mu.Lock()
 	k.stale = true
 	k.mu.Unlock()
 }
 
-// checked says that keys were looked at, and nothing is new.
+// checked notes that keys were listed again and are the same.
 func (k *keysDB) checked() {
 	k.mu.Lock()
 	if k.aged.IsZero() {
@@ -47,8 +47,8 @@ func (k *keysDB) checked() {
 	k.mu.Unlock()
 }
 
-// checkedAll says that all keys were looked at, so that the file need not wait for
-// further answers.
+// checkedAll notes that all keys were listed again, so that the file need not wait
+// for further answers.
 func (k *keysDB) checkedAll() {
 	k.mu.Lock()
 	if !k.aged.IsZero() {
@@ -64,7 +64,7 @@ func (k *keysDB) retire() {
 	k.publishing.Unlock()
 }
 
-// publish writes the file if more or other things are known than it holds.
+// publish writes the file if it differs from what is known.
 func (k *keysDB) publish(a admission, denied map[string]bool) error {
 	k.publishing.Lock()
 	defer k.publishing.Unlock()
@@ -94,8 +94,8 @@ func (k *keysDB) publish(a admission, denied map[string]bool) error {
 	return nil
 }
 
-// agedPublish is how long an answer that says nothing new waits for others, so that
-// they are written together.
+// agedPublish is how long an answer that is the same as before waits for others, so
+// that their times are written together.
 const agedPublish = 15 * time.Second
 
 // takeDue reports whether the file is to be written: because something is new, or

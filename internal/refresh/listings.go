@@ -107,15 +107,15 @@ func (l *listings) read() (err error) {
 	return err
 }
 
-// save keeps listings by user id, and reports whether they say more than that the
-// keys were looked at again.
+// save keeps listings by user id, and reports whether any of them differs from the
+// one before in more than its time.
 func (l *listings) save(made map[string]directory.KeyListing) (news bool, err error) {
 	for id, listing := range made {
 		before, ok, err := l.setup.State.Listing(id)
 		if err != nil {
 			return false, err
 		}
-		// Times that were ahead of a clock that was set back must not stay.
+		// After the clock was set back, times that lie in the future must not stay.
 		news = news || !ok || !slices.Equal(before.Keys, listing.Keys) || !maps.Equal(before.Tags, listing.Tags) ||
 			before.Checked.After(listing.Checked)
 	}

@@ -54,9 +54,9 @@ func (l *Logins) Ask(ctx context.Context, name string) (cache.UserKeys, []string
 func lost(had, has person) bool { return had.Login != has.Login || len(had.Shared) != len(has.Shared) }
 
 // decide keeps what the directory said of a person. If the person lost a right, the
-// person's keys open nothing from the cache until a younger answer says otherwise.
-// If not, an older denial is lifted. This holds even if it cannot be written: then
-// only a restart forgets it.
+// person's keys open nothing from the cache until a younger answer gives it back. If
+// not, an older denial is lifted. If the state cannot be written, this still holds
+// until the next restart.
 func (l *Logins) decide(had person, lost bool, asked time.Time) {
 	changed := false
 	if lost {

@@ -55,8 +55,8 @@ func (l *Logins) admit(a admission) {
 	l.confirm(a.at)
 }
 
-// confirm says that the directory was asked at the time at, and answered as
-// before.
+// confirm notes that the directory was asked at the time at, and gave the same
+// answer.
 func (l *Logins) confirm(at time.Time) {
 	l.mu.Lock()
 	l.admission.at = at
@@ -134,8 +134,8 @@ func (l *Logins) PublishKeys() error {
 	return l.keysDB.publish(l.last(), denied)
 }
 
-// News counts what was learned about anybody's keys. That they were looked at again
-// does not count.
+// News counts changes of anybody's keys. A listing that is the same as before does
+// not count.
 func (l *Logins) News() int { return l.listings.learned() }
 
 // retire has nothing more published, and returns when nothing is being published.

@@ -24,8 +24,8 @@ type Outcome struct {
 	HeldBack  *accounts.HeldBack // why pending removals wait for a person; nil: they do not
 }
 
-// outcome compares a result with what the file holds, and not with what is
-// remembered: a damaged file serves nothing, and that shows.
+// outcome compares a result with the file that is served, and not with the history:
+// if the file is damaged, the outcome shows that nothing was served.
 func (s *Setup) outcome(at time.Time, history accounts.History, result accounts.Result) Outcome {
 	o := Outcome{At: at, Users: len(result.Tables.Users), Admitted: len(result.Admitted), Findings: result.Findings,
 		NewFormer: result.NewFormer,

@@ -20,14 +20,14 @@ type formerUsers struct {
 // manyAnswers is more than removal.confirm can be.
 const manyAnswers = 1000
 
-// after compares two answers. Hosts guard the identity of those who are
-// missing; what is published is what the directory says.
+// after compares two answers. A publisher publishes what the directory says; hosts
+// guard the identity of users who are missing.
 func (l formerUsers) after(before, now directory.Directory, policy accounts.Policy, at time.Time) formerUsers {
 	d := directory.Compare(before, now)
 	missing := len(d.RemovedUsers)
 	next := formerUsers{Since: min(l.Since+1, manyAnswers)}
 	switch {
-	case len(before.Users) == 0: // the first answer of all
+	case len(before.Users) == 0: // the very first answer
 		next.Since = manyAnswers
 	case missing+len(d.Ended) > 0:
 		next.Since = 0
@@ -48,10 +48,10 @@ func (l formerUsers) after(before, now directory.Directory, policy accounts.Poli
 	return next
 }
 
-// All returns what a snapshot of the last answer holds, of a Refresher with
+// All returns the content of a snapshot of the last answer, for a Refresher with
 // WholeAccount. repeat says that the answer confirms an earlier one in which
-// somebody was missing, so that it is worth publishing although nothing
-// changed: hosts count confirmations by generations.
+// somebody was missing. Then it is published although nothing changed, because
+// hosts count confirmations by generations.
 func (r *Refresher) All() (all directory.Answer, repeat bool, err error) {
 	r.publishing.Lock()
 	defer r.publishing.Unlock()

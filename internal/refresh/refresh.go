@@ -36,7 +36,7 @@ type Setup struct {
 
 	State    *state.Store
 	Dir      string // the cache folder
-	Machine  string // which machine this is, so that a copy of its disk is known for one; "": not known
+	Machine  string // identifies the machine, so that a copy of its disk is recognized; "": not known
 	Policy   accounts.Policy
 	LoginTag string // keys of the instance's tags that hold further groups; "": none
 	SudoTag  string
@@ -95,7 +95,7 @@ func New(s Setup) *Refresher {
 // ErrStopped is returned by what would publish after Stop.
 var ErrStopped = errors.New("another configuration was loaded meanwhile")
 
-// Stop waits for what is being published and has r publish nothing more, so
+// Stop waits until nothing is being published, and makes r publish nothing more, so
 // that another Refresher can take over its state and its folder.
 func (r *Refresher) Stop() {
 	r.publishing.Lock()
@@ -139,7 +139,7 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (outcome Outcome, er
 	r.publishing.Lock()
 	defer r.publishing.Unlock()
 	if !a.directory.Whole && len(last.directory.Others) > 0 && a.directory.Account == last.directory.Account {
-		// A user that an earlier answer named still has an id, also where this one names fewer.
+		// Users who were named only by an earlier answer still claim their ids.
 		a.directory = a.directory.WithOthers(last.directory.Others, false)
 	}
 	if got.Unchanged {
@@ -175,8 +175,7 @@ func (r *Refresher) Refresh(ctx context.Context, o Options) (outcome Outcome, er
 	return outcome, err
 }
 
-// ask asks the directory, and returns what of the answer becomes the answer in
-// hand.
+// ask asks the directory, and returns the new answer, which is not computed yet.
 func (s *Setup) ask(ctx context.Context, known, refused directory.Origin, o Options) (a answer, got directory.Answer,
 	err error) {
 	started := s.Now()

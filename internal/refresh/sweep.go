@@ -17,13 +17,13 @@ const (
 	sweepPublish = 10 * time.Second
 )
 
-// sweepCalls is how many users an hour a host may ask about at no cost: so few
-// are no burden, even if a hundred hosts do it.
+// sweepCalls is how many users an hour a host asks about even if their listings are
+// not old yet: so few calls are no burden, even from a hundred hosts.
 const sweepCalls = 400
 
 // A user about which the directory refuses to answer is asked about again after
-// refusedAgain. If a sweep is refused refusedAtOnce users and gets no answer, that
-// is no user's fault.
+// refusedAgain. If a sweep gets refusedAtOnce refusals and no answer, the cause is
+// not these users: the permission is missing.
 const (
 	refusedAgain  = 10 * time.Minute
 	refusedAtOnce = 10
@@ -34,7 +34,7 @@ type Swept struct {
 	Users     int // whose keys were listed
 	Keys      int // that were found
 	Refused   int // users about which the directory does not answer
-	Remaining int // users whose turn it still is
+	Remaining int // users that are due and were not asked about
 }
 
 // Sweep lists the keys of those who were never listed, and of those whose last
@@ -108,9 +108,9 @@ func (l *Logins) Sweep(ctx context.Context, most int) (Swept, error) {
 	return swept, errors.Join(err, l.PublishKeys())
 }
 
-// due returns the people whose turn it is, the longest waiting first, except
-// those named. A listing is repeated once it has the age given, and earlier as
-// long as that costs no more than sweepCalls an hour.
+// due returns the people who are due, except those named; those who wait longest
+// come first. A listing is repeated once it has the age given, and earlier as long
+// as that costs no more than sweepCalls an hour.
 func (a admission) due(checked map[string]time.Time, except []string, now time.Time, age time.Duration) []person {
 	if a.keysCome {
 		return nil

@@ -15,9 +15,9 @@ import (
 // while its inputs are the same, and until time itself changes something. The
 // zero value says never.
 //
-// Two results are kept so: what follows from an answer of the directory, and
-// which of one user's keys open something. Most refreshes bring nothing new, and
-// to compute 5,000 users, or to parse their keys, costs more than to ask for them.
+// It serves two results: what follows from an answer of the directory, and which of
+// one user's keys open something. Most refreshes bring nothing new, and computing
+// 5,000 users, or parsing their keys, costs more than asking for them.
 type unchanged struct {
 	inputs      fingerprint
 	from, until time.Time // until zero: for ever

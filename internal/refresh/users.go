@@ -15,10 +15,10 @@ import (
 // in the sweep.
 type users struct{ setup *Setup }
 
-// ask asks for a person's groups and keys at the same time, since somebody waits and
-// nearly everybody is still a member. Where calls are short, one person's questions
-// are answered before the next person's begin. An error about the keys of a person
-// who may enter nothing any more is not an error.
+// ask asks for a person's groups and keys at the same time: somebody waits, and nearly
+// everybody is still a member. If calls are scarce, one person's questions are
+// answered before the next person's begin. An error about the keys is ignored if the
+// person may no longer enter anything.
 func (u *users) ask(ctx context.Context, policy accounts.Policy, had person) (p person, listing directory.KeyListing,
 	err error) {
 	var listingErr error
@@ -32,8 +32,8 @@ func (u *users) ask(ctx context.Context, policy accounts.Policy, had person) (p 
 	return p, listing, err
 }
 
-// membership asks for a person's groups, and returns the person without what
-// they no longer give: the login, shared accounts.
+// membership asks for a person's groups, and returns the person without the login
+// and the shared accounts that these groups no longer give.
 func (u *users) membership(ctx context.Context, policy accounts.Policy, p person) (person, error) {
 	if policy.AllUsers && p.Login && len(p.Shared) == 0 {
 		return p, nil // whatever the groups are; the listing tells whether the user is there
@@ -62,8 +62,8 @@ func (u *users) membership(ctx context.Context, policy accounts.Policy, p person
 	return p, nil
 }
 
-// list asks for one person's keys. Somebody else may have the person's name by
-// now: that is directory.ErrNoSuchUser.
+// list asks for one person's keys. If somebody else has the person's name now, the
+// error is directory.ErrNoSuchUser.
 func (u *users) list(ctx context.Context, p person, allUsers, login bool) (directory.KeyListing, error) {
 	before, _, err := u.setup.State.Listing(p.ID)
 	if err != nil {
