@@ -11,11 +11,12 @@ import (
 )
 
 // How long state.db is waited for where another process has it: a command while the
-// daemon starts, which soon answers itself; the daemon while a command refreshes.
-// Systemd's watchdog, which begins when the daemon is ready, has more patience.
+// daemon starts, which soon answers itself; the daemon while a command refreshes, which
+// it says louder after lateAfter.
 var (
 	commandTurn = time.Minute
-	daemonTurn  = 2 * time.Minute
+	daemonTurn  = 24 * time.Hour
+	lateAfter   = 2 * time.Minute
 )
 
 // inTurn tries something until no other process has the state of a cache folder

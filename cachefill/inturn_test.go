@@ -144,6 +144,29 @@ func TestADaemonWaitsForTheCommandThatHasItsState(t *testing.T) {
 	}
 }
 
+// The keys of thousands of people take a command an hour. Systemd's watchdog must not end
+// the daemon for that, and "systemctl stop" is no failure.
+func TestADaemonThatWaitsLongSaysSoAndLives(t *testing.T) {
+	t.Parallel()
+	v := newVictim(t)
+	v.refresh()
+	s, err := state.Open(v.cache())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	env, heard := v.systemd()
+	daemon := v.start(append(env, "LATE=1s"), "run")
+	v.eventually("it is logged as a warning", func() bool {
+		return strings.Contains(daemon.output.String(), `level=WARN msg="nothing is refreshed yet"`)
+	})
+	v.eventually("the watchdog hears of it", func() bool { return strings.Contains(heard.String(), "WATCHDOG=1") })
+	daemon.stop()
+	if text := daemon.output.String(); strings.Contains(text, "level=ERROR") {
+		t.Errorf("an end that was asked for is an error: %s", text)
+	}
+}
+
 // The daemon has the state already and does not listen yet, or they come in any order.
 func TestACommandAndAStartingDaemonBothDoTheirWork(t *testing.T) {
 	v := newVictim(t)

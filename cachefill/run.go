@@ -88,7 +88,11 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 	hangup := make(chan os.Signal, 1) // one that comes while the state is waited for is answered after it
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	if d.state, err = d.takeState(ctx, c); err != nil {
+	d.state, err = d.takeState(ctx, c)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // it was told to stop while it waited
+	case err != nil:
 		return err
 	}
 	defer func() { _ = d.state.Close() }()
@@ -158,19 +162,29 @@ func run(ctx context.Context, configFile string, log *slog.Logger) error {
 	}
 }
 
-// takeState opens the state, which a command may have locked for the moment. Where a
-// sound cache is there the daemon is ready meanwhile: the cache serves, and what
-// starts after nss-user-lookup.target need not wait for a command. Without one it is
-// ready after readyPatience, as ever.
+// takeState opens the state, which a command may have locked: for an hour, where it reads
+// the keys of thousands of people. Where a sound cache is there the daemon is ready
+// meanwhile: the cache serves, and what starts after nss-user-lookup.target need not wait
+// for a command. Without one it is ready after readyPatience, as ever.
 func (d *daemon) takeState(ctx context.Context, c config.Config) (s *state.Store, err error) {
-	ready, began := false, time.Now()
+	ready, late, began := false, false, time.Now()
 	err = inTurn(ctx, c.Cache.Dir, daemonTurn, d.log, func() (err error) {
-		s, err = openState(c.Cache.Dir, d.log)
-		if errors.Is(err, state.ErrBusy) && !ready &&
-			(readServed(c.Cache.Dir).NSS != nil || time.Since(began) > readyPatience) {
+		if s, err = openState(c.Cache.Dir, d.log); !errors.Is(err, state.ErrBusy) {
+			return err
+		}
+		_, _ = systemd.SdNotify(false, systemd.SdNotifyWatchdog)
+		waited := time.Since(began)
+		if !ready && (readServed(c.Cache.Dir).NSS != nil || waited > readyPatience) {
 			ready = true
-			_, _ = systemd.SdNotify(false, systemd.SdNotifyReady+"\nSTATUS=Waiting for another iam-cachefill, which "+
-				"has state.db locked: "+state.Holder(c.Cache.Dir))
+			status := "Waiting for another iam-cachefill, which has state.db locked"
+			if holder := state.Holder(c.Cache.Dir); holder != "" {
+				status += ": " + holder
+			}
+			_, _ = systemd.SdNotify(false, systemd.SdNotifyReady+"\nSTATUS="+status)
+		}
+		if !late && waited > lateAfter {
+			late = true
+			d.log.Warn("nothing is refreshed yet", "error", heldBy(err, c.Cache.Dir))
 		}
 		return err
 	})

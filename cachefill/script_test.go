@@ -40,6 +40,9 @@ func program() {
 	if turn, err := time.ParseDuration(os.Getenv("TURN")); err == nil {
 		commandTurn, daemonTurn = turn, turn
 	}
+	if late, err := time.ParseDuration(os.Getenv("LATE")); err == nil {
+		lateAfter = late
+	}
 	cacheDir, socketPath = filepath.Join(work, "cache"), filepath.Join(work, "run", "sock")
 	nscdSocket, hostRoot = filepath.Join(work, "nscd"), filepath.Join(work, "host")
 	configPath, journalSocket = filepath.Join(work, "config.toml"), filepath.Join(work, "journal")
