@@ -57,7 +57,7 @@ func healthy(t *testing.T) (Input, map[string]string) {
 		"/usr/sbin/sshd -t": "", "/usr/sbin/sshd -T": sshdT,
 		"getent -s":      "alice:*:2001000001:2001000001::/home/alice:/bin/bash\n",
 		"getent pa":      "alice:*:2001000001:2001000001::/home/alice:/bin/bash\n",
-		"sudo --version": "Sudo version 1.9.13\n", "timedatec": "yes\n", "journalctl": "",
+		"sudo --version": "Sudo version 1.9.13\n", "timedatec": "CanNTP=yes\nNTPSynchronized=yes\n", "journalctl": "",
 	}
 	return Input{
 		Host: &hostsetup.Host{Root: root, Run: func(_ context.Context, argv ...string) (string, error) {
@@ -363,6 +363,20 @@ func TestWhatWorksButShouldBeLookedAtIsADoubt(t *testing.T) {
 	for _, f := range Examine(context.Background(), p) {
 		if f.State != Good {
 			t.Errorf("certificates that PAM is asked about: %+v", f)
+		}
+	}
+}
+
+// "timedatectl set-ntp true" is refused where nothing is installed that sets the clock.
+func TestAClockThatNothingSetsNeedsAProgramFirst(t *testing.T) {
+	for can, want := range map[string]string{"yes": "timedatectl set-ntp true", "no": "install chrony"} {
+		p, answers := healthy(t)
+		answers["timedatec"] = "CanNTP=" + can + "\nNTPSynchronized=no\n"
+		i := slices.IndexFunc(Examine(t.Context(), p), func(f Finding) bool {
+			return f.Check == "clock" && f.State == Warning && strings.HasPrefix(f.Fix, want)
+		})
+		if i < 0 {
+			t.Errorf("where the clock can be set: %s: %+v", can, Examine(t.Context(), p))
 		}
 	}
 }

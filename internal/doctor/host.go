@@ -141,13 +141,16 @@ func (e *examination) aws(ctx context.Context) {
 }
 
 func (e *examination) clock(ctx context.Context) {
-	got, err := e.Host.Run(ctx, "timedatectl", "show", "--property=NTPSynchronized", "--value")
+	got, err := e.Host.Run(ctx, "timedatectl", "show", "--property=NTPSynchronized", "--property=CanNTP")
 	if err != nil {
 		return // no systemd, and no telling
 	}
-	if strings.TrimSpace(got) == "no" {
-		e.add(Warning, "clock", "the clock is not synchronized", "AWS refuses requests whose time is five minutes off",
-			"timedatectl set-ntp true")
+	if strings.Contains(got, "NTPSynchronized=no") {
+		fix := "timedatectl set-ntp true"
+		if strings.Contains(got, "CanNTP=no") {
+			fix = "install chrony; timedatectl knows no program that sets the clock"
+		}
+		e.add(Warning, "clock", "the clock is not synchronized", "AWS refuses requests whose time is five minutes off", fix)
 		return
 	}
 	e.good("clock", "the clock is synchronized")
