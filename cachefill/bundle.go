@@ -79,7 +79,7 @@ func bundle(ctx context.Context, configFile string, now time.Time) *support.Bund
 	p, err := input(ctx, configFile)
 	var d diagnosis
 	if err == nil {
-		d.Findings = doctor.Examine(ctx, p)
+		d.Findings = withConfig(configFile, doctor.Examine(ctx, p))
 		d.Sound = doctor.Sound(d.Findings)
 	}
 	add("doctor", d, err)

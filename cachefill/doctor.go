@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,8 +41,11 @@ func doctorCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("config") && errors.Is(p.ConfigError, fs.ErrNotExist) {
+				return p.ConfigError
+			}
 			stop := sayWaiting(cmd, o)
-			findings := doctor.Examine(cmd.Context(), p)
+			findings := withConfig(o.configFile, doctor.Examine(cmd.Context(), p))
 			stop()
 			d := diagnosis{doctor.Sound(findings), findings}
 			if o.json {
@@ -89,12 +93,12 @@ func input(ctx context.Context, configFile string) (doctor.Input, error) {
 	}
 	c := v.config
 	facts := v.facts
-	facts.ConfigError, facts.NotConfigured = "", false // doctor looks at the file itself
-	facts.Trials = nil                                 // and tries now what the daemon tried
-	facts.Host.SetUp = false                           // what setup edits it looks at, too
+	facts.Trials = nil       // doctor tries now what the daemon tried
+	facts.Host.SetUp = false // and looks at what setup edits, and at the file itself
 	p := doctor.Input{
-		Host: hostsetup.This(), ConfigFile: configFile, ConfigError: v.configError, Health: health.Examine(facts),
-		LowID: c.IDs.Low, HighID: c.IDs.High, CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam",
+		Host: hostsetup.This(), ConfigFile: configFile, ConfigError: v.configError, CacheMayLack: !isHostsOwn(configFile),
+		Health: slices.DeleteFunc(health.Examine(facts), func(f health.Finding) bool { return f.Check == "configuration" }),
+		LowID:  c.IDs.Low, HighID: c.IDs.High, CacheDir: c.Cache.Dir, HomesByPAM: c.Accounts.Homes == "pam",
 		HomesFolder: homesFolder(c),
 		AllowOwn:    c.Keys.OwnFile == "allow", Sudo: len(c.Sudo.Groups) > 0 || c.Sudo.GroupsTag != "",
 	}

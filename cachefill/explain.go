@@ -39,7 +39,7 @@ func explainCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e := explained(all, health.StopsLogins(v.findings(), v.facts.Policy))
+			e := explained(all, o.configFile, health.StopsLogins(v.findings(), v.facts.Policy))
 			if o.json {
 				err = printJSON(cmd.OutOrStdout(), e)
 			} else {

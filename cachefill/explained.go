@@ -27,11 +27,14 @@ type explainedName struct {
 }
 
 // explained adds to the rules that applied what opens a login: keys, and the host.
-func explained(all []refresh.Explanation, stops []health.Finding) explanation {
+func explained(all []refresh.Explanation, configFile string, stops []health.Finding) explanation {
 	e := explanation{Host: stops}
 	for _, x := range all {
 		steps, opens := keySteps(x)
 		x.Steps = append(x.Steps, steps...)
+		for i, step := range x.Steps {
+			x.Steps[i].Remedy = naming(configFile, step.Remedy)
+		}
 		one := explainedName{x, x.Kind == "user" && x.State == accounts.StateServed && opens && len(stops) == 0}
 		e.Found, e.MayLogIn = append(e.Found, one), e.MayLogIn || one.MayLogIn
 	}

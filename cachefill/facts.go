@@ -25,6 +25,7 @@ const statusPatience = 3 * time.Second
 // A hostView is what can be read of a host, or of another configuration's cache
 // folder, without asking the directory.
 type hostView struct {
+	configFile  string
 	config      config.Config
 	configError error
 	served      served
@@ -37,7 +38,7 @@ type hostView struct {
 // lookAt reads what can be known of a configuration. A configuration that is wrong
 // is looked at with the values that hold without one.
 func lookAt(ctx context.Context, configFile string) (hostView, error) {
-	v := hostView{}
+	v := hostView{configFile: configFile}
 	v.config, v.configError = loadOwn(configFile)
 	if v.configError != nil && !errors.Is(v.configError, config.ErrNotConfigured) {
 		v.config = config.Default()
@@ -74,7 +75,7 @@ func lookAt(ctx context.Context, configFile string) (hostView, error) {
 		}
 	}
 	v.facts = factsOf(v.config, v.served, v.last, time.Now())
-	v.facts.Daemon, v.facts.UnitInstalled = v.daemon, unitInstalled()
+	v.facts.Daemon, v.facts.UnitInstalled, v.facts.Wish.ConfigFile = v.daemon, unitInstalled(), configFile
 	if isHostsOwn(configFile) && servesHost(v.config) {
 		var before *hostsetup.Verdict
 		if v.last != nil {
@@ -97,7 +98,7 @@ func (v hostView) findings() []health.Finding {
 	if v.unseen { // what is not known of keys and refreshes is no fault
 		all = slices.DeleteFunc(all, func(f health.Finding) bool { return f.Check == "refresh" || f.Check == "keys" })
 	}
-	return all
+	return withConfig(v.configFile, all)
 }
 
 // factsOf collects what health judges, but for the daemon and its unit.
@@ -106,7 +107,8 @@ func factsOf(c config.Config, s served, r *report, now time.Time) health.Facts {
 		Now:           now,
 		NotConfigured: !c.Login.Configured() && c.Publish.URL == "", ServesNobody: !c.Login.Configured() &&
 			c.Publish.URL != "",
-		NSSError: s.NSSError, KeysError: s.KeysError, Keys: health.AgesOf(s.tables, now), Policy: s.tables.Policy,
+		NSSError: s.NSSError, KeysError: s.KeysError, Unserved: s.none,
+		Keys: health.AgesOf(s.tables, now), Policy: s.tables.Policy,
 		Keyless: keyless(c, r),
 		Refresh: interval(c, r), PublishOf: c.Publish.URL,
 		Wish: health.Wish{Chain: c.Keys.Chain, ConfigFile: configPath},

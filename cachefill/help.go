@@ -38,6 +38,17 @@ func helpful(root *cobra.Command) {
 	completes(root)
 }
 
+// knownShells has completion print its help without a shell, and refuse an unknown one.
+// Cobra makes the command, and keeps the output of that moment for it.
+func knownShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
+}
+
 // maxHelp is how wide help is at most: longer lines are hard to read.
 const maxHelp = 90
 
@@ -65,6 +76,12 @@ func writeHelp(w io.Writer, cmd *cobra.Command) {
 			if c.GroupID == group.ID && c.IsAvailableCommand() || c.GroupID == group.ID && c.Name() == "help" {
 				s.Line(fmt.Sprintf("  %-15s ", c.Name()), terminal.Plain, c.Short)
 			}
+		}
+	}
+	if len(cmd.Groups()) == 0 && cmd.HasAvailableSubCommands() {
+		s.Text("\nCommands:")
+		for _, c := range cmd.Commands() {
+			s.Line(fmt.Sprintf("  %-15s ", c.Name()), terminal.Plain, c.Short)
 		}
 	}
 	if cmd.HasExample() {

@@ -89,6 +89,7 @@ func execute(ctx context.Context, name string, args []string, stdout, stderr io.
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(stderr)
+	knownShells(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	if words := root.Flags().Args(); err == nil && cmd == root && len(words) > 0 {
 		err = knownCommand(root, words) // beside --help, which cobra answers first

@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"path/filepath"
+	"regexp"
 
 	"github.com/nss-iam/nss-iam/internal/config"
+	"github.com/nss-iam/nss-iam/internal/health"
 )
 
 // loadOwn is loadConfig for a command. A configuration that is not the host's own
@@ -29,6 +31,28 @@ func folderOf(name string) string {
 		name = abs
 	}
 	return filepath.Join(cacheDir, others, fmt.Sprintf("%x", sha256.Sum256([]byte(name)))[:16])
+}
+
+// readsConfig are the commands in remedies that read the configuration.
+var readsConfig = regexp.MustCompile(`\biam-cachefill (check-config|doctor|explain|publish|refresh)\b`)
+
+// naming completes a remedy for a configuration that is not the host's own: as it is, it
+// would be done to the host's.
+func naming(configFile, remedy string) string {
+	if remedy == "" || isHostsOwn(configFile) {
+		return remedy
+	}
+	return readsConfig.ReplaceAllStringFunc(remedy, func(command string) string {
+		return command + " --config " + configFile
+	})
+}
+
+// withConfig completes the remedies of findings.
+func withConfig(configFile string, findings []health.Finding) []health.Finding {
+	for i := range findings {
+		findings[i].Fix = naming(configFile, findings[i].Fix)
+	}
+	return findings
 }
 
 // servesHost reports whether a configuration fills the cache that the host answers

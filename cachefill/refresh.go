@@ -59,7 +59,16 @@ func askDaemon(ctx context.Context, o refresh.Options) (refresh.Outcome, error) 
 	if err == nil {
 		err = json.Unmarshal(body, &outcome)
 	}
-	return outcome, err
+	return outcome, plainly(err)
+}
+
+// plainly is an error of the daemon as people read it: its own words, quoted once.
+func plainly(err error) error {
+	var refusal control.Refusal
+	if errors.As(err, &refusal) {
+		return errors.New("the daemon says: " + refusal.Said)
+	}
+	return err
 }
 
 // refreshThere has the daemon refresh. noDaemon says of its error that none answers.
@@ -86,7 +95,7 @@ func refreshThere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 // The file may be right by now, and the daemon has not read it.
 func whyIdle(err error, configFile string) error {
 	if !errors.Is(err, control.ErrNotConfigured) {
-		return err
+		return plainly(err)
 	}
 	if _, fault := loadConfig(configFile); fault != nil {
 		return fault
@@ -128,6 +137,9 @@ func refreshHere(cmd *cobra.Command, o *options, ask refresh.Options) error {
 	stop := sayWaiting(cmd, o)
 	outcome, err := r.Refresh(cmd.Context(), ask)
 	stop()
+	for i, f := range outcome.Findings {
+		outcome.Findings[i].Remedy = naming(o.configFile, f.Remedy)
+	}
 	var told report
 	if !ask.DryRun {
 		told = newReport(s, started, outcome, err, asked, c)

@@ -226,21 +226,26 @@ type served struct {
 	Keys      *cache.KeysMeta `json:",omitempty"`
 	KeysError string          `json:",omitempty"`
 	tables    cache.KeyTables // of keys.db
+	none      bool            // neither file is there
 }
 
 func readServed(dir string) served {
 	var s served
-	if m, err := cache.ReadMeta(dir); err != nil {
+	m, err := cache.ReadMeta(dir)
+	s.none = errors.Is(err, fs.ErrNotExist)
+	if err != nil {
 		s.NSSError = err.Error()
 	} else if err := cache.Verify(dir); err != nil {
 		s.NSSError = err.Error()
 	} else {
 		s.NSS = &m
 	}
-	if t, m, err := cache.ReadKeys(dir); err != nil {
+	t, k, err := cache.ReadKeys(dir)
+	s.none = s.none && errors.Is(err, fs.ErrNotExist)
+	if err != nil {
 		s.KeysError = err.Error()
 	} else {
-		s.Keys, s.tables = &m, t
+		s.Keys, s.tables = &k, t
 	}
 	return s
 }

@@ -153,15 +153,15 @@ func (s share) pace() string {
 }
 
 func (s share) String() string {
-	assumed, groups := "", fmt.Sprintf("%d groups", s.groups)
-	if s.groups == 1 {
-		groups = "1 group"
+	people := fmt.Sprintf(" for %d people in %s", s.people, many(s.groups, "group"))
+	switch {
+	case s.assumed:
+		people += " (assumed: nobody was read yet)"
+	case s.people == 0:
+		people = " (nobody is served now)"
 	}
-	if s.assumed {
-		assumed = " (assumed: nobody was read yet)"
-	}
-	return fmt.Sprintf("%s for %d people in %s%s; the Identity Store "+
+	return fmt.Sprintf("%s%s; the Identity Store "+
 		"allows %g a second for the whole organization, which %d hosts like this one use up, and %d a tenth of it; for "+
 		"more, let one host publish a snapshot and the others read it",
-		s.pace(), s.people, groups, assumed, identitycenter.OrganizationRate, s.hosts(1), s.hosts(tenth))
+		s.pace(), people, identitycenter.OrganizationRate, s.hosts(1), s.hosts(tenth))
 }

@@ -143,6 +143,7 @@ func TestWhoSaysHowManyHostsTheRateBears(t *testing.T) {
 	}
 	known := report{Cost: &identitycenter.Cost{Each: 300}}
 	if got := rateShare(c, &known); !strings.Contains(got, "refreshes every 30m, for the rate's sake: about 300 calls") ||
+		!strings.Contains(got, "calls each (nobody is served now); the Identity Store") ||
 		!strings.Contains(got, "100 hosts like this one use up, and 10 a tenth") {
 		t.Errorf("after one: %q", got)
 	}

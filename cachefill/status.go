@@ -92,10 +92,12 @@ func (s status) print(w io.Writer) error {
 	}
 	if s.NSS != nil {
 		row("nss.db", "generation %d, changed %s", s.NSS.Generation, ago(s.NSS.Written))
-	} else {
+	} else if !s.none {
 		row("nss.db", "%s", s.NSSError)
 	}
-	if s.unseen {
+	if s.none {
+		row("cache", "nothing is published yet")
+	} else if s.unseen {
 		row("keys.db", "only root may see more; run it with sudo")
 	} else if s.Keys != nil {
 		row("keys.db", "generation %d, changed %s", s.Keys.Generation, ago(s.Keys.Written))

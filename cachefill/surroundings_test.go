@@ -147,7 +147,7 @@ func TestWhatIsMissingOrBrokenIsOneClearLine(t *testing.T) {
 		status int
 		says   string // of standard error, or of standard output where that is empty
 	}{
-		{"no folder of the cache", "rm -r cache", []string{"status"}, 1, `broken +cache +nss\.db cannot be served`},
+		{"no folder of the cache", "rm -r cache", []string{"status"}, 1, `broken +cache +nothing is served`},
 		{"… for explain", "rm -r cache", []string{"explain", "alice"}, 1, `nss\.db|no cache|refresh`},
 		{"… for a rehearsal", "rm -r cache", []string{"refresh", "--dry-run"}, 0, `alice`},
 		{"… for a refresh, which makes it", "rm -r cache", []string{"refresh"}, 0, `alice`},

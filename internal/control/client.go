@@ -156,7 +156,7 @@ func (c Client) exchange(ctx context.Context, method, target string, limit int64
 		if w.NotConfigured {
 			return nil, ErrNotConfigured
 		}
-		return nil, fmt.Errorf("it says %.500q", w.Error)
+		return nil, Refusal{w.Error}
 	}
 	return body, nil
 }

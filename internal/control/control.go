@@ -116,6 +116,11 @@ type wireError struct {
 	NotConfigured bool   `json:"not_configured,omitempty"`
 }
 
+// A Refusal is why a daemon could not do what it was asked, in its own words.
+type Refusal struct{ Said string }
+
+func (r Refusal) Error() string { return fmt.Sprintf("it says %.500q", r.Said) }
+
 // ErrNotConfigured is in the error of a report that a daemon cannot give because its
 // configuration says nothing to do, on either side of the socket.
 var ErrNotConfigured = errors.New("the daemon is not configured")

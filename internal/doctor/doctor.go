@@ -42,6 +42,7 @@ type Input struct {
 	ConfigFile    string
 	ConfigError   error // why it is unreadable, or says that nobody may log in
 	CacheDir      string
+	CacheMayLack  bool     // the first refresh makes it
 	HelperGID     int      // group of keys.db, or -1
 	HomesByPAM    bool     // accounts.homes is "pam"
 	HomesFolder   string   // where the daemon makes homes: accounts.homes is "create"; or ""

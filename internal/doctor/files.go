@@ -65,7 +65,7 @@ func (e *examination) files() {
 		expected{e.ConfigFile, 0o644, -1, 0o022, 0, foreign, true},
 		expected{filepath.Dir(e.ConfigFile), 0o755, -1, 0o022, 0, foreign, false},
 		expected{e.CacheDir, 0o755, -1, 0o022, 0o055,
-			"every program looks up users there, and none but root may write there", false},
+			"every program looks up users there, and none but root may write there", e.CacheMayLack},
 		expected{filepath.Join(e.CacheDir, "nss.db"), 0o644, -1, 0o022, 0o044,
 			"the module refuses a file that others could change, and must be able to read it", true},
 		expected{filepath.Join(e.CacheDir, "keys.db"), 0o640, e.HelperGID, 0o027, 0o040,

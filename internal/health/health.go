@@ -58,6 +58,7 @@ type Facts struct {
 	Wish Wish
 
 	NSSError, KeysError string // why the file cannot be served from; "" if it can
+	Unserved            bool   // neither file is there
 	Keys                Ages   // of keys.db
 	Policy              cache.LoginPolicy
 	Keyless             bool // the directory holds no keys: what is cached is whether people may come in
@@ -158,8 +159,11 @@ func (e *examination) config() {
 		e.add(Broken, "configuration", e.ConfigError, "the daemon keeps the previous configuration, and does not start "+
 			"with this one", "iam-cachefill check-config")
 	case e.NotConfigured:
-		e.add(Broken, "configuration", "no login rule is set", "nobody is served",
-			"set [login] groups in /etc/nss-iam/config.toml, then systemctl reload nss-iam")
+		fix := "set [login] groups in " + e.Wish.ConfigFile
+		if e.Daemon == Answers {
+			fix += ", then systemctl reload nss-iam"
+		}
+		e.add(Broken, "configuration", "no login rule is set", "nobody is served", fix)
 	}
 }
 
@@ -182,6 +186,13 @@ func (e *examination) daemon() {
 
 func (e *examination) files() {
 	if e.ServesNobody || e.NotConfigured {
+		return
+	}
+	if e.Unserved { // a configuration that is wrong and a refresh that failed are why, and are said themselves
+		if e.ConfigError == "" && e.LastError == "" {
+			e.shut("cache", "nothing is served: neither nss.db nor keys.db is there",
+				"no program knows a user of the directory", "iam-cachefill refresh")
+		}
 		return
 	}
 	const fix = "iam-cachefill refresh; if that fails, it says why"
@@ -227,10 +238,13 @@ func (e *examination) logins() {
 
 func (e *examination) refresh() {
 	const why = "what is served grows old"
-	if e.NotConfigured {
+	if e.NotConfigured || e.Unserved && e.LastError == "" {
 		return
 	}
 	switch age := e.Now.Sub(e.Success); {
+	case e.LastError != "" && e.Unserved:
+		e.shut("refresh", "the last refresh failed: "+e.LastError, "nothing is served yet: no program knows a user of the "+
+			"directory", "the message names what is missing; then iam-cachefill refresh")
 	case e.LastError != "":
 		e.add(Broken, "refresh", "the last refresh failed: "+e.LastError, why,
 			"the message names what is missing; then iam-cachefill refresh")

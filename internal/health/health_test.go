@@ -75,6 +75,13 @@ func TestEachFaultIsSaid(t *testing.T) {
 		{"no daemon where no unit is installed", func(f *Facts) { f.Daemon, f.UnitInstalled = Silent, false }, "daemon",
 			Warning, "no unit"},
 		{"no nss.db", func(f *Facts) { f.NSSError = "no such file" }, "cache", Broken, "nss.db"},
+		{"no cache and no refresh", func(f *Facts) {
+			f.NSSError, f.KeysError, f.Unserved = "no such file", "no such file", true
+			f.Known, f.Success = false, time.Time{}
+		}, "cache", Broken, "neither nss.db nor keys.db is there"},
+		{"no cache after a refresh that failed", func(f *Facts) {
+			f.NSSError, f.KeysError, f.Unserved, f.LastError = "no such file", "no such file", true, "throttled"
+		}, "refresh", Broken, "throttled"},
 		{"no keys.db", func(f *Facts) { f.KeysError = "no such file" }, "cache", Broken, "keys.db"},
 		{"keys of one person too old", aged("prefer", day, 25*time.Hour, time.Hour, time.Hour), "keys", Broken,
 			`1 of 3 people who may log in open nothing ("a"): cached keys are 25h0m0s old`},

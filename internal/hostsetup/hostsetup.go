@@ -81,12 +81,23 @@ func Tree(root string) *Host {
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		if err := cmd.Run(); err != nil {
-			said := strings.TrimSpace(stderr.String() + "\n" + stdout.String())
+			said := oneLine(stderr.String() + "\n" + stdout.String())
 			return stdout.String(), fmt.Errorf("run %q: %w: %.2000s", strings.Join(argv, " "), err, said)
 		}
 		return stdout.String(), nil
 	}
 	return h
+}
+
+// oneLine is what a program said about a fault, without the files that visudo finds sound.
+func oneLine(said string) string {
+	var lines []string
+	for line := range strings.Lines(said) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasSuffix(line, ": parsed OK") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
 }
 
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

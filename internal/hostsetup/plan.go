@@ -116,7 +116,7 @@ func (h *Host) planSudo(ctx context.Context, p *Plan, o Options, j *journal) err
 		return nil
 	}
 	if _, err := h.Run(ctx, "visudo", "-c"); err != nil {
-		return refuse("correct it with visudo", "sudo's configuration is broken already: %v", err)
+		return refuse(`correct that file; "visudo -c" must find nothing`, "sudo's configuration is broken already: %v", err)
 	}
 	if main, err := os.ReadFile(h.at("/etc/sudoers")); err != nil || !sudoersIncludes.Match(main) {
 		p.note("/etc/sudoers does not read /etc/sudoers.d; with visudo add: @includedir /etc/sudoers.d")
