@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/nss-iam/nss-iam/internal/control"
 	"github.com/nss-iam/nss-iam/internal/health"
 	"github.com/nss-iam/nss-iam/internal/refresh"
+	"github.com/nss-iam/nss-iam/internal/state"
 )
 
 func explainCommand(o *options) *cobra.Command {
@@ -73,6 +75,9 @@ func explain(cmd *cobra.Command, o *options, name string) ([]refresh.Explanation
 	}
 	log := slog.New(newTextLog(cmd.ErrOrStderr()))
 	s, err := readState(c.Cache.Dir, log)
+	if errors.Is(err, state.ErrBusy) {
+		err = fmt.Errorf("%w; ask again when it has ended", heldBy(err, c.Cache.Dir))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -227,5 +228,24 @@ func TestACommandWithItsOwnConfigurationSaysWhoHasTheState(t *testing.T) {
 		if text := command.output.String(); !strings.Contains(text, want) {
 			t.Errorf("%q is not said: %s", want, text)
 		}
+	}
+}
+
+// While a command has the state, nothing can be explained. Who has it is the next question.
+func TestExplainSaysWhoHasTheState(t *testing.T) {
+	v := newVictim(t)
+	v.refresh()
+	s, err := state.Open(v.cache())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	command := v.start(nil, "explain", "alice")
+	if err := <-command.ended; err == nil {
+		t.Errorf("it did it: %s", command.output.String())
+	}
+	if text := command.output.String(); !strings.Contains(text, fmt.Sprintf("process %d", os.Getpid())) ||
+		!strings.Contains(text, "ask again when it has ended") {
+		t.Errorf("not said: %s", text)
 	}
 }
