@@ -65,6 +65,17 @@ type template struct {
 	Outputs map[string]yaml.Node `yaml:"Outputs"`
 }
 
+// attributes are what Terraform and the AWS provider know of each kind of block here. A name
+// that is not among them is misspelled: no provider is there to say so.
+var attributes = map[string][]string{
+	"terraform": {"required_version"},
+	"variable":  {"type", "description", "default", "nullable", "sensitive"},
+	"output":    {"value", "description", "sensitive"},
+	"data":      {},
+	"resource": {"count", "provider", "depends_on", "name", "template_body", "capabilities", "parameters", "tags",
+		"on_failure", "timeout_in_minutes"},
+}
+
 var (
 	templateFile = regexp.MustCompile(`^file\("\$\{local\.templates\}/([a-z0-9-]+\.yaml)"\)$`)
 	parameter    = regexp.MustCompile(`(?m)^\s+([A-Za-z]+)\s+= `)
@@ -155,6 +166,11 @@ func faults(files map[string][]byte, folder string) (all []string) {
 		}
 	}
 	for key, block := range m.blocks {
+		for name := range block.Body.Attributes {
+			if known, closed := attributes[block.Type]; closed && !slices.Contains(known, name) {
+				fault("%s has no attribute %q", key, name)
+			}
+		}
 		switch block.Type {
 		case "variable":
 			if !used["var."+block.Labels[0]] {
@@ -202,6 +218,7 @@ func TestFaultsAreFound(t *testing.T) {
 	for name, test := range map[string]struct{ old, new, want string }{
 		"a parameter there is not":      {"UserTags        = ", "UserTag         = ", `no parameter "UserTag"`},
 		"a parameter that is missing":   {"    Region = data.aws_region.here.name\n", "", `"Region" of push-us-east-1.yaml`},
+		"an attribute there is not":     {"  tags          = ", "  tag           = ", `has no attribute "tag"`},
 		"an output there is not":        {`outputs["BucketName"]`, `outputs["Bucket"]`, `no output "Bucket"`},
 		"a template there is not":       {"/push.yaml", "/pull.yaml", "pull.yaml"},
 		"a variable there is not":       {"var.kms", "var.kmz", "var.kmz is not defined"},
