@@ -8,24 +8,32 @@ import (
 	"github.com/nss-iam/nss-iam/tests/testbed"
 )
 
-// Debian's own podman and bubblewrap, as a person of the directory runs them. No
-// container is started: crun wants control groups that a private host has not.
-func TestPodmanAndBubblewrapKnowTheirUser(t *testing.T) {
-	t.Parallel()
+// newDebian is a host of Debian 12 that serves alice and Bob.Smith, with further packages.
+func newDebian(t *testing.T, packages ...string) *testbed.Host {
+	t.Helper()
 	h := testbed.NewDebianHost(t, "bookworm")
 	h.Install()
 	iam := h.StartIAM(testbed.Company{
 		Groups: []testbed.Group{{Name: "developers"}},
-		Users:  []testbed.User{{Name: "alice", Groups: []string{"developers"}}},
+		Users: []testbed.User{{Name: "alice", Groups: []string{"developers"}},
+			{Name: "Bob.Smith", Groups: []string{"developers"}}},
 	})
 	h.Configure(iam.Source() + "\n[login]\ngroups = [\"developers\"]\n")
 	h.Refreshed()
 	var debs []string
-	for _, files := range testbed.Packages(t, "bookworm", "podman", "bubblewrap", "uidmap") {
+	for _, files := range testbed.Packages(t, "bookworm", packages...) {
 		debs = append(debs, files...)
 	}
 	slices.Sort(debs)
 	h.AptInstall(debs...)
+	return h
+}
+
+// Debian's own podman and bubblewrap, as a person of the directory runs them. No
+// container is started: crun wants control groups that a private host has not.
+func TestPodmanAndBubblewrapKnowTheirUser(t *testing.T) {
+	t.Parallel()
+	h := newDebian(t, "podman", "bubblewrap", "uidmap")
 	h.Run("install", "-d", "-o", "alice", "-g", "alice", "/home/alice", "/run/alice")
 	alice := func(want string, command ...string) {
 		t.Helper()
@@ -72,5 +80,16 @@ func TestPodmanAndBubblewrapKnowTheirUser(t *testing.T) {
 		"--mount=type=bind,src=/run/kept,dst=/var/lib/nss-iam,ro,idmap", "/run/root", "true")
 	if !strings.Contains(r.Stderr, "mount_setattr") || !strings.Contains(r.Stderr, "Operation not permitted") {
 		t.Errorf("an ID-mapped mount: %v", r)
+	}
+}
+
+func TestAMailServerFindsNobodyWhoseNameHasCapitals(t *testing.T) {
+	t.Parallel()
+	h := newDebian(t, "exim4-daemon-light")
+	if r := h.Try("exim4", "-bt", "alice@localhost"); !strings.Contains(r.Stdout, "router = local_user") {
+		t.Errorf("alice: %v", r)
+	}
+	if r := h.Try("exim4", "-bt", "Bob.Smith@localhost"); !strings.Contains(r.Stdout, "is undeliverable") {
+		t.Errorf("Bob.Smith: %v", r)
 	}
 }
