@@ -50,7 +50,7 @@ func Compare(before, after Tables) Changes {
 		u := &after.Users[i]
 		is[u.UID] = u
 		switch old := was[u.UID]; {
-		case old == nil || old.ID != u.ID:
+		case old == nil || !old.is(*u):
 			if !u.Former {
 				c.Added = append(c.Added, *u)
 			}
@@ -66,13 +66,17 @@ func Compare(before, after Tables) Changes {
 	}
 	for i := range before.Users {
 		old := &before.Users[i]
-		if u := is[old.UID]; u == nil || u.ID != old.ID {
+		if u := is[old.UID]; u == nil || !old.is(*u) {
 			c.Expired = append(c.Expired, *old)
 		}
 	}
 	c.compareGroups(before, after, was, is)
 	return c
 }
+
+// is reports whether a uid is the same user's as before. Where the history was lost nobody
+// knows whose it was, and the name tells.
+func (u User) is(now User) bool { return u.ID == now.ID || u.ID == "" && u.Name == now.Name }
 
 func (c *Changes) compareGroups(before, after Tables, wasUser, isUser map[uint32]*User) {
 	was := map[uint32]*Group{}
@@ -84,7 +88,7 @@ func (c *Changes) compareGroups(before, after Tables, wasUser, isUser map[uint32
 	// Members are known by name; a renamed user has not changed groups.
 	newName := map[string]string{}
 	for uid, old := range wasUser {
-		if u := isUser[uid]; u != nil && u.ID == old.ID {
+		if u := isUser[uid]; u != nil && old.is(*u) {
 			newName[old.Name] = u.Name
 		}
 	}

@@ -28,6 +28,8 @@ func TestCompareTellsEachChangeAsWhatItIs(t *testing.T) {
 		want          Changes
 	}{
 		{"nothing", tables([]User{alice}, own, dev("alice")), tables([]User{alice}, own, dev("alice")), Changes{}},
+		{"nothing, after the history was lost", tables([]User{changed(func(u *User) { u.ID = "" })}, own, dev("alice")),
+			tables([]User{alice}, own, dev("alice")), Changes{}},
 		{"a new user, whose private group goes without saying", tables(nil), tables([]User{alice}, own),
 			Changes{Added: []User{alice}}},
 		{"a former user of elsewhere", tables(nil), tables([]User{former}, own), Changes{}},
