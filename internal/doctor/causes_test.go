@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nss-iam/nss-iam/internal/config"
 )
 
 func TestOneCauseIsOneFinding(t *testing.T) {
@@ -73,6 +75,16 @@ func TestTheOrderOfFindingsIsTheSameEachTime(t *testing.T) {
 	for range 10 {
 		if again := Examine(t.Context(), p); !slices.Equal(first, again) {
 			t.Fatalf("first %+v\nthen %+v", first, again)
+		}
+	}
+}
+
+func TestAWrongConfigurationIsWhyNobodyIsServed(t *testing.T) {
+	p, _ := healthy(t)
+	p.Served.Name, p.ConfigError = "", config.ErrNotConfigured
+	for _, f := range Examine(t.Context(), p) {
+		if f.State != Good && f.Check != "configuration" {
+			t.Errorf("%+v", f)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func (e *examination) library(ctx context.Context) {
 		return
 	}
 	name := e.Served.Name
-	if name == "" && slices.ContainsFunc(e.Health, func(f Finding) bool {
+	if name == "" && e.ConfigError != nil || name == "" && slices.ContainsFunc(e.Health, func(f Finding) bool {
 		return f.State == Broken &&
 			(f.Check == "cache" || f.Check == "refresh")
 	}) {
