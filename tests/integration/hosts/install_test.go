@@ -83,6 +83,16 @@ func (s site) withoutConfiguration() {
 	}
 	s.Run("mv", "/etc/nss-iam/config.toml.away", "/etc/nss-iam/config.toml")
 	s.Run("systemctl", "start", "nss-iam")
+	// Who reloads learns that the file is wrong, and the daemon goes on.
+	sound := s.Read("/etc/nss-iam/config.toml")
+	s.Write("/etc/nss-iam/config.toml", "[login]\ngroups = developers\n", 0o644)
+	if r := s.Try("systemctl", "reload", "nss-iam"); r.Code == 0 {
+		s.t.Errorf("reloaded with a wrong configuration: %v", r)
+	}
+	if got := s.Run("systemctl", "is-active", "nss-iam"); got != "active" {
+		s.t.Errorf("after a reload with a wrong configuration it is %s", got)
+	}
+	s.Write("/etc/nss-iam/config.toml", sound, 0o644)
 }
 
 // setUp is the way of a new host, against the clock.
