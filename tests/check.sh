@@ -75,9 +75,11 @@ begin() { # begin NAME COMMAND: starts a step, whose output is shown when it has
 }
 words() { tests/words.sh; }
 # go vet and staticcheck in one program, which loads and type-checks each package once. Without the
-# state of git in it: what it found before is cached under its checksum.
+# state of git in it: what it found before is cached under its checksum. It lives for some seconds,
+# and collects its garbage only where it would need more memory than the limit.
 lint() {
-	go build -C tools -buildvcs=false -o "$PWD/build/lint" ./lint && on_all build/lint
+	go build -C tools -buildvcs=false -ldflags=-w -o "$PWD/build/lint" ./lint &&
+		GOGC=off GOMEMLIMIT=500MiB on_all build/lint
 }
 
 begin 'unit tests, without the slow ones' unit_tests
