@@ -13,7 +13,7 @@
 //	group.gid    gid u32 big-endian  → group record
 //	initgroups   login name          → gid u32, gid u32 …   (absent: no supplementary group)
 //	index        name of one of the five above → head of the index of its keys
-//	index.tables name of one of the five above → the cells and pilots it says, with room to align them
+//	index.tables name of one of the five above → the cells and pilots that the head names, with room to align them
 //
 // Big-endian id keys sort as ids do, so that an enumeration can go on
 // from the last id it returned, in whatever file is then the newest.
@@ -55,10 +55,10 @@
 //	4  the value, and the key in it or behind it;
 //	   or u32 where the value is in the file, u32 its length, then the key
 //
-// Of all cells a key can only be in one, so that a lookup waits for memory
-// once however many keys there are: the hash's lower half chooses a pilot (u16,
-// few enough of them to stay in a processor's cache), and hash and pilot
-// together choose the cell. The writer picks pilots under which no two keys meet.
+// A key can be in one cell only, so a lookup waits for memory once, however many
+// keys there are: the hash's lower half chooses a pilot (u16, few enough of them to
+// stay in a processor's cache), and hash and pilot together choose the cell. The
+// writer picks pilots under which no two keys meet.
 package cache
 
 import "github.com/nss-iam/nss-iam/internal/accounts"

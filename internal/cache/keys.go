@@ -155,10 +155,10 @@ type KeysMeta struct {
 	Version    uint32            // of the format
 }
 
-// PublishKeys makes dir/keys.db hold t, and reports whether it was written.
-// It is not where it already holds t in the format of this program, and also not where only checked times
-// are newer and it was written less than CheckedLag ago.
-// The file gets mode 0640 and the group gid (-1: as the process).
+// PublishKeys makes dir/keys.db hold t, and reports whether it was written. It is
+// not written if it already holds t in the format of this program, nor if only
+// checked times are newer and it was written less than CheckedLag ago. The file gets
+// mode 0640 and the group gid (-1: as the process).
 func PublishKeys(dir string, t KeyTables, gid int, now time.Time) (changed bool, err error) {
 	path := filepath.Join(dir, KeysFile)
 	buckets, err := encodeKeys(t)

@@ -37,10 +37,10 @@ type bucket struct {
 	pairs []pair
 }
 
-// PublishNSS makes dir/nss.db serve t, and reports whether that changed
-// anything: where the file already holds exactly t in the format of this program,
-// nothing is written. A record that no reader would serve is an error that names it, and the file
-// stays as it was.
+// PublishNSS makes dir/nss.db serve t, and reports whether that changed anything. If
+// the file already holds exactly t in the format of this program, nothing is written.
+// A record that no reader would serve is an error that names it, and the file stays
+// as it was.
 func PublishNSS(dir string, t accounts.Tables, now time.Time) (changed bool, err error) {
 	buckets, err := encode(t)
 	if err != nil {

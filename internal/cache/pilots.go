@@ -14,7 +14,7 @@ const (
 )
 
 // pilotCount and cellCount are the sizes of an index of n keys. One cell in
-// seventeen stays free, or the last pilots would be long in finding.
+// seventeen stays free, or the last pilots would take long to find.
 func pilotCount(n int) int { return n/keysPerPilot + 1 }
 func cellCount(n int) int  { return n + n/16 + 1 }
 

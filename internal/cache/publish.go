@@ -14,12 +14,12 @@ import (
 // publish writes a bbolt file and puts it in the place of path in one step: a
 // reader sees the old file or the new one, whole, whatever happens in between.
 //
-// fill writes the contents, about size bytes, in one transaction. amend, which may be nil, may then
-// change values in the finished temporary file, in place. verify reads them back from the
-// temporary file, after bbolt's own check; only then is it renamed.
-// The file gets mode, the group gid (-1: as the process) and the SELinux label
-// of the file it replaces before it can be seen under its name. On any error
-// path is as it was and the temporary files are gone.
+// fill writes the contents, about size bytes, in one transaction. amend, which may be
+// nil, then changes values in the finished temporary file, in place. verify reads them
+// back from it, after bbolt's own check; only then is it renamed. The file gets
+// mode, the group gid (-1: as the process) and the SELinux label of the file that it
+// replaces, before it can be seen under its name. On any error path is as it was and
+// the temporary files are gone.
 //
 // One process at a time may publish into a folder: the caller holds state.db.
 func publish(path string, mode fs.FileMode, gid int, size int, fill func(*bolt.Tx) error,
