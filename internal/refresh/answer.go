@@ -133,8 +133,9 @@ func (r *Refresher) apply(a answer, got directory.Answer, o Options, rebuild boo
 	if err != nil {
 		return Outcome{}, err
 	}
+	denied := r.denials.since(a.at)
 	served, err := r.build(&a, accounts.Input{
-		Directory: a.directory, Host: host, History: earlier.history, Now: r.Now(), Denied: r.denials.since(a.at),
+		Directory: a.directory, Host: host, History: earlier.history, Now: r.Now(), Denied: denied,
 		EmptyAnswers:   earlier.empty.before(a.origin, rebuild),
 		AcceptRemovals: o.AcceptRemovals, AcceptGroups: o.AcceptGroups, Rebuild: rebuild,
 	}, got.Former, o.DryRun)
@@ -162,9 +163,11 @@ func (r *Refresher) apply(a answer, got directory.Answer, o Options, rebuild boo
 		}
 		r.written = stampOf(r.Dir, cache.NSSFile)
 	}
-	a.known, a.computed = true, r.Now()
-	if a.unchanged, err = r.unchangedAfter(a, outcome, earlier.history, host); err != nil {
-		return outcome, err
+	a.known, a.computed, a.unchanged = true, r.Now(), unchanged{}
+	if len(denied) == 0 { // what is served without somebody's rights is right only while the denial holds
+		if a.unchanged, err = r.unchangedAfter(a, outcome, earlier.history, host); err != nil {
+			return outcome, err
+		}
 	}
 	a.outcome = outcome
 	a.outcome.Published, a.outcome.Changes, a.outcome.NewFormer = false, accounts.Changes{}, nil

@@ -23,6 +23,24 @@ func TestADeniedUserLosesRightsWithTheNextPublication(t *testing.T) {
 	h.same("rights", h.rights(), "alice bob carol erin")
 }
 
+// What is served without somebody's rights follows from the denial, too: the answer that
+// comes again is computed once it has ended.
+func TestARightThatALoginGaveBackIsServedByTheNextRefresh(t *testing.T) {
+	h := newHost(t)
+	h.refresh()
+	h.does(h.e.RemoveMember("developers", "bob"))
+	h.same("bob's keys, asked", h.asked("bob"), "")
+	h.does(h.PublishChanges())
+	_, err := h.Rebuild() // changes nothing
+	h.does(err)
+	h.same("rights", h.rights(), "alice carol erin")
+	h.does(h.e.AddMember("developers", "bob"))
+	h.clock.pass(time.Second)
+	h.same("bob's keys, asked again", h.asked("bob"), bobsKey)
+	h.refresh()
+	h.same("rights", h.rights(), "alice bob carol erin")
+}
+
 func TestADenialOutlivesARestartWithoutIAM(t *testing.T) {
 	h := newHost(t)
 	h.refresh()
