@@ -40,7 +40,13 @@ run() {
 	[ "${PIPESTATUS[0]}" -eq 0 ] || fault "\"$*\" failed"
 }
 
-# refused COMMAND…: the same, and it must fail.
+# look COMMAND…: the same, whatever its exit status: status ends with 1 once a refresh has failed.
+look() {
+	prompt "$(typed "$@")"
+	"$@" 2>&1 | indent
+}
+
+# refused COMMAND…: the same as run, and it must fail.
 refused() {
 	prompt "$(typed "$@")"
 	"$@" 2>&1 | indent

@@ -144,7 +144,7 @@ if [ "$sshd" = no ]; then
 	caption 'AWS is down'
 	kill "$emulator"
 	wait "$emulator" 2>/dev/null
-	run iam-cachefill status
+	look iam-cachefill status
 	run id alice
 	exit 0
 fi
@@ -178,6 +178,6 @@ caption 'AWS is down: everything goes on, from the cache'
 kill "$emulator"
 wait "$emulator" 2>/dev/null
 note '(the emulator is stopped)'
-run iam-cachefill status
+look iam-cachefill status
 run id robert
 run ssh robert@web-1 'id -un; id -Gn'
