@@ -19,9 +19,9 @@ mount -t tmpfs tmpfs "$2"
 mkdir "$2/upper" "$2/work" "$2/root"
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
 cp -r "$3/packaging/selinux" "$2/root/module"
-cp "$3/tests/vm/atd.cil" "$2/root/atd.cil"
+cp "$3/tests/vm/debian.cil" "$2/root/debian.cil"
 chroot "$2/root" /module/build /nss_iam.pp
-chroot "$2/root" semodule -n -s default -i /nss_iam.pp -i /atd.cil
+chroot "$2/root" semodule -n -s default -i /nss_iam.pp -i /debian.cil
 tar -C "$2/root" -cf "$4" etc/selinux/default var/lib/selinux/default`
 
 // Debian 12 as a rule. "NSS_IAM_SELINUX=trixie make vm-test" boots Debian 13 in its place.
