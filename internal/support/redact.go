@@ -42,7 +42,7 @@ var looks = []struct {
 		`authorization|private_?key)[a-z_.-]*["']?[ \t]*[=:][ \t]*)(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&]+` +
 		`(?:[ \t]+Credential=[^\n]*)?)`), "${1}" + leftOut},
 	// What a comment says of a secret in its own words, to its end.
-	{regexp.MustCompile(`(?im)(#.*\b(?:secret|token|password|passphrase|passwd)\b[ \t]).+$`), "${1}" + leftOut},
+	{regexp.MustCompile(`(?im)(#.*?\b(?:secret|token|password|passphrase|passwd)\b[ \t]).+$`), "${1}" + leftOut},
 	// A user and password in a URL, as of a proxy.
 	{regexp.MustCompile(`(://)[^/\s@"']+@`), "${1}" + leftOut + "@"},
 	// Identifiers of access keys: AKIA of users, ASIA of sessions.

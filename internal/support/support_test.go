@@ -26,6 +26,7 @@ var planted = map[string]string{
 	"a private key":            "b3BlbnNzaC1rZXktdjEAAAAAzebra",
 	"a parameter's credential": "zebra-signed",
 	"a word in a comment":      "zebra-in-words",
+	"another in it":            "zebra-in-more-words",
 }
 
 func host(t *testing.T) Host {
@@ -46,8 +47,8 @@ func host(t *testing.T) Host {
 		"\nHTTPS_PROXY=http://me:"+planted["a proxy's password"]+"@proxy:3128\n")
 	write("etc/ssh/sshd_config", "# -----BEGIN OPENSSH PRIVATE KEY-----\n"+planted["a private key"]+
 		"\n-----END OPENSSH PRIVATE KEY-----\nUsePAM yes\n")
-	write("config.toml", "[source]\nexternal_id = \""+planted["an external id"]+"\"\nrefresh = \"5m\" # the old password "+
-		planted["a word in a comment"]+"\n")
+	write("config.toml", "[source]\nexternal_id = \""+planted["an external id"]+"\"\nrefresh = \"5m\" # the token "+
+		planted["a word in a comment"]+", and the password "+planted["another in it"]+"\n")
 	log := "refresh failed: GET https://s3/x?X-Amz-Credential=" + planted["a parameter's credential"] +
 		"&X-Amz-Signature=" + planted["a parameter's credential"] + "\n" +
 		"assume role with " + planted["an external id"] + "\n" + "bare " + planted["a secret access key"] + " and " +
