@@ -32,10 +32,9 @@ func (e *examination) library(ctx context.Context) {
 		return
 	}
 	name := e.Served.Name
-	if name == "" && e.ConfigError != nil || name == "" && slices.ContainsFunc(e.Health, func(f Finding) bool {
-		return f.State == Broken &&
-			(f.Check == "cache" || f.Check == "refresh")
-	}) {
+	if name == "" && (e.ConfigError != nil || slices.ContainsFunc(e.Health, func(f Finding) bool {
+		return f.State == Broken && (f.Check == "cache" || f.Check == "refresh")
+	})) {
 		return // that is why
 	}
 	if name == "" {

@@ -243,7 +243,7 @@ func (e *examination) refresh() {
 	}
 	switch age := e.Now.Sub(e.Success); {
 	case e.LastError != "" && e.Unserved:
-		e.shut("refresh", "the last refresh failed: "+e.LastError, "nothing is served yet: no program knows a user of the "+
+		e.shut("refresh", "the last refresh failed: "+e.LastError, "nothing is served: no program knows a user of the "+
 			"directory", "the message names what is missing; then iam-cachefill refresh")
 	case e.LastError != "":
 		e.add(Broken, "refresh", "the last refresh failed: "+e.LastError, why,
