@@ -11,8 +11,8 @@ import (
 )
 
 // How long state.db is waited for where another process has it: a command while the
-// daemon starts, which soon answers itself; the daemon while a command refreshes, which
-// it says louder after lateAfter.
+// daemon starts, which soon answers itself; the daemon while a command refreshes. After
+// lateAfter the daemon warns that nothing is refreshed.
 var (
 	commandTurn = time.Minute
 	daemonTurn  = 24 * time.Hour

@@ -145,17 +145,24 @@ func TestADaemonWaitsForTheCommandThatHasItsState(t *testing.T) {
 	}
 }
 
-// The keys of thousands of people take a command an hour. Systemd's watchdog must not end
-// the daemon for that, and "systemctl stop" is no failure.
-func TestADaemonThatWaitsLongSaysSoAndLives(t *testing.T) {
-	t.Parallel()
+// locked is a victim that was refreshed, and whose state this process has until it closes it.
+func locked(t *testing.T) (*victim, *state.Store) {
+	t.Helper()
 	v := newVictim(t)
 	v.refresh()
 	s, err := state.Open(v.cache())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = s.Close() }()
+	t.Cleanup(func() { _ = s.Close() })
+	return v, s
+}
+
+// The keys of thousands of people take a command an hour. Systemd's watchdog must not end
+// the daemon for that, and "systemctl stop" is no failure.
+func TestADaemonThatWaitsLongSaysSoAndLives(t *testing.T) {
+	t.Parallel()
+	v, _ := locked(t)
 	env, heard := v.systemd()
 	daemon := v.start(append(env, "LATE=1s"), "run")
 	v.eventually("it is logged as a warning", func() bool {
@@ -194,12 +201,7 @@ func TestACommandAndAStartingDaemonBothDoTheirWork(t *testing.T) {
 
 // Where the daemon has the state and never comes to listen, the command says who has it.
 func TestACommandWaitsForADaemonThatIsAboutToAnswer(t *testing.T) {
-	v := newVictim(t)
-	v.refresh()
-	s, err := state.Open(v.cache())
-	if err != nil {
-		t.Fatal(err)
-	}
+	v, s := locked(t)
 	command := v.start(nil, "refresh")
 	v.eventually("the command waits", func() bool { return strings.Contains(command.output.String(), "waiting for") })
 	if text := command.output.String(); !strings.Contains(text, "holder=\"process ") {
@@ -213,13 +215,7 @@ func TestACommandWaitsForADaemonThatIsAboutToAnswer(t *testing.T) {
 
 // With a configuration of its own a command does not ask the daemon, and need not wait.
 func TestACommandWithItsOwnConfigurationSaysWhoHasTheState(t *testing.T) {
-	v := newVictim(t)
-	v.refresh()
-	s, err := state.Open(v.cache())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
+	v, _ := locked(t)
 	command := v.start(nil, "refresh", "--config", filepath.Join(v.dir, "config.toml"))
 	if err := <-command.ended; err == nil {
 		t.Errorf("it did it: %s", command.output.String())
@@ -233,13 +229,7 @@ func TestACommandWithItsOwnConfigurationSaysWhoHasTheState(t *testing.T) {
 
 // While a command has the state, nothing can be explained. Who has it is the next question.
 func TestExplainSaysWhoHasTheState(t *testing.T) {
-	v := newVictim(t)
-	v.refresh()
-	s, err := state.Open(v.cache())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
+	v, _ := locked(t)
 	command := v.start(nil, "explain", "alice")
 	if err := <-command.ended; err == nil {
 		t.Errorf("it did it: %s", command.output.String())
